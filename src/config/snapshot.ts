@@ -1,0 +1,189 @@
+/**
+ * The config as one call sees it: read whole, validated whole, frozen, and swapped by one assignment. A call keeps the
+ * snapshot it started with to its end. Built by parse-config.ts; nothing below `config` knows YAML.
+ */
+import type { Atoms } from '../core/money.ts'
+import type { PriceBook } from '../core/price-book.ts'
+
+/** Names of metered and free endpoints, as `endpoints:` in a plan and labels in metrics have them. */
+export type Endpoint =
+  | 'chat'
+  | 'responses'
+  | 'completions'
+  | 'embeddings'
+  | 'messages'
+  | 'count_tokens'
+  | 'unmetered'
+
+export type Format = 'openai' | 'anthropic'
+
+/** How our own credential goes to the upstream. */
+export type UpstreamAuth = 'bearer' | 'api-key' | 'x-api-key' | 'x-goog-api-key' | 'none'
+
+export interface Upstream {
+  readonly name: string
+  readonly format: Format
+  /** Origin and path prefix without a trailing slash; parsed once, never taken from a request. */
+  readonly baseUrl: URL
+  readonly apiKey: string
+  readonly auth: UpstreamAuth
+  /** Globs; empty: reached by `/u/NAME/…` alone. */
+  readonly models: readonly string[]
+  readonly headers: Readonly<Record<string, string>>
+  /** Objects that no account made through the gateway may be used by all. */
+  readonly shared: boolean
+  readonly onDisconnect: { readonly mode: 'drain' | 'cancel'; readonly maxMs: number }
+  readonly onNoAnswer: 'void' | 'floor'
+  /** Parameter a limit is written as where the caller names none; default by format and host. */
+  readonly outputLimitParam: 'max_tokens' | 'max_completion_tokens' | 'max_output_tokens' | undefined
+}
+
+export type OnExhausted =
+  | { readonly mode: 'block' }
+  /** floor <= 0, decimal string in the plan's unit, kept as atoms. */
+  | { readonly mode: 'negative'; readonly floorAtoms: Atoms }
+  | {
+      readonly mode: 'overflow'
+      readonly capAtoms: Atoms
+      readonly period: 'day' | 'week' | 'month' | 'quarter' | 'year'
+      /** Decimal string, default "1". At most six decimals. */
+      readonly multiplier: string
+    }
+  | { readonly mode: 'flag' }
+  | { readonly mode: 'postpaid' }
+
+/** What one key may do: its plan with the account's and the key's overrides, resolved when the config is read. */
+export interface Plan {
+  readonly name: string
+  readonly unit: string
+  /** Decimals of `unit`. */
+  readonly scale: number
+  readonly timezone: string
+  readonly onExhausted: OnExhausted
+  readonly enforcement: 'enforce' | 'observe'
+  readonly models: readonly string[]
+  /** undefined: all. */
+  readonly endpoints: readonly string[] | undefined
+  readonly maxCostPerCallAtoms: Atoms | undefined
+  readonly maxOutputTokens: number | undefined
+  readonly trim: {
+    readonly enabled: boolean
+    readonly minOutputTokens: number
+    readonly minReasoningTokens: number
+    readonly structured: boolean
+    readonly tools: boolean
+  }
+  /** undefined: no slices, the whole ceiling is held. */
+  readonly streaming: { readonly sliceTokens: number; readonly onCut: 'finish' | 'error' } | undefined
+  readonly require: readonly string[]
+  readonly topUpUrl: string | undefined
+}
+
+export interface Account {
+  readonly id: string
+  /** The account's own plan (with its overrides, without any key's). */
+  readonly plan: Plan
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** Who a key belongs to. */
+export interface VirtualKey {
+  readonly id: string
+  /** 64 lower-case hex digits. */
+  readonly sha256: string
+  readonly account: Account
+  /** Account labels with the key's own over them. */
+  readonly labels: Readonly<Record<string, string>>
+  /** Account's plan with the key's overrides. */
+  readonly plan: Plan
+}
+
+export type AdminRole = 'viewer' | 'finance' | 'operator'
+export interface AdminToken {
+  readonly name: string
+  readonly sha256: string
+  readonly role: AdminRole
+}
+
+/** Times in milliseconds, sizes in bytes. Each is a field of `limits` with the default of GUARANTEES section 6. */
+export interface Limits {
+  readonly headersMs: number
+  readonly requestMs: number
+  readonly keepAliveMs: number
+  readonly requestsPerSocket: number
+  readonly headerBytes: number
+  readonly headerCount: number
+  readonly pathBytes: number
+  readonly connections: number
+  readonly connectionsPerAddress: number | undefined
+  readonly bodyBytes: number
+  readonly jsonDepth: number
+  readonly upstreamConnectMs: number
+  readonly upstreamFirstByteStreamMs: number
+  readonly upstreamFirstByteJsonMs: number
+  readonly upstreamIdleMs: number
+  readonly upstreamTotalMs: number
+  readonly redisCommandMs: number
+  readonly redisConnectMs: number
+  readonly redisBreakerFailures: number
+  readonly redisBreakerWindowMs: number
+  readonly redisProbeMs: number
+  readonly holdDeadlineMs: number
+  readonly checkpointEveryMs: number
+  readonly drains: number
+  readonly drainBytes: number
+  readonly graceMs: number
+  readonly lateWindowMs: number
+}
+
+/** config/tollgate.yaml: read at start; a change of it needs a restart. */
+export interface Settings {
+  /** Absolute path of the file. */
+  readonly file: string
+  readonly gateway: { readonly host: string; readonly port: number; readonly workers: number }
+  readonly admin: {
+    readonly host: string
+    readonly port: number
+    readonly tokens: readonly AdminToken[]
+    /** Plain HTTP on an address other than loopback. */
+    readonly insecure: boolean
+  }
+  /** Empty url: embedded. */
+  readonly redis: { readonly url: string; readonly expectExisting: boolean }
+  /** Absolute. */
+  readonly dataDir: string
+  /** Absolute paths of the two hot files. */
+  readonly pricesFile: string
+  readonly entitlementsFile: string
+  /** Decimals by unit, for units that `units` names. */
+  readonly unitScales: ReadonlyMap<string, number>
+  readonly upstreams: readonly Upstream[]
+  readonly metering: {
+    readonly unpricedModel: 'deny' | 'allow_unmetered'
+    readonly unpricedKind: 'parent' | 'zero'
+    /** `METHOD /path` globs. */
+    readonly unmeteredPaths: readonly { readonly method: string; readonly path: string }[]
+    readonly bufferBytes: number
+  }
+  readonly answers: { readonly streamCost: boolean }
+  /** Lower-case names of further headers read as the run. */
+  readonly runHeaders: readonly string[]
+  readonly limits: Limits
+  readonly metrics: { readonly maxSeries: number }
+}
+
+export interface Snapshot {
+  /** First 12 hex digits of a SHA-256 over the three files as read. */
+  readonly version: string
+  /** Rises by one with each set of files that was put in force; 1 at start. */
+  readonly generation: number
+  readonly loadedAtMs: number
+  readonly settings: Settings
+  readonly plans: ReadonlyMap<string, Plan>
+  readonly accounts: ReadonlyMap<string, Account>
+  /** By SHA-256 of the key, in lower-case hex. */
+  readonly keys: ReadonlyMap<string, VirtualKey>
+  readonly priceBook: PriceBook
+  /** What `validate` warns about; shown, never fatal. */
+  readonly warnings: readonly string[]
+}

@@ -1,0 +1,148 @@
+/**
+ * What a provider's folder gives to the rest: its operations, how a call is read and edited, how its answers are
+ * metered, and how an error or an ending looks in its own words. No folder of a provider imports another's.
+ */
+import type { Endpoint, Format, Upstream } from '../config/snapshot.ts'
+import type { Usage } from '../core/usage.ts'
+import type { ErrorFacts } from '../errors.ts'
+
+/** One endpoint of a provider's API. */
+export interface Operation {
+  readonly format: Format
+  readonly endpoint: Endpoint
+  /** metered: has a hold and a settle. free: needs a key, no hold, no ledger entry. */
+  readonly kind: 'metered' | 'free'
+  /** Only of metered operations. */
+  readonly metering?: Metering
+}
+
+/** A path that was recognised. */
+export interface OperationMatch {
+  readonly operation: Operation
+  /** The object at the provider that the path names (a stored response's id): its owner alone may use it. */
+  readonly objectId: string | undefined
+}
+
+/** What the gateway must know of a call before it is sent. */
+export interface CallRequest {
+  readonly model: string
+  readonly stream: boolean
+  readonly input: InputEstimate
+  /** False for embeddings: no output is held, no limit written. */
+  readonly generates: boolean
+  /** The caller's own limit for one answer; undefined: none named. Where two parameters differ: the higher. */
+  readonly outputLimit: number | undefined
+  /** Output tokens are held times this: n, or prompts × max(n, best_of). >= 1 */
+  readonly answers: number
+  /** Thinking budget that the caller asked for, in tokens; 0: none stated. */
+  readonly thinkingBudget: number
+  /** The call asks for reasoning (a budget, an effort other than none): it is held whole, never in slices. */
+  readonly reasoning: boolean
+  /** A strict JSON schema was asked for. */
+  readonly structured: boolean
+  readonly tools: boolean
+  /** Whether audio output may come (its rate then counts in the ceiling). */
+  readonly audioOutput: boolean
+  /** Ids of objects at the provider that the call reads (previous_response_id, conversation). */
+  readonly objects: readonly string[]
+  /** The call reads input that stands in no body: an object above, a file, a URL. Held at recorded tokens, window or 128,000. */
+  readonly unseenInput: boolean
+  /** The format's own edits of this call, made by `prepare`. */
+  readonly parsed: unknown
+}
+
+/** Input in tokens. `high` is never meant to be below what will be billed; `low` is what is certainly billed. */
+export interface InputEstimate {
+  readonly highTokens: number
+  readonly lowTokens: number
+  /** Part of highTokens that asks to be cached, held at the cache-write rate. */
+  readonly cacheWriteTokens: number
+  /** Its rate: the 1h one if any part asks for that. */
+  readonly cacheWriteKind: 'cache_write_5m' | 'cache_write_1h'
+}
+
+/** A body that cannot be admitted: 400 invalid_request. The message names the field, what it is, and the remedy. */
+export class InvalidCall extends Error {
+  readonly field: string | undefined
+  constructor(message: string, field?: string) {
+    super(message)
+    this.name = 'InvalidCall'
+    this.field = field
+  }
+}
+
+/** Per operation, made once in the process; holds no state of a call. */
+export interface Metering {
+  /** Reads the JSON body. Throws InvalidCall. `jsonDepth`: the deepest nesting that is read. */
+  readCall(body: Buffer, options: { readonly jsonDepth: number }): CallRequest
+  /**
+   * The body as it goes upstream: `include_usage` added where a stream needs it, the output limit written where
+   * `outputLimit` is given. Spliced in: every other byte stays. Returns the same buffer where nothing changes.
+   */
+  prepare(body: Buffer, call: CallRequest, edits: { readonly outputLimit: number | undefined; readonly upstream: Upstream }): Buffer
+  /** Parameter that `prepare` writes a limit as, for `x-tollgate-trimmed`. */
+  outputLimitName(call: CallRequest, upstream: Upstream): string
+  /** For an answer that is an event stream. */
+  createStreamReader(call: CallRequest): StreamReader
+  /** For a whole JSON answer: top-level members that are needed of it, by name. */
+  readonly jsonMembers: readonly string[]
+  /** Their values as parsed JSON (absent ones undefined) → what the answer says. */
+  readJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts
+}
+
+/** What an answer said of itself. Everything may be missing. */
+export interface AnswerFacts {
+  readonly usage: Usage | undefined
+  readonly model: string | undefined
+  /** The provider's id of the answer: chatcmpl-…, resp_…, msg_…. */
+  readonly providerId: string | undefined
+  readonly serviceTier: string | undefined
+  /** Id under which the provider stored the answer, for `GET /v1/responses/:id` and previous_response_id. */
+  readonly storedId: string | undefined
+}
+
+/**
+ * pass: goes on as it came. drop: an event that only we asked for. terminal: the last event of a complete answer;
+ * it is kept back until the settlement is recorded.
+ */
+export type EventVerdict = 'pass' | 'drop' | 'terminal'
+
+/** Reads one stream's events beside their bytes. One instance a call. Never throws, whatever comes. */
+export interface StreamReader {
+  /**
+   * `raw` is one complete event with its line ends; `dataStart`/`dataEnd` bound its data where it is a single line
+   * (else `data` has the lines joined). Only events that a byte search says can carry usage or an ending are parsed.
+   */
+  onEvent(event: StreamEvent): EventVerdict
+  /** What was learnt so far. */
+  readonly facts: AnswerFacts
+  /** Output tokens delivered so far, all answers together: counted from the deltas until usage says it. */
+  readonly outputTokens: number
+  /** A finish reason (or the like) was seen: a properly framed end without a terminal event is then complete. */
+  readonly finished: boolean
+  /** The dialect has neither finish reason nor terminal event in this endpoint. */
+  readonly endsByFraming: boolean
+  /** An error event came inside the 200. */
+  readonly failed: boolean
+  /** The format's own ending for "length", to be sent when the money ends: closes whatever is open. */
+  cutEnding(): Buffer
+  /** An error event in the format's words, after which nothing follows. */
+  errorEvent(error: ErrorFacts): Buffer
+}
+
+export interface StreamEvent {
+  /** Value of the `event:` line, "" where there is none. */
+  readonly name: string
+  /** The data lines, joined by \n, as bytes; empty where there is none (a comment). */
+  readonly data: Buffer
+  readonly raw: Buffer
+}
+
+/** One API family. */
+export interface Provider {
+  readonly format: Format
+  /** Recognises a path by its last segments, whatever prefix its API uses. */
+  match(method: string, path: string): OperationMatch | undefined
+  /** Body of one of our refusals, in this API's shape. */
+  errorBody(error: ErrorFacts): { readonly contentType: string; readonly body: string }
+}

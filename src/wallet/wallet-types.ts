@@ -1,0 +1,335 @@
+/**
+ * What the wallet does for the rest of the program. Each function is one script in `redis-scripts/`, one atomic act.
+ * A refusal is a status, never an exception. WalletUnavailable says that Redis did not answer.
+ */
+import type { Atoms } from '../core/money.ts'
+import type { OnExhausted } from '../config/snapshot.ts'
+
+/** What grants' `applies_to` (and later budgets and stops) are matched against. */
+export interface HoldFacts {
+  readonly model: string
+  readonly upstream: string
+  readonly endpoint: string
+  readonly key: string
+  readonly run: string | undefined
+  readonly user: string | undefined
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** The terms that a hold is made on. A settle carries a copy, in case the hold was lost in a failover. */
+export interface HoldTerms {
+  /** The call's request id, made by newId: also the operation id of the hold. */
+  readonly id: string
+  readonly account: string
+  readonly unit: string
+  readonly scale: number
+  readonly onExhausted: OnExhausted
+  /** Name of the overflow period that the call falls in ("2026-11"); "" unless the mode is overflow. */
+  readonly overflowPeriod: string
+  readonly observe: boolean
+  readonly facts: HoldFacts
+  /** Certainly spent once the call is sent: the input that could be seen, counted low. */
+  readonly floorAtoms: Atoms
+  readonly priceVersion: string
+  /** What a timeout posts: max(floor, checkpoint) | nothing | the whole hold. */
+  readonly onTimeout: 'known' | 'release' | 'full'
+}
+
+export interface HoldRequest extends HoldTerms {
+  /** Input and fees. */
+  readonly fixedAtoms: Atoms
+  /** For one token of the call's output limit, all answers (`n`) together, rounded up. */
+  readonly perTokenAtoms: Atoms
+  /** Of the first slice where the call is sliced. 0 <= least <= want. */
+  readonly leastTokens: number
+  readonly wantTokens: number
+  /** The whole ceiling; equal to wantTokens without slices. */
+  readonly totalTokens: number
+  readonly deadlineMs: number
+  /** Decide and answer, write nothing. */
+  readonly dryRun: boolean
+  /** JSON object of the ledger's hold entry (request facts that the scripts do not read). */
+  readonly info: string
+}
+
+export interface Overage {
+  readonly mode: 'negative' | 'overflow' | 'flag' | 'postpaid'
+  readonly atoms: Atoms
+}
+
+export interface Held {
+  readonly status: 'held'
+  readonly replay: boolean
+  /** Ledger sequence of the hold entry; 0 in a dry run. */
+  readonly seq: number
+  /** Output tokens that the hold pays for: leastTokens <= tokens <= wantTokens. */
+  readonly tokens: number
+  /** Output tokens, up to totalTokens, that the wallet could pay at this moment in all. */
+  readonly payableTokens: number
+  readonly heldAtoms: Atoms
+  /** The part of heldAtoms that no grant covers. */
+  readonly overage: Overage | undefined
+  /** Free part of the usable grants without applies_to, after the hold. */
+  readonly availableAtoms: Atoms
+  /** Only under observe: what enforcement would have answered. */
+  readonly would: HoldRefusalStatus | undefined
+}
+
+/** In order of precedence. */
+export const HOLD_REFUSALS = [
+  'conflict', // this id was used with other arguments
+  'id_too_old', // the id's time is further back than its records are kept
+  'id_closed', // an end for this id came before the hold: nothing may be held under it any more
+  'frozen',
+  'too_many_holds', // 10,000 open holds
+  'out_of_range', // an amount beyond 2^53-1 atoms
+  'held_by_open_calls', // it would fit but for what open calls hold
+  'insufficient_funds',
+] as const
+export type HoldRefusalStatus = (typeof HOLD_REFUSALS)[number]
+
+export interface HoldRefused {
+  readonly status: HoldRefusalStatus
+  readonly replay: boolean
+  /** What the least useful call would have held. */
+  readonly neededAtoms: Atoms
+  /** What could have been held: available, scoped grants that fit, and headroom of overage. */
+  readonly availableAtoms: Atoms
+}
+
+export interface CheckpointRequest {
+  readonly id: string
+  readonly account: string
+  /** 1, 2, 3 … of this hold: with the id it makes the operation id, so that a re-sent one changes nothing. */
+  readonly number: number
+  /** What is known to be used so far, in all. Lower than an earlier one: kept at the earlier. */
+  readonly cumulativeAtoms: Atoms
+  /** The deadline is this far from now again. */
+  readonly deadlineMs: number
+  /** The next slice; undefined: renew only. */
+  readonly extend: { readonly perTokenAtoms: Atoms; readonly leastTokens: number; readonly wantTokens: number } | undefined
+}
+export type CheckpointResult =
+  | { readonly status: 'checkpointed'; readonly tokens: number; readonly heldAtoms: Atoms; readonly availableAtoms: Atoms }
+  | {
+      readonly status: 'conflict' | 'hold_not_open' | 'out_of_range' | 'held_by_open_calls' | 'insufficient_funds'
+      readonly neededAtoms: Atoms
+      readonly availableAtoms: Atoms
+    }
+
+export interface SettleRequest {
+  readonly terms: HoldTerms
+  /** What the call cost, final. */
+  readonly finalAtoms: Atoms
+  /** JSON object of the ledger's settle entry: request, tokens, usage, status, times (SPEC section 7). */
+  readonly info: string
+}
+export interface SettleResult {
+  /**
+   * settled: the hold was open. late_settled: it had timed out (within 24 h), the net is now final.
+   * orphan_settled: no trace of the hold, charged from the copy. unmatched: too late to charge, kept for an operator.
+   * hold_not_open: the id has its end already (a void, or another settle).
+   */
+  readonly status: 'settled' | 'late_settled' | 'orphan_settled' | 'unmatched' | 'hold_not_open' | 'conflict'
+  readonly replay: boolean
+  readonly seq: number
+  readonly chargedAtoms: Atoms
+  readonly drawn: readonly { readonly grant: string; readonly atoms: Atoms }[]
+  readonly overage: Overage | undefined
+  /** Beyond the hold, and in debt beyond any limit because nothing else covered it. */
+  readonly overrunAtoms: Atoms
+  readonly availableAtoms: Atoms
+}
+
+export interface VoidRequest {
+  readonly id: string
+  readonly account: string
+  /** never_sent | upstream_refused | no_answer | unknown_hold | … */
+  readonly reason: string
+}
+export interface VoidResult {
+  /** absent: there was no such hold; the id is closed, so that a hold still under way cannot open it. */
+  readonly status: 'voided' | 'absent' | 'hold_not_open'
+  readonly replay: boolean
+  readonly releasedAtoms: Atoms
+}
+
+export type Funding = 'promotional' | 'invoiced' | 'external'
+
+export interface AppliesTo {
+  readonly models?: readonly string[]
+  readonly upstreams?: readonly string[]
+  readonly endpoints?: readonly string[]
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+export interface GrantRequest {
+  readonly account: string
+  /** Operation id: the Idempotency-Key, or a fresh id. */
+  readonly operationId: string
+  /** Id of the grant itself, made by newId. */
+  readonly id: string
+  /** Unique for ever in the account; undefined: none. */
+  readonly key: string | undefined
+  readonly unit: string
+  readonly scale: number
+  readonly amountAtoms: Atoms
+  readonly funding: Funding
+  readonly priority: number
+  /** undefined: now. */
+  readonly effectiveAtMs: number | undefined
+  readonly expiresAtMs: number | undefined
+  readonly appliesTo: AppliesTo | undefined
+  /** Decimal string: what a unit of the grant cost its owner; orders the drawdown. */
+  readonly costBasis: string | undefined
+  /** undefined: by funding and scope. */
+  readonly repaysDebt: boolean | undefined
+  readonly labels: Readonly<Record<string, string>>
+  readonly actor: string
+}
+
+export interface Grant {
+  readonly id: string
+  readonly account: string
+  readonly key: string | undefined
+  readonly unit: string
+  readonly scale: number
+  readonly amountAtoms: Atoms
+  readonly freeAtoms: Atoms
+  readonly heldAtoms: Atoms
+  readonly consumedAtoms: Atoms
+  readonly expiredAtoms: Atoms
+  readonly voidedAtoms: Atoms
+  readonly funding: Funding
+  readonly priority: number
+  readonly createdAtMs: number
+  readonly effectiveAtMs: number
+  readonly expiresAtMs: number | undefined
+  readonly voidedAtMs: number | undefined
+  readonly appliesTo: AppliesTo | undefined
+  readonly costBasis: string | undefined
+  readonly repaysDebt: boolean
+  readonly labels: Readonly<Record<string, string>>
+  /** Its place in the creation sequence: the seq of its ledger entry. */
+  readonly seq: number
+}
+
+/** Why an operation of the admin API was refused; the message of the API names the field. */
+export type AdminRefusal =
+  | 'conflict'
+  | 'id_too_old'
+  | 'out_of_range'
+  | 'unit_scale_mismatch'
+  | 'too_many_grants'
+  | 'unknown_grant'
+  | 'already_voided'
+  | 'insufficient_funds'
+  | 'expired'
+
+export type AdminResult<T> = { readonly status: 'done'; readonly replay: boolean; readonly value: T } | { readonly status: AdminRefusal }
+
+/** All amounts in atoms of `unit`; lifetime totals may be beyond 2^53. Meanings: SPEC section 7. */
+export interface Balance {
+  readonly unit: string
+  readonly scale: number
+  readonly grantedAtoms: Atoms
+  readonly postedAtoms: Atoms
+  readonly expiredAtoms: Atoms
+  readonly balanceAtoms: Atoms
+  readonly heldAtoms: Atoms
+  readonly availableAtoms: Atoms
+  readonly scopedAtoms: Atoms
+  readonly pendingAtoms: Atoms
+  readonly debtAtoms: Atoms
+  readonly overflowAtoms: Atoms
+  readonly overflowPeriods: Readonly<Record<string, Atoms>>
+  readonly flaggedAtoms: Atoms
+  readonly postpaidAtoms: Atoms
+  readonly frozen: boolean
+}
+
+export interface OpenHold {
+  readonly id: string
+  readonly account: string
+  readonly unit: string
+  readonly scale: number
+  readonly heldAtoms: Atoms
+  readonly overageAtoms: Atoms
+  readonly floorAtoms: Atoms
+  readonly checkpointAtoms: Atoms
+  readonly createdAtMs: number
+  readonly deadlineAtMs: number
+  readonly slices: readonly { readonly grant: string; readonly atoms: Atoms }[]
+  readonly key: string
+  readonly model: string
+  readonly upstream: string
+  readonly endpoint: string
+  readonly run: string | undefined
+  readonly user: string | undefined
+}
+
+export interface LedgerEntry {
+  readonly seq: number
+  readonly atMs: number
+  readonly type: string
+  readonly op: string
+  readonly actor: string
+  readonly unit: string
+  readonly scale: number
+  readonly legs: readonly { readonly account: string; readonly atoms: Atoms }[]
+  readonly balanceAfter: Readonly<Record<string, Atoms>>
+  /** Fields of the type: of a settle those of SPEC section 7, amounts as decimal strings. */
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+export interface Wallet {
+  hold(request: HoldRequest): Promise<Held | HoldRefused>
+  checkpoint(request: CheckpointRequest): Promise<CheckpointResult>
+  settle(request: SettleRequest): Promise<SettleResult>
+  void(request: VoidRequest): Promise<VoidResult>
+  /** One bounded batch; how many entries were written, and when the next is due. */
+  sweep(account: string): Promise<{ readonly swept: number; readonly nextDueMs: number | undefined }>
+  grant(request: GrantRequest): Promise<AdminResult<Grant>>
+  voidGrant(request: {
+    readonly account: string
+    readonly operationId: string
+    readonly grant: string
+    readonly reason: string
+    readonly actor: string
+  }): Promise<AdminResult<Grant>>
+  adjust(request: {
+    readonly account: string
+    readonly operationId: string
+    readonly grantId: string
+    readonly unit: string
+    readonly scale: number
+    readonly amountAtoms: Atoms
+    readonly reason: string
+    readonly actor: string
+  }): Promise<AdminResult<null>>
+  setFrozen(request: {
+    readonly account: string
+    readonly operationId: string
+    readonly frozen: boolean
+    readonly reason: string
+    readonly actor: string
+  }): Promise<AdminResult<null>>
+  /** One for each unit that the account has a wallet in; computed as if all were swept. */
+  balances(account: string): Promise<readonly Balance[]>
+  grants(account: string): Promise<readonly Grant[]>
+  holds(account: string): Promise<readonly OpenHold[]>
+  ledger(
+    account: string,
+    page: { readonly afterSeq: number; readonly limit: number; readonly type: string | undefined },
+  ): Promise<readonly LedgerEntry[]>
+}
+
+/** Redis did not answer. `unknown`: the script may have run all the same; ask again with the same id. */
+export class WalletUnavailable extends Error {
+  readonly unknown: boolean
+  constructor(message: string, unknown: boolean, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'WalletUnavailable'
+    this.unknown = unknown
+  }
+}
