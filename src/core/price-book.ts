@@ -49,8 +49,10 @@ export interface PriceBook {
 /** The price of one call, fixed when it starts and kept to its end. */
 export interface CallPrice {
   readonly version: string
-  /** Unit of `cost` and `charge`. */
+  /** Unit of `charge`. */
   readonly unit: string
+  /** Unit of `cost`: another one where cost and charge come from entries of different units. */
+  readonly costUnit: string
   readonly cost: Rates
   /** Complete: markup already applied, exact. */
   readonly charge: Rates
