@@ -1,0 +1,169 @@
+/**
+ * What a request asks the simulator to do beyond answering. Three places are read, later ones winning:
+ *
+ *   model suffix    gpt-5-mini+output:500+fault:reset_mid
+ *   last user text  … [simulate: output=500, fault=reset_mid] …
+ *   header          x-simulate: output=500,fault=reset_mid
+ *
+ * A fault may stand without its key (`x-simulate: no_usage`), and several may be given.
+ */
+export interface Controls {
+  /** Tokens of a text answer, where the call's limit allows; undefined: 16 to 63, fixed by the seed and the prompt. */
+  output: number | undefined
+  /** Input tokens reported; undefined: counted from the prompt. */
+  input: number | undefined
+  /** Of the input: read from cache, written for 5 minutes, written for an hour. */
+  cached: number
+  cacheWrite: number
+  cacheWriteHour: number
+  /** Reasoning tokens, inside the output; undefined: 16 where the call asks for reasoning, else none. */
+  reasoning: number | undefined
+  /** Tool calls made; undefined: 1 where tools are offered and the last word is the user's. */
+  tools: number | undefined
+  /** Milliseconds before the first byte. */
+  latencyMs: number
+  /** 0: as fast as the socket takes them. */
+  tokensPerSecond: number
+  /** Where a fault in the middle strikes, in tokens; undefined: after half of them. */
+  at: number | undefined
+  /** Of `error_before`. */
+  status: number
+  /** Sent as retry-after with `error_before`, in seconds. */
+  retryAfter: number | undefined
+  encoding: Encoding | undefined
+  readonly faults: Set<Fault>
+}
+
+export const ENCODINGS = ['gzip', 'br', 'zstd'] as const
+export type Encoding = (typeof ENCODINGS)[number]
+
+export const FAULTS = {
+  error_before: 'an error of the provider instead of an answer (status=…)',
+  error_mid: 'the format’s error event after some tokens; a JSON call gets an error body with status 200',
+  failed_mid: 'responses: a response.failed with the usage so far; other formats as error_mid',
+  reset_before: 'the connection is reset before any byte',
+  reset_mid: 'the connection is reset after some tokens',
+  truncate: 'the body ends after some tokens, properly framed, without finish reason or terminal event',
+  no_terminal: 'everything but the terminal event ([DONE], message_stop, response.completed)',
+  close_delimited: 'the body has neither length nor chunks: it ends with the connection',
+  hang_before: 'no byte ever',
+  hang_mid: 'nothing more after some tokens, the connection stays open',
+  no_usage: 'the answer says nothing of usage',
+  ignore_max_tokens: 'output=N is produced whatever the limit',
+  endless: 'never stops, whatever the limit',
+  malformed: 'JSON that cannot be parsed: the body, or one event after some tokens',
+} as const
+export type Fault = keyof typeof FAULTS
+
+/** A control that does not exist or has a value that makes no sense. */
+export class UnknownControl extends Error {}
+
+export function defaultControls(): Controls {
+  return {
+    output: undefined,
+    input: undefined,
+    cached: 0,
+    cacheWrite: 0,
+    cacheWriteHour: 0,
+    reasoning: undefined,
+    tools: undefined,
+    latencyMs: 0,
+    tokensPerSecond: 0,
+    at: undefined,
+    status: 500,
+    retryAfter: undefined,
+    encoding: undefined,
+    faults: new Set(),
+  }
+}
+
+const NUMBERS: Readonly<Record<string, (controls: Controls, value: number) => void>> = {
+  output: (controls, value) => {
+    controls.output = value
+  },
+  input: (controls, value) => {
+    controls.input = value
+  },
+  cached: (controls, value) => {
+    controls.cached = value
+  },
+  cache_write: (controls, value) => {
+    controls.cacheWrite = value
+  },
+  cache_write_1h: (controls, value) => {
+    controls.cacheWriteHour = value
+  },
+  reasoning: (controls, value) => {
+    controls.reasoning = value
+  },
+  tools: (controls, value) => {
+    controls.tools = value
+  },
+  latency: (controls, value) => {
+    controls.latencyMs = value
+  },
+  tps: (controls, value) => {
+    controls.tokensPerSecond = value
+  },
+  at: (controls, value) => {
+    controls.at = value
+  },
+  status: (controls, value) => {
+    controls.status = value
+    controls.faults.add('error_before')
+  },
+  retry_after: (controls, value) => {
+    controls.retryAfter = value
+  },
+}
+
+/** Reads `key=value,key=value` into the controls. Throws UnknownControl. */
+export function applyControls(controls: Controls, text: string): void {
+  for (const part of text.split(',')) if (part.trim() !== '') applyOne(controls, part.trim())
+}
+
+function applyOne(controls: Controls, part: string): void {
+  const [key = '', value = ''] = part.split('=', 2).map((side) => side.trim())
+  const setNumber = NUMBERS[key]
+  if (setNumber !== undefined) setNumber(controls, wholeNumber(key, value))
+  else if (key === 'encoding') controls.encoding = encodingNamed(value)
+  else controls.faults.add(faultNamed(key === 'fault' ? value : key))
+}
+
+function wholeNumber(key: string, value: string): number {
+  if (!/^\d{1,9}$/.test(value)) throw new UnknownControl(`simulate: ${key} takes a whole number, not "${value}"`)
+  return Number(value)
+}
+
+function encodingNamed(value: string): Encoding {
+  const found = ENCODINGS.find((name) => name === value)
+  if (found === undefined) throw new UnknownControl(`simulate: encoding is one of ${ENCODINGS.join(', ')}`)
+  return found
+}
+
+function faultNamed(name: string): Fault {
+  if (!Object.hasOwn(FAULTS, name)) throw new UnknownControl(`simulate: no control or fault "${name}"`)
+  return name as Fault
+}
+
+/** The model without its controls, which are applied. */
+export function takeFromModel(controls: Controls, model: string): string {
+  const plus = model.indexOf('+')
+  if (plus < 0) return model
+  applyControls(
+    controls,
+    model
+      .slice(plus + 1)
+      .replaceAll('+', ',')
+      .replaceAll(':', '='),
+  )
+  return model.slice(0, plus)
+}
+
+/** Applies a directive in the last user text, if there is one. */
+export function takeFromText(controls: Controls, text: string): void {
+  const start = text.lastIndexOf('[simulate:')
+  if (start < 0) return
+  const end = text.indexOf(']', start)
+  if (end > 0) applyControls(controls, text.slice(start + '[simulate:'.length, end))
+}
