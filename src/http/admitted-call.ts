@@ -1,0 +1,39 @@
+import type { Plan, Snapshot, Upstream, VirtualKey } from '../config/snapshot.ts'
+import type { CostCeiling } from '../core/cost-ceiling.ts'
+import type { CallPrice } from '../core/price-book.ts'
+import type { CallRequest, Metering, Operation, Provider } from '../providers/provider.ts'
+import type { Held, HoldTerms } from '../wallet/wallet-types.ts'
+import type { CallerHeaders } from './caller-headers.ts'
+
+/** What observe would have refused a call for. */
+export interface Would {
+  readonly code: string
+  readonly rule: string | null
+}
+
+/** Everything that was decided of a call before it is sent. Nothing of it changes afterwards. */
+export interface AdmittedCall {
+  readonly id: string
+  readonly startedAtMs: number
+  /** performance.now() when the request came. */
+  readonly startedMonotonicMs: number
+  readonly snapshot: Snapshot
+  readonly key: VirtualKey
+  readonly plan: Plan
+  readonly upstream: Upstream
+  readonly provider: Provider
+  readonly operation: Operation
+  readonly metering: Metering
+  readonly call: CallRequest
+  readonly caller: CallerHeaders
+  /** Undefined: nothing prices the model, and it was let through all the same (observe, allow_unmetered). */
+  readonly price: CallPrice | undefined
+  readonly ceiling: CostCeiling
+  readonly terms: HoldTerms
+  /** Undefined: Redis was away and observe let the call pass; it is settled from the outbox. */
+  readonly held: Held | undefined
+  readonly would: Would | undefined
+  /** The limit that the wallet allowed, where it is below what the call would have had. */
+  readonly trimmedTo: number | undefined
+  readonly body: Buffer
+}

@@ -1,0 +1,32 @@
+import type { Format, Snapshot } from '../config/snapshot.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import type { Provider } from '../providers/provider.ts'
+import type { Passthrough } from '../proxy/passthrough.ts'
+import type { UpstreamPools } from '../proxy/upstream.ts'
+import type { OutboxShape } from '../wallet/outbox-types.ts'
+import type { Wallet } from '../wallet/wallet-types.ts'
+import type { LiveCall } from './live-call.ts'
+import type { ProviderObjects } from './provider-objects.ts'
+
+/** What a call works with: made once by gateway.ts and handed down. */
+export interface CallDependencies {
+  /** The config in force at this moment. */
+  readonly snapshot: () => Snapshot
+  readonly providers: ReadonlyMap<Format, Provider>
+  readonly wallet: Wallet
+  readonly outbox: OutboxShape
+  readonly sweeper: { touch(account: string, deadlineAtMs: number): void }
+  readonly pools: UpstreamPools
+  readonly passthrough: Passthrough
+  readonly objects: ProviderObjects
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly now: () => number
+  /** Calls that are sent and have no end yet. */
+  readonly openCalls: Set<LiveCall>
+  /** Those of them whose caller has gone and whose answer is still read. */
+  readonly drains: Set<LiveCall>
+  /** The gateway no longer takes new connections. */
+  readonly stopping: () => boolean
+}

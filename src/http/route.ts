@@ -1,0 +1,81 @@
+/** Which operation and which upstream a path means. Pure: addresses come from the config alone. */
+import type { IncomingHttpHeaders } from 'node:http'
+import type { Format, Settings, Snapshot, Upstream } from '../config/snapshot.ts'
+import { anyGlobMatches, globMatches } from '../core/glob.ts'
+import type { OperationMatch, Provider } from '../providers/provider.ts'
+
+export interface Route {
+  /** Path without `/u/NAME`, as it goes upstream. */
+  readonly path: string
+  /** "" or "?…", as it came. */
+  readonly query: string
+  /** Upstream named by `/u/NAME/…`. */
+  readonly named: Upstream | undefined
+  /** What each format that knows the path makes of it; empty: not metered and not free. */
+  readonly matches: readonly OperationMatch[]
+  /** The format whose error shape the caller reads. */
+  readonly dialect: Format
+}
+
+export type RouteResult = Route | { readonly unknownUpstream: string; readonly dialect: Format }
+
+export function findRoute(
+  method: string,
+  target: string,
+  headers: IncomingHttpHeaders,
+  snapshot: Snapshot,
+  providers: ReadonlyMap<Format, Provider>,
+): RouteResult {
+  const mark = target.indexOf('?')
+  let path = mark < 0 ? target : target.slice(0, mark)
+  const query = mark < 0 ? '' : target.slice(mark)
+  let named: Upstream | undefined
+  if (path.startsWith('/u/')) {
+    const end = path.indexOf('/', 3)
+    const name = end < 0 ? path.slice(3) : path.slice(3, end)
+    path = end < 0 ? '/' : path.slice(end)
+    named = snapshot.settings.upstreams.find((upstream) => upstream.name === name)
+    if (named === undefined) return { unknownUpstream: name, dialect: dialectOf(headers) }
+  }
+  const matches: OperationMatch[] = []
+  for (const [format, provider] of providers) {
+    if (named !== undefined && named.format !== format) continue
+    const match = provider.match(method, path)
+    if (match !== undefined) matches.push(match)
+  }
+  return { path, query, named, matches, dialect: named?.format ?? matches[0]?.operation.format ?? dialectOf(headers) }
+}
+
+function dialectOf(headers: IncomingHttpHeaders): Format {
+  return headers['anthropic-version'] === undefined ? 'openai' : 'anthropic'
+}
+
+/** The first upstream in the file whose format has the operation and whose models fit. */
+export function upstreamForModel(route: Route, model: string, settings: Settings): { upstream: Upstream; match: OperationMatch } | undefined {
+  for (const upstream of route.named === undefined ? settings.upstreams : [route.named]) {
+    if (route.named === undefined && !anyGlobMatches(upstream.models, model)) continue
+    const match = route.matches.find((candidate) => candidate.operation.format === upstream.format)
+    if (match !== undefined) return { upstream, match }
+  }
+  return undefined
+}
+
+/** For a call that names no model: by name, else by the header that only one API uses, else the first of the format. */
+export function upstreamWithoutModel(route: Route, settings: Settings): Upstream | undefined {
+  return route.named ?? settings.upstreams.find((upstream) => upstream.format === route.dialect && upstream.models.length > 0)
+}
+
+/** Whether the config names this path as unmetered. */
+export function isUnmetered(method: string, path: string, settings: Settings): boolean {
+  return settings.metering.unmeteredPaths.some(
+    (pattern) => (pattern.method === '*' || pattern.method === method) && globMatches(pattern.path, path),
+  )
+}
+
+const OBJECT_COLLECTIONS =
+  /\/(files|batches|responses|conversations|vector_stores|assistants|threads|fine_tuning|uploads|evals|containers|chat\/completions|videos|skills)(\/|$)/
+
+/** Whether an unmetered path lists or changes objects at the provider: those need `shared: true`. Lists of models do not. */
+export function touchesObjects(path: string): boolean {
+  return OBJECT_COLLECTIONS.test(path)
+}

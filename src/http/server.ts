@@ -1,0 +1,146 @@
+/** The data port: one request in, one answer out, whatever comes. */
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { Format, Settings } from '../config/snapshot.ts'
+import { newId } from '../core/ids.ts'
+import { type ErrorFacts, errorFacts, Refusal } from '../errors.ts'
+import { InvalidCall, type Provider } from '../providers/provider.ts'
+import { authenticate, queryWithoutKey } from './authenticate.ts'
+import type { CallDependencies } from './call-dependencies.ts'
+import { readCallerHeaders } from './caller-headers.ts'
+import { forwardUnmetered } from './forward-unmetered.ts'
+import { handleCall, type IncomingCall } from './handle-call.ts'
+import { handleFree } from './handle-free.ts'
+import { requestProblem } from './request-gate.ts'
+import { findRoute, isUnmetered, touchesObjects, upstreamWithoutModel } from './route.ts'
+import { TollgateResponse } from './tollgate-response.ts'
+import { writeError } from './write-error.ts'
+
+export function createGatewayServer(deps: CallDependencies, settings: Settings): Server {
+  const { limits } = settings
+  const server = createServer<typeof IncomingMessage, typeof TollgateResponse>(
+    {
+      ServerResponse: TollgateResponse,
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: limits.headerBytes,
+      noDelay: true,
+    },
+    (request, response) => void onRequest(deps, request, response as TollgateResponse),
+  )
+  server.maxConnections = limits.connections
+  server.maxRequestsPerSocket = limits.requestsPerSocket
+  server.maxHeadersCount = limits.headerCount
+  if (limits.connectionsPerAddress !== undefined) boundConnections(server, limits.connectionsPerAddress)
+  return server
+}
+
+function boundConnections(server: Server, perAddress: number): void {
+  const open = new Map<string, number>()
+  server.on('connection', (socket) => {
+    const address = socket.remoteAddress ?? ''
+    const count = (open.get(address) ?? 0) + 1
+    if (count > perAddress) {
+      socket.destroy()
+      return
+    }
+    open.set(address, count)
+    socket.once('close', () => {
+      const left = (open.get(address) ?? 1) - 1
+      if (left > 0) open.set(address, left)
+      else open.delete(address)
+    })
+  })
+}
+
+async function onRequest(deps: CallDependencies, request: IncomingMessage, response: TollgateResponse): Promise<void> {
+  const startedMonotonicMs = performance.now()
+  const startedAtMs = deps.now()
+  const id = newId(startedAtMs)
+  let dialect: Format = 'openai'
+  let account = 'unknown'
+  try {
+    const snapshot = deps.snapshot()
+    const problem = requestProblem(request, snapshot.settings.limits)
+    if (problem !== undefined) {
+      response.setHeader('connection', 'close')
+      throw new Refusal(errorFacts('invalid_request', problem, id))
+    }
+    const found = findRoute(request.method as string, request.url as string, request.headers, snapshot, deps.providers)
+    dialect = found.dialect
+    const key = callerKey(deps, request, id)
+    account = key.account.id
+    if ('unknownUpstream' in found) {
+      throw new Refusal(errorFacts('not_entitled', `No upstream is named "${found.unknownUpstream}".`, id, { rule: 'upstreams' }))
+    }
+    const route = { ...found, query: queryWithoutKey(found.query) }
+    const caller = readCallerHeaders(request, snapshot.settings.runHeaders)
+    const incoming: IncomingCall = { id, startedAtMs, startedMonotonicMs, snapshot, key, caller, route }
+    const kind = route.matches[0]?.operation.kind
+    if (kind === 'metered') await handleCall(deps, incoming, request, response)
+    else if (kind === 'free') await handleFree(deps, incoming, request, response)
+    else await handleUnmetered(deps, incoming, request, response)
+  } catch (error) {
+    const facts = factsOf(error, deps, id)
+    deps.metrics.refused({ account, code: facts.code, rule: facts.rule })
+    writeError(response, deps.providers.get(dialect) as Provider, facts)
+    if (!request.complete) discard(request)
+  }
+}
+
+function factsOf(error: unknown, deps: CallDependencies, id: string): ErrorFacts {
+  if (error instanceof Refusal) return error.facts
+  if (error instanceof InvalidCall) return errorFacts('invalid_request', error.message, id, { param: error.field ?? null })
+  deps.log.error({ request_id: id, error }, 'a call failed in the gateway')
+  return errorFacts('internal', 'The gateway failed on this call; nothing was charged for it that is not in the ledger. Try again.', id)
+}
+
+/** An answer went out before the upload was whole: what is left of it must not become the next request. */
+function discard(request: IncomingMessage): void {
+  let left = 64 * 1024
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length
+    if (left < 0) request.destroy()
+  })
+  request.resume()
+  setTimeout(destroyRequest, 1_000, request).unref()
+}
+
+function destroyRequest(request: IncomingMessage): void {
+  if (!request.complete) request.destroy()
+}
+
+function callerKey(deps: CallDependencies, request: IncomingMessage, id: string): IncomingCall['key'] {
+  const target = request.url as string
+  const mark = target.indexOf('?')
+  const result = authenticate(request, mark < 0 ? '' : target.slice(mark), deps.snapshot().keys)
+  if ('key' in result) return result.key
+  switch (result.problem) {
+    case 'two_keys':
+      throw new Refusal(errorFacts('invalid_request', 'The request carries two different keys; send one.', id, { param: 'authorization' }))
+    case 'acts_for':
+      throw new Refusal(errorFacts('invalid_request', 'x-tollgate-account may be sent only with a key that acts for other accounts; leave it out.', id, { param: 'x-tollgate-account' }))
+    case 'signed':
+      throw new Refusal(errorFacts('invalid_key', 'An AWS signature cannot carry a gateway key; send the key as "Authorization: Bearer KEY".', id))
+    case 'missing':
+      throw new Refusal(errorFacts('invalid_key', 'No key was sent; send one as "Authorization: Bearer KEY" or "x-api-key: KEY".', id))
+    case 'unknown':
+      throw new Refusal(errorFacts('invalid_key', 'The key is not known; check it, or ask for a new one.', id))
+  }
+}
+
+async function handleUnmetered(deps: CallDependencies, incoming: IncomingCall, request: IncomingMessage, response: TollgateResponse): Promise<void> {
+  const { route, snapshot, key, id } = incoming
+  const { settings } = snapshot
+  const named = isUnmetered(request.method as string, route.path, settings)
+  if (!named && key.plan.enforcement !== 'observe') {
+    throw new Refusal(errorFacts('endpoint_not_metered', `${request.method} ${route.path} is not metered here, and metering.unmetered_paths does not name it.`, id, { rule: 'metering.unmetered_paths' }))
+  }
+  const upstream = upstreamWithoutModel(route, settings)
+  if (upstream === undefined) throw new Refusal(errorFacts('not_entitled', 'No upstream serves this path.', id, { rule: 'upstreams' }))
+  if (touchesObjects(route.path) && !upstream.shared) {
+    throw new Refusal(errorFacts('not_found', `The upstream "${upstream.name}" does not share its objects; objects answer only to the account that made them through the gateway.`, id, { rule: 'shared' }))
+  }
+  deps.metrics.unmeteredBytes(await forwardUnmetered(deps, incoming, upstream, 'unmetered', request, response))
+}

@@ -1,0 +1,79 @@
+/** The ledger's settle entry as far as the gateway knows it (SPEC section 7); the script adds what money did. */
+import type { PricedUsage } from '../core/price-usage.ts'
+import { formatAmount } from '../core/money.ts'
+import type { Usage } from '../core/usage.ts'
+import type { AnswerFacts } from '../providers/provider.ts'
+import type { AdmittedCall } from './admitted-call.ts'
+
+/** The provider's own usage object is kept whole up to this size; a longer one says only that it was longer. */
+const RAW_BYTES_MAX = 4096
+
+export interface SettleFigures {
+  readonly usage: Usage
+  readonly source: 'provider' | 'estimate'
+  readonly priced: PricedUsage
+  readonly facts: AnswerFacts
+  readonly cut: boolean
+  readonly status: number | null
+  readonly endedMonotonicMs: number
+  readonly firstByteMonotonicMs: number | undefined
+}
+
+export function settleInfo(admitted: AdmittedCall, figures: SettleFigures): string {
+  const { key, caller, price, startedMonotonicMs } = admitted
+  const { usage, priced, facts, firstByteMonotonicMs } = figures
+  return JSON.stringify({
+    ...callInfo(admitted),
+    tags: isEmpty(caller.tags) ? undefined : caller.tags,
+    labels: isEmpty(key.labels) ? undefined : key.labels,
+    provider_request_id: facts.providerId,
+    answered_model: facts.model === admitted.call.model ? undefined : facts.model,
+    service_tier: facts.serviceTier,
+    tokens: countsOf(usage),
+    units: usage.units,
+    usage_source: figures.source,
+    usage: bounded(usage.raw),
+    usage_flags: usage.flags,
+    unpriced_kinds: priced.unpricedKinds.length > 0 ? priced.unpricedKinds : undefined,
+    price_version: price?.version,
+    cost: price && formatAmount(priced.costAtoms, admitted.terms.scale),
+    cost_unit: price?.unit,
+    trimmed: admitted.trimmedTo,
+    cut: figures.cut || undefined,
+    would: admitted.would,
+    status: figures.status,
+    duration_ms: Math.round(figures.endedMonotonicMs - startedMonotonicMs),
+    ttfb_ms: firstByteMonotonicMs === undefined ? undefined : Math.round(firstByteMonotonicMs - startedMonotonicMs),
+  })
+}
+
+/** Who called what: of the hold entry too. The request id is the hold's own id and stands there already. */
+export function callInfo(admitted: Pick<AdmittedCall, 'key' | 'caller' | 'upstream' | 'call' | 'operation'>): Record<string, unknown> {
+  const { key, caller } = admitted
+  return {
+    key: key.id,
+    run: caller.run,
+    user: caller.user,
+    upstream: admitted.upstream.name,
+    model: admitted.call.model,
+    endpoint: admitted.operation.endpoint,
+  }
+}
+
+function countsOf(usage: Usage): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const [kind, count] of Object.entries(usage.tokens)) if (count) counts[kind] = count
+  if (usage.reasoning) counts['reasoning'] = usage.reasoning
+  return counts
+}
+
+function bounded(raw: unknown): unknown {
+  if (raw === null || raw === undefined) return undefined
+  const text = JSON.stringify(raw)
+  return text.length <= RAW_BYTES_MAX ? raw : { truncated: true, bytes: text.length }
+}
+
+function isEmpty(object: object): boolean {
+  for (const _ in object) return false
+  return true
+}

@@ -1,0 +1,28 @@
+import { type IncomingMessage, ServerResponse } from 'node:http'
+
+/** What a response tells the call it belongs to. */
+export interface ResponseOwner {
+  /** The socket took what was written: more may come. */
+  onDrain(): void
+  /** The response is over: whole, or because the caller hung up. */
+  onClose(): void
+}
+
+/** A response that knows its call, so that its listeners are made once for the process and not for each call. */
+export class TollgateResponse extends ServerResponse<IncomingMessage> {
+  owner: ResponseOwner | undefined
+
+  own(owner: ResponseOwner): void {
+    this.owner = owner
+    this.on('drain', onDrain)
+    this.on('close', onClose)
+  }
+}
+
+function onDrain(this: TollgateResponse): void {
+  this.owner?.onDrain()
+}
+
+function onClose(this: TollgateResponse): void {
+  this.owner?.onClose()
+}

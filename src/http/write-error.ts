@@ -1,0 +1,27 @@
+/** The one place that writes a refusal: status, headers, and a body in the caller's own API's shape. */
+import type { ServerResponse } from 'node:http'
+import { ERRORS, type ErrorFacts } from '../errors.ts'
+import type { Provider } from '../providers/provider.ts'
+
+/** Writes and ends the answer. `extra`: further headers of ours, [name, value, …]. Does nothing once headers have gone. */
+export function writeError(response: ServerResponse, provider: Provider, error: ErrorFacts, extra: readonly string[] = []): void {
+  if (response.headersSent || response.destroyed) return
+  const { contentType, body } = provider.errorBody(error)
+  const row = ERRORS[error.code]
+  const headers = [
+    'content-type',
+    contentType,
+    'content-length',
+    String(Buffer.byteLength(body)),
+    'x-tollgate-error',
+    error.code,
+    'x-tollgate-request-id',
+    error.requestId,
+    ...extra,
+  ]
+  if (error.retryAfterSeconds !== undefined) headers.push('retry-after', String(error.retryAfterSeconds))
+  if (!row.retry || (error.retryAfterSeconds ?? 0) > 60) headers.push('x-should-retry', 'false')
+  if (!response.req.complete) headers.push('connection', 'close')
+  response.writeHead(row.status, headers)
+  response.end(body)
+}

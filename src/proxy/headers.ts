@@ -1,0 +1,104 @@
+/** Headers through the gateway as raw arrays [name, value, name, value, …]: no objects on the hot path. */
+import type { Upstream } from '../config/snapshot.ts'
+
+/** RFC 9110 7.6.1, and what only makes sense between two neighbours. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** Of the request: what identifies the caller to us, or was decided here. The upstream's own are added after. */
+const NOT_FORWARDED = new Set([
+  'host',
+  'authorization',
+  'x-api-key',
+  'api-key',
+  'x-goog-api-key',
+  'cookie',
+  'content-length',
+  'accept-encoding',
+  'expect',
+  'forwarded',
+  'via',
+])
+
+/** Names that the Connection header declares hop-by-hop for this message. */
+function connectionNames(raw: readonly string[]): ReadonlySet<string> | undefined {
+  let names: Set<string> | undefined
+  for (let i = 0; i < raw.length; i += 2) {
+    if ((raw[i] as string).toLowerCase() !== 'connection') continue
+    for (const name of (raw[i + 1] as string).split(',')) {
+      const trimmed = name.trim().toLowerCase()
+      if (trimmed === '' || trimmed === 'close' || trimmed === 'keep-alive') continue
+      names ??= new Set()
+      names.add(trimmed)
+    }
+  }
+  return names
+}
+
+/**
+ * The request's headers as the upstream gets them: without the caller's credentials, hop-by-hop names, forwarding
+ * claims and `x-tollgate-*`; then the upstream's own credential and configured headers. `acceptEncoding` undefined
+ * asks for identity.
+ */
+export function upstreamRequestHeaders(
+  raw: readonly string[],
+  upstream: Upstream,
+  acceptEncoding: string | undefined,
+): string[] {
+  const declared = connectionNames(raw)
+  const configured = upstream.headers
+  const headers: string[] = []
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = (raw[i] as string).toLowerCase()
+    if (HOP_BY_HOP.has(name) || NOT_FORWARDED.has(name) || declared?.has(name)) continue
+    if (name.startsWith('x-tollgate-') || name.startsWith('x-forwarded-')) continue
+    if (Object.hasOwn(configured, name)) continue
+    headers.push(raw[i] as string, raw[i + 1] as string)
+  }
+  headers.push('accept-encoding', acceptEncoding ?? 'identity')
+  for (const name of Object.keys(configured)) headers.push(name, configured[name] as string)
+  pushCredential(headers, upstream)
+  return headers
+}
+
+function pushCredential(headers: string[], upstream: Upstream): void {
+  if (upstream.auth === 'none' || upstream.apiKey === '') return
+  if (upstream.auth === 'bearer') headers.push('authorization', `Bearer ${upstream.apiKey}`)
+  else headers.push(upstream.auth, upstream.apiKey)
+}
+
+/**
+ * The upstream's headers as the caller gets them: end-to-end ones, in order, without any `x-tollgate-*` of its own.
+ * `edited` leaves out length and encoding, where the body is edited on its way.
+ */
+export function callerResponseHeaders(raw: readonly Buffer[], edited: boolean): string[] {
+  const headers: string[] = []
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const original = (raw[i] as Buffer).toString('latin1')
+    const name = original.toLowerCase()
+    if (HOP_BY_HOP.has(name) || name.startsWith('x-tollgate-')) continue
+    if (edited && (name === 'content-length' || name === 'content-encoding')) continue
+    headers.push(original, (raw[i + 1] as Buffer).toString('latin1'))
+  }
+  return headers
+}
+
+/** First value of a header in an upstream's raw list; undefined where absent. */
+export function rawHeader(raw: readonly Buffer[], wanted: string): string | undefined {
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i] as Buffer
+    if (name.length === wanted.length && name.toString('latin1').toLowerCase() === wanted) {
+      return (raw[i + 1] as Buffer).toString('latin1')
+    }
+  }
+  return undefined
+}
