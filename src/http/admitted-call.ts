@@ -28,6 +28,8 @@ export interface AdmittedCall {
   readonly caller: CallerHeaders
   /** Undefined: nothing prices the model, and it was let through all the same (observe, allow_unmetered). */
   readonly price: CallPrice | undefined
+  /** Decimals of the price's cost unit. */
+  readonly costScale: number
   readonly ceiling: CostCeiling
   readonly terms: HoldTerms
   /** Undefined: Redis was away and observe let the call pass; it is settled from the outbox. */

@@ -7,7 +7,7 @@ import type { Plan, Snapshot, VirtualKey } from '../config/snapshot.ts'
 import { type CeilingRefusal, type CostCeiling, costCeiling } from '../core/cost-ceiling.ts'
 import { decideEntitlement, missingRequired } from '../core/entitlement.ts'
 import { findPrice, isPriced } from '../core/find-price.ts'
-import { type Atoms, formatAmount } from '../core/money.ts'
+import { type Atoms, DEFAULT_SCALE, formatAmount } from '../core/money.ts'
 import { overflowPeriod } from '../core/overflow-period.ts'
 import type { CallFacts } from '../core/price-book.ts'
 import { type ErrorCode, type ErrorFacts, errorFacts, Refusal } from '../errors.ts'
@@ -269,6 +269,7 @@ async function holdMoney(
   return {
     ...read,
     price,
+    costScale: price === undefined ? DEFAULT_SCALE : (read.snapshot.settings.unitScales.get(price.costUnit) ?? DEFAULT_SCALE),
     ceiling,
     terms,
     held,

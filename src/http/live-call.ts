@@ -536,7 +536,7 @@ export class LiveCall implements AnswerListener, ResponseOwner {
   #settle(ending: Ending, end: Extract<End, { kind: 'settle' }>, facts: AnswerFacts): Settled {
     const { admitted } = this
     const { terms, price, snapshot } = admitted
-    const priced = priceUsage(price, end.usage, { scale: terms.scale, unpricedKind: snapshot.settings.metering.unpricedKind })
+    const priced = priceUsage(price, end.usage, { scale: terms.scale, costScale: admitted.costScale, unpricedKind: snapshot.settings.metering.unpricedKind })
     // A cut call has used up what it holds and no more: its estimate cannot be dearer than the hold.
     const capped = ending === 'cut' || terms.onExhausted.mode === 'block'
     const bounded = end.source === 'estimate' && capped && admitted.held !== undefined && priced.chargeAtoms > this.#heldAtoms
@@ -582,6 +582,7 @@ export class LiveCall implements AnswerListener, ResponseOwner {
         ending === 'cut' ? 'cut' : ending === 'complete' || ending === 'client_gone' ? (admitted.trimmedTo === undefined ? 'passed' : 'trimmed') : 'failed',
       unit: admitted.terms.unit,
       scale: admitted.terms.scale,
+      ...(admitted.price ? { costUnit: admitted.price.costUnit, costScale: admitted.costScale } : {}),
       usage: end?.usage,
       usageMissing: end?.source === 'estimate' && ending === 'complete',
       priced,

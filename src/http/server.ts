@@ -142,5 +142,6 @@ async function handleUnmetered(deps: CallDependencies, incoming: IncomingCall, r
   if (touchesObjects(route.path) && !upstream.shared) {
     throw new Refusal(errorFacts('not_found', `The upstream "${upstream.name}" does not share its objects; objects answer only to the account that made them through the gateway.`, id, { rule: 'shared' }))
   }
-  deps.metrics.unmeteredBytes(await forwardUnmetered(deps, incoming, upstream, 'unmetered', request, response))
+  const bytes = await forwardUnmetered(deps, incoming, upstream, 'unmetered', request, response)
+  deps.metrics.unmeteredBytes(upstream.name, 'received', bytes)
 }

@@ -1,0 +1,115 @@
+/**
+ * The half of the gateway that calls go through: a server, its connections to Redis and the upstreams, its outbox. One
+ * a process: with several workers each has its own, and shares nothing with the others but Redis and the port.
+ */
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ConfigStore } from './config/config-store.ts'
+import type { CallDependencies } from './http/call-dependencies.ts'
+import type { LiveCall } from './http/live-call.ts'
+import { ProviderObjects } from './http/provider-objects.ts'
+import { createGatewayServer } from './http/server.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics/metrics.ts'
+import { providers } from './providers/registry.ts'
+import { Passthrough } from './proxy/passthrough.ts'
+import { UpstreamPools } from './proxy/upstream.ts'
+import type { RedisClient } from './redis/client.ts'
+import type { Outbox } from './wallet/outbox.ts'
+import type { Wallet } from './wallet/wallet-types.ts'
+
+export interface DataPlane {
+  readonly port: number
+  /** Calls that are sent and have no end yet. */
+  readonly openCalls: number
+  /** No new connections; running calls have `graceMs`, then end with an error event. Everything owed is recorded. */
+  stop(graceMs: number): Promise<void>
+}
+
+export interface DataPlaneOptions {
+  readonly store: ConfigStore
+  readonly redis: RedisClient
+  readonly wallet: Wallet
+  readonly outbox: Outbox
+  readonly sweeper: CallDependencies['sweeper']
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
+  const { settings } = options.store.current()
+  const openCalls = new Set<LiveCall>()
+  const pools = new UpstreamPools(settings.upstreams, settings.limits)
+  const passthrough = new Passthrough()
+  let stopping = false
+  const server = createGatewayServer(
+    {
+      snapshot: () => options.store.current(),
+      providers,
+      wallet: options.wallet,
+      outbox: options.outbox,
+      sweeper: options.sweeper,
+      pools,
+      passthrough,
+      objects: new ProviderObjects(options.redis),
+      metrics: options.metrics,
+      log: options.log,
+      now: Date.now,
+      openCalls,
+      drains: new Set(),
+      stopping: () => stopping,
+    },
+    settings,
+  )
+  const ticker = setInterval(() => {
+    const nowMs = Date.now()
+    for (const call of openCalls) call.tick(nowMs)
+  }, 1_000)
+  await listen(server, settings.gateway.host, settings.gateway.port)
+  return {
+    port: (server.address() as AddressInfo).port,
+    get openCalls() {
+      return openCalls.size
+    },
+    async stop(graceMs) {
+      stopping = true
+      const closed = closeServer(server, graceMs)
+      await untilEmpty(openCalls, graceMs)
+      for (const call of openCalls) call.stop()
+      await closed
+      clearInterval(ticker)
+      passthrough.close()
+      await pools.close()
+    },
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+/** `close` alone is no graceful stop: Node stops enforcing its request timeouts, and idle connections linger. */
+function closeServer(server: Server, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const idle = setInterval(() => server.closeIdleConnections(), 100)
+    const last = setTimeout(() => server.closeAllConnections(), graceMs + 1_000)
+    server.close(() => {
+      clearInterval(idle)
+      clearTimeout(last)
+      resolve()
+    })
+    server.closeIdleConnections()
+  })
+}
+
+async function untilEmpty(calls: ReadonlySet<unknown>, withinMs: number): Promise<void> {
+  const deadline = performance.now() + withinMs
+  while (calls.size > 0 && performance.now() < deadline) await sleep(20)
+}

@@ -1,0 +1,234 @@
+/** Makes every object once and hands it down. One process, or a primary with workers that share its port. */
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createAdminServer } from './admin/server.ts'
+import { type ConfigStore, openConfigStore } from './config/config-store.ts'
+import { formatProblem } from './config/problem.ts'
+import type { Snapshot } from './config/snapshot.ts'
+import { type DataPlane, startDataPlane } from './data-plane.ts'
+import type { Log } from './log.ts'
+import { metricsText } from './metrics/merge-metrics.ts'
+import { createMetrics, type Metrics } from './metrics/metrics.ts'
+import { createWalletGauges } from './metrics/wallet-gauges.ts'
+import { connectRedis, type RedisClient } from './redis/client.ts'
+import { type EmbeddedRedis, startEmbeddedRedis } from './redis/embedded.ts'
+import { type GuardedRedis, guardWhenUp } from './redis/guarded-client.ts'
+import { lockDataDir } from './wallet/data-lock.ts'
+import { Outbox } from './wallet/outbox.ts'
+import { recoverOutbox } from './wallet/recover-outbox.ts'
+import { createWallet } from './wallet/redis-wallet.ts'
+import { createSweeper } from './wallet/sweeper.ts'
+import { startWorkers, type Workers } from './workers.ts'
+
+export interface GatewayOptions {
+  readonly configFile: string
+  readonly env: NodeJS.ProcessEnv
+  readonly log: Log
+}
+
+export interface Gateway {
+  readonly url: string
+  readonly adminUrl: string
+  /** Made at this start because the config names none; undefined where it does. */
+  readonly adminToken: string | undefined
+  readonly redis: { readonly kind: string; readonly inMemory: boolean }
+  readonly store: ConfigStore
+  reload(): ReturnType<ConfigStore['reload']>
+  /** Graceful: running calls have their grace, everything owed is recorded. */
+  stop(): Promise<void>
+}
+
+/** Throws with a one-line message for what keeps it from starting (config, port, data_dir, a Redis that must not be used). */
+export async function startGateway(options: GatewayOptions): Promise<Gateway> {
+  const undo: (() => Promise<unknown> | unknown)[] = []
+  try {
+    return await start(options, undo)
+  } catch (error) {
+    for (const step of undo.reverse()) await step()
+    throw error
+  }
+}
+
+async function start({ configFile, env, log }: GatewayOptions, undo: (() => Promise<unknown> | unknown)[]): Promise<Gateway> {
+  const store = await openConfigStore(configFile, env)
+  undo.push(() => store.close())
+  const { settings } = store.current()
+  const unlock = await lockDataDir(settings.dataDir)
+  undo.push(unlock)
+  const embedded = settings.redis.url === '' ? await startEmbeddedRedis({ dataDir: settings.dataDir, log }) : undefined
+  if (embedded) undo.push(() => embedded.stop())
+  const redisUrl = embedded?.url ?? settings.redis.url
+  const inMemory = embedded?.inMemory ?? false
+  const metrics = createMetrics({ maxSeries: settings.metrics.maxSeries })
+  metrics.redisEmbeddedInMemory(inMemory)
+  const core = await openCore({ store, redisUrl, embeddedJs: inMemory, worker: 'main', metrics, log })
+  undo.push(() => core.close(1_000))
+  const recovery = await recoverOutbox({ dataDir: settings.dataDir, worker: undefined, outbox: core.outbox, wallet: core.wallet, log })
+  if (recovery.voided + recovery.resent + recovery.checkpointed + recovery.left > 0) {
+    log.info({ voided: recovery.voided, resent: recovery.resent, checkpointed: recovery.checkpointed, left: recovery.left }, 'resolved what an earlier process left open')
+  }
+  core.sweeper.start()
+  undo.push(() => core.sweeper.stop())
+  const gauges = createWalletGauges({ wallet: core.wallet, metrics, accounts: () => store.current().accounts.keys(), log })
+  undo.push(() => gauges.stop())
+
+  let plane: DataPlane | undefined
+  let workers: Workers | undefined
+  if (settings.gateway.workers > 1) {
+    workers = await startWorkers({ count: settings.gateway.workers, configFile, redisUrl, embeddedJs: inMemory, env, log })
+    undo.push(() => workers?.stop(settings.limits.graceMs))
+  } else {
+    plane = await startDataPlane({ store, redis: core.redis, wallet: core.wallet, outbox: core.outbox, sweeper: core.sweeper, metrics, log })
+    undo.push(() => plane?.stop(0))
+  }
+  const reload = async (): ReturnType<ConfigStore['reload']> => {
+    const result = await store.reload()
+    await workers?.reload()
+    return result
+  }
+  watchConfig(store, metrics, log)
+  const { server, adminToken } = createAdminServer({
+    store,
+    wallet: core.wallet,
+    log,
+    reload,
+    metrics: async () => metricsText([await metrics.export(), ...((await workers?.metrics()) ?? [])]),
+    ready: () => readiness(core, store, embedded),
+  })
+  await listen(server, settings.admin.host, settings.admin.port)
+  undo.push(() => closeAdmin(server))
+  const port = workers?.port ?? (plane as DataPlane).port
+  return {
+    url: `http://${urlHost(settings.gateway.host)}:${port}`,
+    adminUrl: `http://${urlHost(settings.admin.host)}:${(server.address() as AddressInfo).port}`,
+    adminToken,
+    redis: { kind: embedded?.kind ?? 'configured', inMemory },
+    store,
+    reload,
+    async stop() {
+      await Promise.all([plane?.stop(settings.limits.graceMs), workers?.stop(settings.limits.graceMs)])
+      gauges.stop()
+      core.sweeper.stop()
+      await closeAdmin(server)
+      await core.close(5_000)
+      await embedded?.stop()
+      store.close()
+      unlock()
+    },
+  }
+}
+
+/** What each process of the gateway has: its connection, its wallet, its outbox. */
+export interface Core {
+  readonly redis: RedisClient
+  readonly guard: GuardedRedis
+  readonly wallet: ReturnType<typeof createWallet>
+  readonly outbox: Outbox
+  readonly sweeper: ReturnType<typeof createSweeper>
+  close(withinMs: number): Promise<void>
+}
+
+export interface CoreOptions {
+  readonly store: ConfigStore
+  readonly redisUrl: string
+  readonly embeddedJs: boolean
+  /** Part of the outbox's file names: one writer a process. */
+  readonly worker: string
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+export async function openCore(options: CoreOptions): Promise<Core> {
+  const { store, metrics, log } = options
+  const { settings } = store.current()
+  const { limits } = settings
+  let outbox: Outbox | undefined
+  const client = connectRedis({
+    url: options.redisUrl,
+    commandMs: limits.redisCommandMs,
+    connectMs: limits.redisConnectMs,
+    breakerFailures: limits.redisBreakerFailures,
+    breakerWindowMs: limits.redisBreakerWindowMs,
+    probeMs: limits.redisProbeMs,
+    onState: (up, reason) => {
+      metrics.redisUp(up)
+      if (up) log.info({}, 'Redis is up')
+      else log.warn({ reason }, 'Redis is away')
+      if (up) outbox?.nudge()
+    },
+  })
+  // Nothing is asked of a Redis that has not been looked at: an emptied or evicting one must not hold money.
+  const guard = await guardWhenUp(client, {
+    dataDir: settings.dataDir,
+    expectExisting: settings.redis.expectExisting,
+    scales: settings.unitScales,
+    embeddedJs: options.embeddedJs,
+    log,
+  })
+  const wallet = createWallet(guard, { stripShebang: options.embeddedJs, onDuration: (script, seconds) => metrics.redisCall(script, seconds) })
+  outbox = new Outbox({ dataDir: settings.dataDir, worker: options.worker, wallet, log })
+  metrics.watchOutbox(outbox)
+  const sweeper = createSweeper({ wallet, redis: guard, accounts: () => store.current().accounts.keys(), log })
+  return {
+    redis: guard,
+    guard,
+    wallet,
+    outbox,
+    sweeper,
+    async close(withinMs) {
+      await outbox.close(withinMs)
+      guard.close()
+    },
+  }
+}
+
+/** Keeps the store watching, and what it does in the log and the metrics. */
+export function watchConfig(store: ConfigStore, metrics: Metrics, log: Log): void {
+  const show = (snapshot: Snapshot): void => metrics.configVersion(snapshot.version, snapshot.generation)
+  show(store.current())
+  store.onReload((reload) => {
+    if (reload.result !== 'unchanged') metrics.configReload(reload.result === 'applied' ? 'accepted' : 'rejected')
+    if (reload.result === 'applied') show(store.current())
+    if (reload.result === 'rejected') log.error({ problems: reload.problems.slice(0, 20).map(formatProblem) }, 'the config was rejected; the old one stays in force')
+    else log.info({ result: reload.result, version: reload.version, notes: reload.notes }, 'config read')
+  })
+  store.watch()
+}
+
+export interface Readiness {
+  readonly ready: boolean
+  readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>>
+}
+
+async function readiness(core: Core, store: ConfigStore, embedded: EmbeddedRedis | undefined): Promise<Readiness> {
+  const up = await core.guard.ping()
+  const checks = {
+    config: { ok: true, detail: `version ${store.current().version}` },
+    redis: { ok: up && core.guard.refusal === undefined, detail: core.guard.refusal ?? (up ? 'reachable' : (core.guard.reason ?? 'not reachable')) },
+    durability: { ok: true, detail: embedded?.inMemory ? 'warning: balances live in memory only and are lost at a restart' : embedded ? `embedded ${embedded.kind} with AOF everysec` : 'as the Redis is set up' },
+    outbox: { ok: core.outbox.accepting, detail: `${core.outbox.depth} entries, oldest ${core.outbox.oldestSeconds.toFixed(1)} s` },
+  }
+  return { ready: Object.values(checks).every((check) => check.ok), checks }
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function closeAdmin(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}
+
+function urlHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
+  return host.includes(':') ? `[${host}]` : host
+}

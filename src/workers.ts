@@ -1,0 +1,135 @@
+/** Worker processes that share the data port (node:cluster). The primary keeps the admin port, the sweep and the gauges. */
+import cluster, { type Worker } from 'node:cluster'
+import { fileURLToPath } from 'node:url'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Log } from './log.ts'
+import type { FamilyValues } from './metrics/families.ts'
+import { RetiredMetrics } from './metrics/merge-metrics.ts'
+
+export interface WorkersOptions {
+  readonly count: number
+  readonly configFile: string
+  readonly redisUrl: string
+  readonly embeddedJs: boolean
+  readonly env: NodeJS.ProcessEnv
+  readonly log: Log
+}
+
+export interface Workers {
+  readonly port: number
+  /** Of those that answer within a second: a dead one is left out. */
+  metrics(): Promise<(readonly FamilyValues[])[]>
+  reload(): Promise<void>
+  stop(graceMs: number): Promise<void>
+}
+
+export type ToWorker =
+  | { readonly type: 'metrics'; readonly id: number }
+  | { readonly type: 'reload'; readonly id: number }
+  | { readonly type: 'stop'; readonly graceMs: number }
+export type FromWorker =
+  | { readonly type: 'listening'; readonly port: number }
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+
+const RESTART_MS_MAX = 10_000
+
+export async function startWorkers(options: WorkersOptions): Promise<Workers> {
+  cluster.setupPrimary({ exec: fileURLToPath(new URL('./worker.ts', import.meta.url)), args: [], serialization: 'advanced' })
+  const pool = new WorkerPool(options)
+  const port = await pool.start()
+  return {
+    port,
+    metrics: () => pool.metrics(),
+    reload: () => pool.reload(),
+    stop: (graceMs) => pool.stop(graceMs),
+  }
+}
+
+class WorkerPool {
+  readonly #options: WorkersOptions
+  readonly #workers = new Map<string, Worker>()
+  readonly #lastMetrics = new Map<string, readonly FamilyValues[]>()
+  readonly #retired = new RetiredMetrics()
+  readonly #questions = new Map<number, (value: unknown) => void>()
+  #nextQuestion = 1
+  #stopping = false
+
+  constructor(options: WorkersOptions) {
+    this.#options = options
+  }
+
+  async start(): Promise<number> {
+    const ports = await Promise.all(Array.from({ length: this.#options.count }, (_, index) => this.#fork(`w${index + 1}`)))
+    return ports[0] as number
+  }
+
+  #fork(name: string): Promise<number> {
+    const { configFile, redisUrl, embeddedJs, env } = this.#options
+    const worker = cluster.fork({
+      ...env,
+      TOLLGATE_WORKER: JSON.stringify({ name, configFile, redisUrl, embeddedJs }),
+    })
+    this.#workers.set(name, worker)
+    const bornMs = performance.now()
+    return new Promise((resolve, reject) => {
+      worker.on('message', (message: FromWorker) => {
+        if (message.type === 'listening') resolve(message.port)
+        else if (message.type === 'failed') reject(new Error(message.message))
+        else this.#questions.get(message.id)?.(message.value)
+      })
+      worker.once('exit', (code, signal) => {
+        this.#workers.delete(name)
+        this.#retired.retire(this.#lastMetrics.get(name) ?? [])
+        this.#lastMetrics.delete(name)
+        reject(new Error(`worker ${name} ended before it was ready`))
+        if (!this.#stopping) void this.#restart(name, performance.now() - bornMs, code, signal)
+      })
+    })
+  }
+
+  /** A worker that dies soon after its start is given more time before the next: a crash loop must not eat the machine. */
+  async #restart(name: string, livedMs: number, code: number, signal: string): Promise<void> {
+    this.#options.log.error({ worker: name, code, signal }, 'a worker ended; it is started again')
+    await sleep(livedMs > RESTART_MS_MAX ? 50 : Math.min(RESTART_MS_MAX, 1_000))
+    if (!this.#stopping) await this.#fork(name).catch((error: Error) => this.#options.log.error({ worker: name, error }, 'a worker did not start'))
+  }
+
+  /** Of the living, with the counts of those that have ended. */
+  async metrics(): Promise<(readonly FamilyValues[])[]> {
+    await Promise.all(
+      [...this.#workers].map(async ([name, worker]) => {
+        const values = await this.#askOne(worker, 'metrics', 1_000)
+        if (values !== undefined && this.#workers.has(name)) this.#lastMetrics.set(name, values as readonly FamilyValues[])
+      }),
+    )
+    return [this.#retired.families, ...this.#lastMetrics.values()]
+  }
+
+  async reload(): Promise<void> {
+    await Promise.all([...this.#workers.values()].map((worker) => this.#askOne(worker, 'reload', 10_000)))
+  }
+
+  #askOne(worker: Worker, type: 'metrics' | 'reload', withinMs: number): Promise<unknown> {
+    const id = this.#nextQuestion++
+    return new Promise((resolve) => {
+      const done = (value: unknown): void => {
+        clearTimeout(timer)
+        this.#questions.delete(id)
+        resolve(value)
+      }
+      const timer = setTimeout(done, withinMs, undefined)
+      this.#questions.set(id, done)
+      if (!worker.isConnected()) done(undefined)
+      else worker.send({ type, id } satisfies ToWorker, (error) => error && done(undefined))
+    })
+  }
+
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true
+    const gone = [...this.#workers.values()].map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
+    for (const worker of this.#workers.values()) if (worker.isConnected()) worker.send({ type: 'stop', graceMs } satisfies ToWorker)
+    await Promise.race([Promise.all(gone), sleep(graceMs + 10_000, undefined, { ref: false })])
+    for (const worker of this.#workers.values()) worker.process.kill('SIGKILL')
+  }
+}
