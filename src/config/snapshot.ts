@@ -6,14 +6,7 @@ import type { Atoms } from '../core/money.ts'
 import type { PriceBook } from '../core/price-book.ts'
 
 /** Names of metered and free endpoints, as `endpoints:` in a plan and labels in metrics have them. */
-export type Endpoint =
-  | 'chat'
-  | 'responses'
-  | 'completions'
-  | 'embeddings'
-  | 'messages'
-  | 'count_tokens'
-  | 'unmetered'
+export type Endpoint = 'chat' | 'responses' | 'completions' | 'embeddings' | 'messages' | 'count_tokens' | 'unmetered'
 
 export type Format = 'openai' | 'anthropic'
 

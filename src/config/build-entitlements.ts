@@ -1,0 +1,92 @@
+import { type Atoms, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
+import type { EntitlementsFile, PlanFields, PlanOverrides } from './entitlements-schema.ts'
+import type { Account, OnExhausted, Plan, VirtualKey } from './snapshot.ts'
+
+export interface Entitlements {
+  readonly plans: ReadonlyMap<string, Plan>
+  readonly accounts: ReadonlyMap<string, Account>
+  /** By SHA-256. */
+  readonly keys: ReadonlyMap<string, VirtualKey>
+}
+
+/**
+ * Plans, accounts and keys from a checked entitlements.yaml. An override replaces whole fields; the most specific wins:
+ * key, account, plan. Accounts and keys without overrides share their plan's object.
+ *
+ * `refuse` hears of an amount that does not fit the unit which an override brought: it can be told here alone.
+ */
+export function buildEntitlements(
+  read: EntitlementsFile,
+  scales: ReadonlyMap<string, number>,
+  refuse: (path: readonly (string | number)[], error: Error) => void,
+): Entitlements {
+  const plans = new Map<string, Plan>()
+  for (const [name, fields] of Object.entries(read.plans)) plans.set(name, buildPlan(name, fields, scales))
+
+  const accounts = new Map<string, Account>()
+  const keys = new Map<string, VirtualKey>()
+  for (const [id, entry] of Object.entries(read.accounts)) {
+    const fields = read.plans[entry.plan]
+    const plan = plans.get(entry.plan)
+    if (!fields || !plan) continue
+    const resolve = (from: Plan, layers: readonly PlanOverrides[], path: readonly (string | number)[]): Plan => {
+      if (Object.keys(layers.at(-1) ?? {}).length === 0) return from
+      try {
+        return buildPlan(entry.plan, Object.assign({}, fields, ...layers) as PlanFields, scales)
+      } catch (error) {
+        refuse(path, error as Error)
+        return from
+      }
+    }
+    const accountPlan = resolve(plan, [entry.plan_overrides], ['accounts', id, 'plan_overrides'])
+    const account: Account = Object.freeze({ id, plan: accountPlan, labels: entry.labels })
+    accounts.set(id, account)
+    entry.keys.forEach((key, i) => {
+      const path = ['accounts', id, 'keys', i, 'plan_overrides']
+      keys.set(
+        key.sha256,
+        Object.freeze({
+          id: key.id,
+          sha256: key.sha256,
+          account,
+          labels: Object.keys(key.labels).length === 0 ? entry.labels : { ...entry.labels, ...key.labels },
+          plan: resolve(accountPlan, [entry.plan_overrides, key.plan_overrides], path),
+        }),
+      )
+    })
+  }
+  return { plans, accounts, keys }
+}
+
+function buildPlan(name: string, fields: PlanFields, scales: ReadonlyMap<string, number>): Plan {
+  const scale = scales.get(fields.unit) ?? DEFAULT_SCALE
+  const atoms = (amount: string): Atoms => parseAmount(amount, scale)
+  return Object.freeze({
+    name,
+    unit: fields.unit,
+    scale,
+    timezone: fields.timezone,
+    onExhausted: buildOnExhausted(fields.on_exhausted, atoms),
+    enforcement: fields.enforcement,
+    models: fields.models,
+    endpoints: fields.endpoints,
+    maxCostPerCallAtoms: fields.max_cost_per_call === undefined ? undefined : atoms(fields.max_cost_per_call),
+    maxOutputTokens: fields.max_output_tokens,
+    trim: {
+      enabled: fields.trim.enabled,
+      minOutputTokens: fields.trim.min_output_tokens,
+      minReasoningTokens: fields.trim.min_reasoning_tokens,
+      structured: fields.trim.structured,
+      tools: fields.trim.tools,
+    },
+    streaming: fields.streaming && { sliceTokens: fields.streaming.slice_tokens, onCut: fields.streaming.on_cut },
+    require: fields.require,
+    topUpUrl: fields.top_up_url,
+  })
+}
+
+function buildOnExhausted(read: PlanFields['on_exhausted'], atoms: (amount: string) => Atoms): OnExhausted {
+  if (read.mode === 'negative') return { mode: 'negative', floorAtoms: atoms(read.floor) }
+  if (read.mode !== 'overflow') return { mode: read.mode }
+  return { mode: 'overflow', capAtoms: atoms(read.cap), period: read.period, multiplier: read.multiplier }
+}

@@ -1,0 +1,186 @@
+/**
+ * What one schema cannot see: names that must exist elsewhere, values that must differ, amounts in the unit of their
+ * plan. Works on the values as read, so that these problems are told beside the schema's; what the schema refuses is
+ * passed over here.
+ */
+import { isIP } from 'node:net'
+import { AmountError, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
+import { shorten, shownField } from './describe-issues.ts'
+import type { Path, YamlFile } from './read-yaml.ts'
+import { remedy } from './suggest.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+function mapOf(value: unknown): Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {}
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
+
+/** Whether only this machine reaches the address. */
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
+  if (bare === 'localhost' || bare === '::1') return true
+  return isIP(bare) === 4 && bare.startsWith('127.')
+}
+
+/** `value` is that of the file with its defaults from the environment. */
+export function checkTollgate(file: YamlFile, value: unknown): void {
+  const admin = mapOf(mapOf(value)['admin'])
+  const host = admin['host']
+  if (typeof host === 'string' && !isLoopback(host)) {
+    const needs = [
+      listOf(admin['tokens']).length === 0 ? 'tokens' : '',
+      admin['insecure'] === true || admin['insecure'] === 'true' ? '' : 'insecure: true (TLS is not there yet)',
+    ].filter((need) => need !== '')
+    if (needs.length > 0) {
+      file.report(
+        ['admin', 'host'],
+        'value',
+        `admin.host: "${shorten(host)}" is reachable from outside; that needs ${needs.join(' and ')}`,
+      )
+    }
+  }
+  const names = new Distinct(file, 'token')
+  const hashes = new Distinct(file, 'token with this sha256')
+  listOf(admin['tokens']).forEach((token, i) => {
+    names.add(mapOf(token)['name'], ['admin', 'tokens', i, 'name'], true)
+    hashes.add(lower(mapOf(token)['sha256']), ['admin', 'tokens', i, 'sha256'], false)
+  })
+}
+
+/** Plans that exist, keys that differ, amounts that their unit can hold. */
+export function checkEntitlements(file: YamlFile, tollgate: unknown): void {
+  const plans = mapOf(mapOf(file.value)['plans'])
+  const units = mapOf(mapOf(tollgate)['units'])
+  const amounts = (fields: unknown, unit: unknown, path: Path) => checkAmounts(file, mapOf(fields), unit, units, path)
+  for (const [name, plan] of Object.entries(plans)) amounts(plan, mapOf(plan)['unit'] ?? 'USD', ['plans', name])
+
+  const hashes = new Distinct(file, 'key with this sha256')
+  for (const [id, value] of Object.entries(mapOf(mapOf(file.value)['accounts']))) {
+    const account = mapOf(value)
+    const plan = account['plan']
+    if (typeof plan === 'string' && plan !== '' && !Object.hasOwn(plans, plan)) {
+      const hint = remedy(plan, Object.keys(plans), 'plans')
+      file.report(
+        ['accounts', id, 'plan'],
+        'value',
+        `accounts.${shorten(id)}.plan: unknown plan "${shorten(plan)}"${hint}`,
+      )
+    }
+    const own = mapOf(account['plan_overrides'])
+    const unit = own['unit'] ?? mapOf(plans[String(plan)])['unit'] ?? 'USD'
+    amounts(own, unit, ['accounts', id, 'plan_overrides'])
+    const ids = new Distinct(file, 'key')
+    listOf(account['keys']).forEach((item, i) => {
+      const key = mapOf(item)
+      const path = ['accounts', id, 'keys', i]
+      ids.add(key['id'], [...path, 'id'], true)
+      hashes.add(lower(key['sha256']), [...path, 'sha256'], false)
+      const overrides = mapOf(key['plan_overrides'])
+      amounts(overrides, overrides['unit'] ?? unit, [...path, 'plan_overrides'])
+    })
+  }
+}
+
+function checkAmounts(file: YamlFile, fields: Fields, unit: unknown, units: Fields, path: Path): void {
+  const scale = mapOf(units[String(unit)])['scale'] ?? DEFAULT_SCALE
+  if (typeof scale !== 'number' || !Number.isInteger(scale) || scale < 0 || scale > 12) return
+  const exhausted = mapOf(fields['on_exhausted'])
+  const amounts: readonly [unknown, Path][] = [
+    [fields['max_cost_per_call'], ['max_cost_per_call']],
+    [exhausted['floor'], ['on_exhausted', 'floor']],
+    [exhausted['cap'], ['on_exhausted', 'cap']],
+  ]
+  for (const [amount, field] of amounts) {
+    // What is no decimal at all is the schema's to refuse.
+    if (typeof amount !== 'string' || !/^-?(0|[1-9]\d*)(\.\d+)?$/.test(amount)) continue
+    try {
+      parseAmount(amount, scale)
+    } catch (error) {
+      if (!(error instanceof AmountError)) throw error
+      file.report([...path, ...field], 'value', `${shownField([...path, ...field])}: ${error.message}`)
+    }
+  }
+}
+
+/** Each entry says something, and no two of a series begin at once. */
+export function checkPriceBook(file: YamlFile): void {
+  const seen = new Map<string, number>()
+  listOf(mapOf(file.value)['entries']).forEach((item, i) => {
+    const entry = mapOf(item)
+    if (item === null || Array.isArray(item) || typeof item !== 'object') return
+    const has = (field: string) => entry[field] !== undefined
+    const cost = has('per_million') || has('per_unit')
+    if (
+      !cost &&
+      !has('charge') &&
+      !has('context_window') &&
+      !has('max_output_tokens') &&
+      !has('like') &&
+      !has('tiers')
+    ) {
+      file.report(
+        ['entries', i],
+        'value',
+        `entries[${i}]: sets nothing; give it per_million, per_unit, charge, context_window or max_output_tokens`,
+      )
+    }
+    const match = JSON.stringify(Object.entries(mapOf(entry['match'])).sort(([a], [b]) => (a < b ? -1 : 1)))
+    const series = `${match} ${instantOf(entry['from'])}`
+    for (const part of [cost ? 'cost' : '', has('charge') ? 'charge' : '']) {
+      if (part === '') continue
+      const first = seen.get(`${part} ${series}`)
+      if (first === undefined) seen.set(`${part} ${series}`, i)
+      else {
+        const { line } = file.problemAt(['entries', first], 'value', '')
+        file.report(
+          ['entries', i],
+          'value',
+          `entries[${i}]: a second ${part} of the same match and from; the first is in line ${line}`,
+        )
+        break
+      }
+    }
+  })
+}
+
+function instantOf(from: unknown): string {
+  if (typeof from !== 'string') return ''
+  const ms = Date.parse(from)
+  return Number.isNaN(ms) ? from : String(ms)
+}
+
+function lower(value: unknown): unknown {
+  return typeof value === 'string' ? value.toLowerCase() : value
+}
+
+/** Values that may stand once: the second is reported at its own place. */
+class Distinct {
+  private readonly file: YamlFile
+  private readonly called: string
+  private readonly seen = new Map<unknown, Path>()
+
+  constructor(file: YamlFile, called: string) {
+    this.file = file
+    this.called = called
+  }
+
+  add(value: unknown, path: Path, shown: boolean): void {
+    if (value === undefined || value === null || value === '' || typeof value === 'object') return
+    const first = this.seen.get(value)
+    if (first === undefined) {
+      this.seen.set(value, path)
+      return
+    }
+    const { line } = this.file.problemAt(first, 'value', '')
+    const name = shown ? ` "${shorten(String(value))}"` : ''
+    this.file.report(
+      path,
+      'value',
+      `${shownField(path)}: duplicate ${this.called}${name}; the first is in line ${line}`,
+    )
+  }
+}

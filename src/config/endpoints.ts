@@ -1,0 +1,25 @@
+import type { Endpoint } from './snapshot.ts'
+
+/** Endpoints that a plan can name: those that are metered. Free ones are always allowed. */
+export const METERED_ENDPOINTS = [
+  'chat',
+  'responses',
+  'completions',
+  'embeddings',
+  'messages',
+] as const satisfies readonly Endpoint[]
+
+/** Endpoints of formats and calls that come with later versions. */
+export const LATER_ENDPOINTS = [
+  'images',
+  'speech',
+  'transcriptions',
+  'realtime',
+  'batches',
+  'generate_content',
+  'predict',
+  'converse',
+  'invoke',
+  'rerank',
+  'generate',
+] as const

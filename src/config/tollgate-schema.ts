@@ -1,0 +1,301 @@
+/** config/tollgate.yaml: the one source of its checks, its defaults and its JSON Schema. */
+import * as z from 'zod'
+import {
+  decimal,
+  duration,
+  FieldError,
+  field,
+  flag,
+  glob,
+  httpUrl,
+  integer,
+  later,
+  name,
+  oneOf,
+  sha256,
+  size,
+  text,
+  unitName,
+} from './fields.ts'
+
+/** Defaults that are taken from the environment, as a file would have them. */
+export const HOST_DEFAULT = `\${TOLLGATE_HOST:-127.0.0.1}`
+export const REDIS_URL_DEFAULT = `\${REDIS_URL:-}`
+
+const DAY = 86_400_000
+const HOUR = 3_600_000
+const MINUTE = 60_000
+
+/** Milliseconds; the default first. */
+const time = (fallback: string, minimumMs: number, maximumMs: number, meaning: string) =>
+  duration(minimumMs, maximumMs).describe(meaning).prefault(fallback)
+const count = (fallback: number, minimum: number, maximum: number, meaning: string) =>
+  integer(minimum, maximum).describe(meaning).prefault(fallback)
+const bytes = (fallback: string, minimum: number, maximum: number, meaning: string) =>
+  size(minimum, maximum).describe(meaning).prefault(fallback)
+
+const KIB = 1024
+const MIB = 1024 * KIB
+
+const limits = z.strictObject({
+  headers_timeout: time('10s', 100, HOUR, 'time for a request’s header block'),
+  request_timeout: time('60s', 100, DAY, 'time for a whole request, its body included'),
+  keep_alive: time('65s', 0, HOUR, 'time an idle client connection stays open'),
+  requests_per_socket: count(1000, 1, 1_000_000_000, 'requests a client connection serves before it is closed'),
+  header_bytes: bytes('16KiB', KIB, MIB, 'size of a request’s header block'),
+  header_count: count(200, 10, 10_000, 'number of headers of a request'),
+  path_bytes: bytes('4KiB', 64, 64 * KIB, 'size of a request’s path and query'),
+  connections: count(10_000, 1, 1_000_000, 'client connections at once, a worker'),
+  connections_per_address: integer(1, 1_000_000)
+    .describe('client connections of one address at once; left out: no limit')
+    .optional(),
+  body_bytes: bytes('32MiB', KIB, 512 * MIB, 'size of a request body'),
+  json_depth: count(128, 4, 10_000, 'nesting of a JSON body'),
+  upstream_connect_timeout: time('5s', 10, 10 * MINUTE, 'time to connect to an upstream'),
+  upstream_first_byte_timeout_stream: time('120s', 10, DAY, 'time to the first byte of a streamed answer'),
+  upstream_first_byte_timeout_json: time('10m', 10, DAY, 'time to the first byte of a JSON answer'),
+  upstream_idle_timeout: time('120s', 10, DAY, 'silence of an upstream in the middle of an answer'),
+  upstream_total_timeout: time('15m', 10, DAY, 'time of a whole call at an upstream'),
+  redis_command_timeout: time(
+    '300ms',
+    10,
+    MINUTE,
+    'time for one Redis command; after it the outcome is unknown and asked for again',
+  ),
+  redis_connect_timeout: time('1s', 10, MINUTE, 'time to connect to Redis'),
+  redis_breaker_failures: count(
+    5,
+    1,
+    10_000,
+    'failures within redis_breaker_window after which calls are refused at once',
+  ),
+  redis_breaker_window: time('1s', 10, HOUR, 'window in which Redis failures are counted'),
+  redis_probe_interval: time('500ms', 10, HOUR, 'time between probes of a Redis that is away'),
+  hold_deadline: time('120s', 1000, DAY, 'age of a hold without a sign of life after which it times out'),
+  checkpoint_every: time('30s', 100, DAY, 'time between signs of life of an open call'),
+  drains: count(64, 0, 1_000_000, 'answers read on at once after their clients have gone'),
+  drain_bytes: bytes('8MiB', 0, 1024 * MIB, 'bytes read of one answer after its client has gone'),
+  grace: time('30s', 0, DAY, 'time for open calls to end after SIGTERM'),
+  late_window: time('24h', MINUTE, 7 * DAY, 'time after a timeout in which the call’s own end still counts'),
+})
+
+const FORMATS = ['openai', 'anthropic'] as const
+const AUTHS = ['bearer', 'api-key', 'x-api-key', 'x-goog-api-key', 'none'] as const
+
+/** How the key is sent; forms that need more than a header come later. */
+const auth = field({ enum: AUTHS }, (value) => {
+  const word = AUTHS.find((candidate) => candidate === value)
+  if (word !== undefined) return word
+  const form = typeof value === 'object' && value !== null ? Object.keys(value)[0] : undefined
+  if (form !== undefined && ['sigv4', 'gcp', 'command'].includes(form))
+    throw new FieldError(`{ ${form}: … }: not supported yet`)
+  throw new FieldError(`%v is not one of ${AUTHS.join(', ')}`)
+})
+
+const headerName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/
+
+/** Headers that the gateway sets itself, or that frame the message. */
+const OWN_HEADERS =
+  /^(authorization|api-key|x-api-key|x-goog-api-key|host|connection|content-length|content-encoding|transfer-encoding|te|trailer|upgrade|keep-alive|proxy-.*|x-tollgate-.*)$/i
+
+const upstream = z.strictObject({
+  format: oneOf(FORMATS, ['gemini', 'vertex', 'bedrock', 'cohere', 'ollama']).describe('the API it speaks'),
+  base_url: httpUrl(true).describe('origin and path prefix'),
+  api_key: text('a key').describe('our own key there; sent as `auth` says').prefault(''),
+  models: z
+    .array(glob())
+    .describe('models it serves, as globs; [] makes it reachable by /u/NAME/… alone')
+    .prefault(['*']),
+  auth: auth
+    .describe(
+      'how the key is sent; default by format: bearer (api-key at Azure’s hosts) for openai, x-api-key for anthropic',
+    )
+    .optional(),
+  headers: z
+    .record(
+      z
+        .string()
+        .regex(headerName, 'is no header name')
+        .refine((header) => !OWN_HEADERS.test(header), 'is set by the gateway itself; leave it out'),
+      text('a header value'),
+    )
+    .describe('further headers sent to it')
+    .prefault({}),
+  shared: flag().describe('objects that no account made through the gateway may be used by all').prefault(false),
+  on_disconnect: z
+    .strictObject({
+      mode: oneOf(['drain', 'cancel'])
+        .describe('drain: read on and charge what was used; cancel: close at once')
+        .prefault('drain'),
+      max_seconds: integer(0, 86_400).describe('longest drain, in seconds').prefault(30),
+    })
+    .describe('what happens to a call whose client has gone')
+    .prefault({}),
+  on_no_answer: oneOf(['void', 'floor'])
+    .describe('what a call costs that the upstream never answered: nothing, or its input')
+    .prefault('void'),
+  missing_usage: later(oneOf(['estimate', 'keep_hold', 'deny_model']), 'estimate').describe(
+    'what an answer without usage costs',
+  ),
+  charge_by: later(oneOf(['ours', 'provider']), 'ours').describe(
+    'which price counts where the provider states its own',
+  ),
+  output_limit_param: oneOf(['max_tokens', 'max_completion_tokens', 'max_output_tokens'])
+    .describe('parameter that a limit is written as where the caller names none; default by format and host')
+    .optional(),
+})
+
+const workers = field(
+  { anyOf: [{ type: 'integer', minimum: 1, maximum: 512 }, { const: 'auto' }, { type: 'string', pattern: '\\$\\{' }] },
+  (value) => {
+    if (value === 'auto') return 'auto' as const
+    const number = typeof value === 'string' && /^\d{1,4}$/.test(value) ? Number(value) : value
+    if (typeof number === 'number' && Number.isInteger(number) && number >= 1 && number <= 512) return number
+    throw new FieldError('%v is no number of workers; from 1 to 512, or auto')
+  },
+)
+
+const redisUrl = field({ type: 'string' }, (value) => {
+  const string = typeof value === 'string' ? value : ''
+  const known = value === '' || /^(rediss?:\/\/|unix:|\/|\.\.?\/)/.test(string)
+  if (!known || (/^rediss?:/.test(string) && !URL.canParse(string))) {
+    throw new FieldError(
+      'is no Redis address; write redis://host:port, rediss://…, the path of a unix socket, or "" for the embedded one',
+    )
+  }
+  return string
+})
+
+const unmeteredPath = field({ type: 'string', pattern: '^([A-Z]+|\\*) /' }, (value) => {
+  const match = typeof value === 'string' ? /^([A-Z]{1,16}|\*) (\/\S{0,255})$/.exec(value) : null
+  if (!match) throw new FieldError('%v is no unmetered path; write it like "GET /v1/models/*"')
+  return { method: match[1] ?? '', path: match[2] ?? '' }
+})
+
+const runHeader = field({ type: 'string' }, (value) => {
+  if (typeof value !== 'string' || !headerName.test(value)) throw new FieldError('%v is no header name')
+  if (OWN_HEADERS.test(value)) throw new FieldError('%v cannot name a run; take a header that clients set for it')
+  return value.toLowerCase()
+})
+
+const port = (fallback: number) => integer(0, 65_535).describe('0: any free one').prefault(fallback)
+
+export const tollgateSchema = z
+  .strictObject({
+    version: integer(1, 1).describe('version of this file’s form').prefault(1),
+    gateway: z
+      .strictObject({
+        host: text('an address').describe('address that clients reach').prefault(HOST_DEFAULT),
+        port: port(8080),
+        workers: workers.describe('processes; auto: one for each core').prefault(1),
+      })
+      .prefault({}),
+    admin: z
+      .strictObject({
+        host: text('an address')
+          .describe('address of the admin API; another than loopback needs tokens and insecure: true')
+          .prefault('127.0.0.1'),
+        port: port(9090),
+        tokens: z
+          .array(
+            z.strictObject({
+              name: name('token name').describe('the actor that the ledger names'),
+              sha256: sha256().describe('SHA-256 of the token, in hex'),
+              role: oneOf(['viewer', 'finance', 'operator']).describe('viewer < finance (money) < operator (all)'),
+            }),
+          )
+          .describe('bearer tokens; none: one is made at each start and printed')
+          .prefault([]),
+        insecure: flag().describe('plain HTTP on an address other than loopback').prefault(false),
+      })
+      .prefault({}),
+    redis: z
+      .strictObject({
+        url: redisUrl
+          .describe('redis://, rediss:// or a unix path; empty: an embedded server')
+          .prefault(REDIS_URL_DEFAULT),
+        expect_existing: flag().describe('an empty Redis is an error until it is adopted').prefault(false),
+        sentinel: later(z.strictObject({}).loose()).describe('Redis Sentinel'),
+        cluster: later(z.array(z.string())).describe('Redis Cluster'),
+        durability: later(z.strictObject({}).loose(), { holds: 'none', money_in: 'none' }, {}).describe(
+          'replicas waited for',
+        ),
+      })
+      .prefault({}),
+    data_dir: text('a path').describe('outbox, exports, embedded Redis').prefault('./data'),
+    prices: text('a path').describe('the price book').prefault('price-book.yaml'),
+    entitlements: text('a path').describe('plans, accounts, keys').prefault('entitlements.yaml'),
+    units: z
+      .record(
+        z
+          .string()
+          .refine(
+            (unit) => unitName().safeParse(unit).success,
+            'is no unit of money; write an ISO 4217 code like USD or a name like credits',
+          ),
+        z.strictObject({ scale: integer(0, 12).describe('decimals kept; fixed once a wallet of the unit exists') }),
+      )
+      .describe('decimals kept of a unit; 9 where it is not named')
+      .prefault({}),
+    upstreams: z
+      .record(
+        z
+          .string()
+          .regex(
+            /^[A-Za-z0-9._:@+-]{1,128}$/,
+            'is no upstream name; use letters, digits and . _ : @ + - (at most 128)',
+          ),
+        upstream,
+      )
+      .describe('providers by name')
+      .prefault({}),
+    metering: z
+      .strictObject({
+        unpriced_model: oneOf(['deny', 'allow_unmetered'])
+          .describe('what happens to a model that the price book lacks')
+          .prefault('deny'),
+        unpriced_kind: oneOf(['parent', 'zero'])
+          .describe('what a kind of token costs whose own rate is missing')
+          .prefault('parent'),
+        unmetered_paths: z
+          .array(unmeteredPath)
+          .describe('METHOD and path, as globs; everything else that is not metered is refused')
+          .prefault(['GET /v1/models', 'GET /v1/models/*']),
+        buffer_bytes: bytes('256KiB', 0, 64 * MIB, 'longest JSON answer that carries x-tollgate-cost'),
+      })
+      .prefault({}),
+    on_redis_down: z
+      .strictObject({
+        mode: oneOf(['deny'], ['allow']).describe('deny: calls are refused while Redis is away').prefault('deny'),
+        per_account: later(decimal()).describe('most that an account may spend meanwhile'),
+        unit: later(unitName()).describe('unit of per_account'),
+      })
+      .prefault({}),
+    answers: z
+      .strictObject({ stream_cost: flag().describe('every stream ends with a comment of its cost').prefault(false) })
+      .prefault({}),
+    run_headers: z.array(runHeader).describe('further request headers read as the run').prefault([]),
+    metrics: z
+      .strictObject({
+        max_series: count(
+          2000,
+          10,
+          1_000_000,
+          'accounts and models with series of their own; the rest fold into "other"',
+        ),
+      })
+      .prefault({}),
+    auth: z
+      .strictObject({ jwt: later(z.array(z.strictObject({}).loose()), []).describe('token issuers') })
+      .prefault({}),
+    limits: limits.describe('bounds and timeouts').prefault({}),
+    ledger: z
+      .strictObject({
+        keep: later(duration(0, 3650 * DAY)).describe('age up to which exported entries stay in Redis'),
+        export: later(z.array(z.strictObject({}).loose()), []).describe('where entries are exported to'),
+      })
+      .prefault({}),
+  })
+  .meta({ title: 'tollgate.yaml', description: 'Settings of the gateway, read at start.' })
+
+export type TollgateFile = z.output<typeof tollgateSchema>
