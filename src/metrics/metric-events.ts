@@ -1,0 +1,68 @@
+/** What the rest of the gateway tells the metrics. Shapes of their own, so that nothing above is imported. */
+import type { Atoms } from '../core/money.ts'
+import type { Usage } from '../core/usage.ts'
+
+export type Outcome = 'passed' | 'trimmed' | 'cut' | 'refused' | 'failed'
+
+/** Where a call was, as far as it got: "" where that was not known yet. */
+export interface RequestLabels {
+  readonly account: string
+  readonly upstream: string
+  readonly model: string
+  readonly endpoint: string
+}
+
+export interface RefusedCall {
+  /** "" where no caller is known. */
+  readonly account: string
+  readonly code: string
+  readonly rule: string | null
+}
+
+/** The end of a metered call. */
+export interface EndedCall extends RequestLabels {
+  readonly outcome: Outcome
+  /** Of the charge. */
+  readonly unit: string
+  readonly scale: number
+  /** Of the cost; left out: those of the charge. */
+  readonly costUnit?: string
+  readonly costScale?: number
+  /** undefined: nothing was charged (a void). */
+  readonly usage: Usage | undefined
+  /** The answer was whole and said nothing of its usage. */
+  readonly usageMissing: boolean
+  readonly priced:
+    | { readonly chargeAtoms: Atoms; readonly costAtoms: Atoms; readonly unpricedKinds: readonly string[] }
+    | undefined
+  /** From the moment that the request went out. */
+  readonly upstreamSeconds: number
+  /** From the caller's request to the first byte of the answer; undefined: none came. */
+  readonly firstByteSeconds: number | undefined
+}
+
+/** What Redis answered to a settlement; a SettleResult has it all. */
+export interface PostedCall {
+  readonly account: string
+  readonly unit: string
+  readonly scale: number
+  readonly result: {
+    readonly status: string
+    readonly overage: { readonly mode: string; readonly atoms: Atoms } | undefined
+    readonly overrunAtoms: Atoms
+  }
+  /** undefined: the call had no hold. */
+  readonly heldAtoms: Atoms | undefined
+  readonly chargedAtoms: Atoms
+}
+
+/** One wallet as Redis has it. */
+export interface WalletGauge {
+  readonly account: string
+  readonly unit: string
+  readonly available: number
+  readonly held: number
+  readonly debt: number
+  /** undefined: at the present rate it does not end. */
+  readonly secondsToEmpty: number | undefined
+}

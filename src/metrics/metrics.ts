@@ -1,0 +1,177 @@
+import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
+import type { Atoms } from '../core/money.ts'
+import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
+import { type FamilyValues, HistogramFamily, NumberFamily } from './families.ts'
+import { METRICS, type MetricRow } from './metric-catalog.ts'
+import type { EndedCall, Outcome, PostedCall, RefusedCall, RequestLabels, WalletGauge } from './metric-events.ts'
+
+/**
+ * Everything that Prometheus can ask of this process. Counting is cheap and never throws; label values are names of the
+ * config, our own words, or models, which are bounded. Money is in units as a number: for watching, never for books.
+ */
+export class Metrics {
+  /** Accounts and models with series of their own. */
+  readonly maxSeries: number
+  readonly #registry = new Registry()
+  readonly #families: Families
+  #outbox: { readonly depth: number; readonly oldestSeconds: number } | undefined
+
+  constructor(options: { readonly maxSeries: number }) {
+    this.maxSeries = options.maxSeries
+    this.#families = createFamilies(this.maxSeries, this.#registry)
+    // Named from the start, so that an increase over them sees the first one.
+    for (const result of ['accepted', 'rejected']) this.#families.configReloads.set([result], 0)
+    collectDefaultMetrics({ register: this.#registry })
+  }
+
+  /** A call that has no end of its own to report: refused, free, or unmetered. */
+  request(call: RequestLabels & { readonly outcome: Outcome }): void {
+    this.#families.requests.add([call.account, call.upstream, call.model, call.endpoint, call.outcome], 1)
+  }
+
+  refused(refusal: RefusedCall): void {
+    this.#families.refused.add([refusal.account, refusal.code, refusal.rule ?? ''], 1)
+  }
+
+  wouldRefuse(refusal: RefusedCall): void {
+    this.#families.wouldRefuse.add([refusal.account, refusal.code, refusal.rule ?? ''], 1)
+  }
+
+  /** A metered call came to its end, and its charge is recorded. */
+  ended(call: EndedCall): void {
+    const { account, model, upstream, usage, priced } = call
+    this.request(call)
+    if (call.outcome === 'trimmed') this.#families.trimmed.add([account, model], 1)
+    if (call.outcome === 'cut') this.#families.cut.add([account, model], 1)
+    if (call.usageMissing) this.#families.usageMissing.add([upstream, model], 1)
+    if (usage !== undefined) this.#countTokens(account, model, usage)
+    if (priced !== undefined) {
+      this.#families.charged.add([account, call.unit, model], units(priced.chargeAtoms, call.scale))
+      this.#families.cost.add(
+        [account, call.costUnit ?? call.unit, model],
+        units(priced.costAtoms, call.costScale ?? call.scale),
+      )
+      for (const kind of priced.unpricedKinds) this.#families.unpricedKinds.add([model, kind], 1)
+    }
+    this.#families.upstreamSeconds.observe([upstream], call.upstreamSeconds)
+    if (call.firstByteSeconds !== undefined) this.#families.firstByte.observe([upstream], call.firstByteSeconds)
+  }
+
+  #countTokens(account: string, model: string, usage: Usage): void {
+    for (const kind of TOKEN_KINDS) {
+      const count = usage.tokens[kind]
+      if (count !== undefined) this.#families.tokens.add([account, model, kind], count)
+    }
+    if (usage.reasoning !== undefined) this.#families.reasoningTokens.add([account, model], usage.reasoning)
+  }
+
+  /** Redis acknowledged a settlement, perhaps long after the call. */
+  posted(call: PostedCall): void {
+    const { account, unit, scale, result, heldAtoms, chargedAtoms } = call
+    if (result.overage !== undefined)
+      this.#families.overage.add([account, unit, result.overage.mode], units(result.overage.atoms, scale))
+    this.#families.overrun.add([account, unit], units(result.overrunAtoms, scale))
+    if (result.status === 'late_settled') this.#families.lateSettlements.add([account], 1)
+    if (result.status === 'unmatched') this.#families.unreconciled.add([account], 1)
+    if (heldAtoms !== undefined && chargedAtoms > 0n)
+      this.#families.holdRatio.observe([account], Number(heldAtoms) / Number(chargedAtoms))
+  }
+
+  /** Holds that a sweep ended by their deadline. */
+  holdsExpired(account: string, count: number): void {
+    this.#families.holdsExpired.add([account], count)
+    this.#families.unreconciled.add([account], count)
+  }
+
+  unbilledExposure(account: string, unit: string, floorAtoms: Atoms, scale: number): void {
+    this.#families.unbilledExposure.add([account, unit], units(floorAtoms, scale))
+  }
+
+  /** A limit that neither the call nor the config names. */
+  assumedLimit(model: string, part: 'input' | 'output'): void {
+    this.#families.assumedLimits.add([model, part], 1)
+  }
+
+  unmeteredBytes(upstream: string, direction: 'sent' | 'received', bytes: number): void {
+    this.#families.unmeteredBytes.add([upstream, direction], bytes)
+  }
+
+  /** `admit`: from the request to its dispatch. `settle`: from the end of an answer to its recorded settlement. … */
+  overhead(stage: string, seconds: number): void {
+    this.#families.overhead.observe([stage], seconds)
+  }
+
+  redisCall(script: string, seconds: number): void {
+    this.#families.redisSeconds.observe([script], seconds)
+  }
+
+  redisUp(up: boolean): void {
+    this.#families.redisUp.set([], up ? 1 : 0)
+  }
+
+  redisEmbeddedInMemory(inMemory: boolean): void {
+    this.#families.inMemory.set([], inMemory ? 1 : 0)
+  }
+
+  /** Read at each scrape from here on. */
+  watchOutbox(outbox: { readonly depth: number; readonly oldestSeconds: number }): void {
+    this.#outbox = outbox
+  }
+
+  configReload(result: 'accepted' | 'rejected'): void {
+    this.#families.configReloads.add([result], 1)
+  }
+
+  configVersion(version: string, generation: number): void {
+    this.#families.configVersion.clear()
+    this.#families.configVersion.set([version, String(generation)], 1)
+  }
+
+  /** Replaces what was known of the wallets: those that are no longer named disappear. */
+  wallets(wallets: Iterable<WalletGauge>, holdsOpen: Iterable<readonly [account: string, count: number]>): void {
+    const { walletAvailable, walletHeld, walletDebt, walletSeconds, holdsOpen: open } = this.#families
+    for (const family of [walletAvailable, walletHeld, walletDebt, walletSeconds, open]) family.clear()
+    for (const { account, unit, available, held, debt, secondsToEmpty } of wallets) {
+      walletAvailable.set([account, unit], available)
+      walletHeld.set([account, unit], held)
+      walletDebt.set([account, unit], debt)
+      if (secondsToEmpty !== undefined) walletSeconds.set([account, unit], secondsToEmpty)
+    }
+    for (const [account, count] of holdsOpen) open.set([account], count)
+  }
+
+  /** All values as plain data: what a worker sends to the process that answers the scrape. */
+  async export(): Promise<readonly FamilyValues[]> {
+    if (this.#outbox !== undefined) {
+      this.#families.outboxEntries.set([], this.#outbox.depth)
+      this.#families.outboxOldest.set([], this.#outbox.oldestSeconds)
+    }
+    return (await this.#registry.getMetricsAsJSON()) as unknown as readonly FamilyValues[]
+  }
+}
+
+type Families = {
+  readonly [K in keyof typeof METRICS]: (typeof METRICS)[K]['type'] extends 'histogram' ? HistogramFamily : NumberFamily
+}
+
+/** prom-client asks a metric for its name and `get` alone; its types name the classes. */
+function createFamilies(maxSeries: number, registry: Registry): Families {
+  const families = Object.entries<MetricRow<'counter' | 'gauge' | 'histogram'>>(METRICS).map(([key, row]) => {
+    const { type, ...options } = row
+    const family =
+      type === 'histogram'
+        ? new HistogramFamily({ ...options, maxSeries })
+        : new NumberFamily(type, { ...options, maxSeries })
+    registry.registerMetric(family as unknown as Metric)
+    return [key, family]
+  })
+  return Object.fromEntries(families) as Families
+}
+
+export function createMetrics(options: { readonly maxSeries: number }): Metrics {
+  return new Metrics(options)
+}
+
+function units(atoms: Atoms, scale: number): number {
+  return Number(atoms) / 10 ** scale
+}

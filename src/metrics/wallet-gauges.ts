@@ -1,0 +1,177 @@
+import type { Atoms } from '../core/money.ts'
+import type { WalletGauge } from './metric-events.ts'
+import type { Metrics } from './metrics.ts'
+
+/** The reads of a wallet that the gauges need; a Wallet has them. */
+export interface WalletReader {
+  balances(account: string): Promise<readonly WalletBalance[]>
+  holds(account: string): Promise<readonly unknown[]>
+}
+
+interface WalletBalance {
+  readonly unit: string
+  readonly scale: number
+  readonly grantedAtoms: Atoms
+  readonly postedAtoms: Atoms
+  readonly heldAtoms: Atoms
+  readonly availableAtoms: Atoms
+  readonly debtAtoms: Atoms
+}
+
+export interface WalletGaugesOptions {
+  readonly wallet: WalletReader
+  /** Ids of the accounts, asked for at the start of each round. At most `metrics.maxSeries` of them have gauges. */
+  readonly accounts: () => Iterable<string>
+  readonly metrics: Pick<Metrics, 'wallets' | 'maxSeries'>
+  /** Told of reads that failed; the gauges keep what was read before. */
+  readonly log: { warn(fields: { readonly error: unknown }, message: string): void }
+  /** Accounts read in one tick; a longer list takes several, in turn. */
+  readonly accountsPerTick?: number
+  readonly everyMs?: number
+  readonly now?: () => number
+}
+
+const EVERY_MS = 15_000
+const ACCOUNTS_PER_TICK = 500
+/** Reads under way at once, so that calls need not queue behind them. */
+const READS_AT_ONCE = 8
+/** Spending is judged by this much of the past. */
+const WINDOW_MS = 15 * 60_000
+const SAMPLE_EVERY_MS = 60_000
+
+interface Sample {
+  readonly atMs: number
+  readonly postedAtoms: Atoms
+}
+
+interface AccountReading {
+  readonly wallets: readonly WalletGauge[]
+  readonly holdsOpen: number
+}
+
+/** Reads balances from Redis into gauges, a bounded number of accounts at a time. One process of a gateway runs it. */
+export class WalletGauges {
+  readonly #options: WalletGaugesOptions
+  readonly #readings = new Map<string, AccountReading>()
+  readonly #samples = new Map<string, Sample[]>()
+  #queue: string[] = []
+  #timer: NodeJS.Timeout | undefined
+  #ticking: Promise<void> | undefined
+
+  constructor(options: WalletGaugesOptions) {
+    this.#options = options
+  }
+
+  /** Ticks at once, and then at its interval until `stop`. */
+  start(): void {
+    this.#timer = setInterval(() => void this.tick(), this.#options.everyMs ?? EVERY_MS)
+    this.#timer.unref()
+    void this.tick()
+  }
+
+  /** Resolves when no read is under way. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#ticking
+  }
+
+  /** Reads the next accounts. Never rejects; does nothing while the tick before is still reading. */
+  tick(): Promise<void> {
+    this.#ticking ??= this.#readNext().finally(() => {
+      this.#ticking = undefined
+    })
+    return this.#ticking
+  }
+
+  async #readNext(): Promise<void> {
+    try {
+      if (this.#queue.length === 0) this.#beginRound()
+      const batch = this.#queue.splice(0, this.#options.accountsPerTick ?? ACCOUNTS_PER_TICK)
+      const reading = async (): Promise<void> => {
+        for (let account = batch.pop(); account !== undefined; account = batch.pop()) await this.#read(account)
+      }
+      await Promise.all(Array.from({ length: READS_AT_ONCE }, reading))
+    } catch (error) {
+      this.#options.log.warn({ error }, 'balances could not be read for the metrics')
+    }
+    this.#publish()
+  }
+
+  #beginRound(): void {
+    for (const account of this.#options.accounts()) {
+      if (this.#queue.length >= this.#options.metrics.maxSeries) break
+      this.#queue.push(account)
+    }
+    const named = new Set(this.#queue)
+    for (const account of this.#readings.keys()) {
+      if (!named.has(account)) this.#forget(account)
+    }
+  }
+
+  #forget(account: string): void {
+    for (const { unit } of this.#readings.get(account)?.wallets ?? []) this.#samples.delete(`${account}\n${unit}`)
+    this.#readings.delete(account)
+  }
+
+  async #read(account: string): Promise<void> {
+    const { wallet, now = Date.now } = this.#options
+    const balances = await wallet.balances(account)
+    // The list of holds may be long: asked for only where something is held.
+    const holdsOpen = balances.some((balance) => balance.heldAtoms > 0n) ? (await wallet.holds(account)).length : 0
+    this.#readings.set(account, {
+      wallets: balances.map((balance) => this.#gauge(account, balance, now())),
+      holdsOpen,
+    })
+  }
+
+  #gauge(account: string, balance: WalletBalance, nowMs: number): WalletGauge {
+    const key = `${account}\n${balance.unit}`
+    const samples = this.#samples.get(key) ?? []
+    this.#samples.set(key, samples)
+    const secondsToEmpty = estimateSecondsToEmpty(samples, balance, nowMs)
+    keepSample(samples, { atMs: nowMs, postedAtoms: balance.postedAtoms })
+    return {
+      account,
+      unit: balance.unit,
+      available: units(balance.availableAtoms, balance.scale),
+      held: units(balance.heldAtoms, balance.scale),
+      debt: units(balance.debtAtoms, balance.scale),
+      secondsToEmpty,
+    }
+  }
+
+  #publish(): void {
+    const readings = [...this.#readings]
+    this.#options.metrics.wallets(
+      readings.flatMap(([, reading]) => reading.wallets),
+      readings.map(([account, reading]) => [account, reading.holdsOpen] as const),
+    )
+  }
+}
+
+/** Starts to read balances into gauges: at once, and each 15 s until `stop`. */
+export function createWalletGauges(options: WalletGaugesOptions): WalletGauges {
+  const gauges = new WalletGauges(options)
+  gauges.start()
+  return gauges
+}
+
+/** Spending since the oldest sample of the window; undefined where nothing was spent, or nothing was ever granted. */
+function estimateSecondsToEmpty(samples: readonly Sample[], balance: WalletBalance, nowMs: number): number | undefined {
+  const oldest = samples[0]
+  if (oldest === undefined || balance.grantedAtoms === 0n || nowMs <= oldest.atMs) return undefined
+  const spent = Number(balance.postedAtoms - oldest.postedAtoms)
+  if (spent <= 0) return undefined
+  const perSecond = (spent / (nowMs - oldest.atMs)) * 1000
+  return Math.max(0, Number(balance.availableAtoms)) / perSecond
+}
+
+function keepSample(samples: Sample[], sample: Sample): void {
+  while (samples[0] !== undefined && samples[0].atMs < sample.atMs - WINDOW_MS) samples.shift()
+  const newest = samples.at(-1)
+  if (newest === undefined || sample.atMs - newest.atMs >= SAMPLE_EVERY_MS) samples.push(sample)
+}
+
+function units(atoms: Atoms, scale: number): number {
+  return Number(atoms) / 10 ** scale
+}
