@@ -16,6 +16,7 @@ export default class SummaryReporter implements Reporter {
 /** A test that never ran its course (a hook above it failed, a worker died) is not passed. */
 function countModule(module: TestModule, counts: Record<'passed' | 'failed' | 'skipped' | 'pending', number>): void {
   const failedBefore = counts.failed
-  for (const test of module.children.allTests()) counts[test.result().state] += 1
+  const skipped = module.state() === 'skipped'
+  for (const test of module.children.allTests()) counts[skipped ? 'skipped' : test.result().state] += 1
   if (module.state() === 'failed' && counts.failed === failedBefore) counts.failed += 1
 }
