@@ -1,0 +1,41 @@
+import type { IncomingMessage } from 'node:http'
+import { expect, test } from 'vitest'
+import { requestProblem } from '../../../src/http/request-gate.ts'
+
+const LIMITS = { pathBytes: 4096, headerCount: 200 }
+
+function request(change: Partial<{ method: string; url: string; httpVersion: string; rawHeaders: string[] }>): IncomingMessage {
+  return { method: 'POST', url: '/v1/chat/completions', httpVersion: '1.1', rawHeaders: ['Host', 'x'], ...change } as unknown as IncomingMessage
+}
+
+test.each([
+  ['a plain call', {}],
+  ['a query', { url: '/v1/models?limit=3&after=a%20b' }],
+  ['a model in the path', { url: '/v1/models/ft:gpt-5:acme::abc' }],
+  ['chunked', { rawHeaders: ['Host', 'x', 'Transfer-Encoding', 'chunked'] }],
+])('%s passes', (_name, change) => {
+  expect(requestProblem(request(change), LIMITS)).toBeUndefined()
+})
+
+test.each([
+  ['HTTP/2.0', { httpVersion: '2.0' }],
+  ['TRACE', { method: 'TRACE' }],
+  ['two Hosts', { rawHeaders: ['Host', 'a', 'host', 'b'] }],
+  ['no Host', { rawHeaders: [] }],
+  ['two Authorizations', { rawHeaders: ['Host', 'a', 'Authorization', 'Bearer a', 'authorization', 'Bearer b'] }],
+  ['a transfer coding other than chunked', { rawHeaders: ['Host', 'a', 'Transfer-Encoding', 'gzip, chunked'] }],
+  ['chunked on HTTP/1.0', { httpVersion: '1.0', rawHeaders: ['Transfer-Encoding', 'chunked'] }],
+  ['length and chunked', { rawHeaders: ['Host', 'a', 'Content-Length', '3', 'Transfer-Encoding', 'chunked'] }],
+  ['an absolute form', { url: 'http://evil.example/v1/chat/completions' }],
+  ['a parent segment', { url: '/v1/../admin' }],
+  ['an escaped parent segment', { url: '/v1/%2e%2e/admin' }],
+  ['an escaped slash', { url: '/v1%2fchat/completions' }],
+  ['an escaped NUL', { url: '/v1/chat%00' }],
+  ['a broken escape', { url: '/v1/%zz' }],
+  ['an empty segment', { url: '//v1/chat/completions' }],
+  ['a backslash', { url: '/v1\\chat' }],
+  ['a path beyond the bound', { url: `/${'a'.repeat(4096)}` }],
+  ['asterisk form', { url: '*' }],
+])('%s is refused', (_name, change) => {
+  expect(requestProblem(request(change), LIMITS)).toMatch(/\.$/)
+})
