@@ -74,7 +74,7 @@ class SeriesMap<Series> {
     const size = this.#byKey.size
     const model = values[this.#model]
     const folded = [...values]
-    if (model !== undefined && (size >= maxSeries / 2 || !NAME.test(model))) folded[this.#model] = OTHER
+    if (model && (size >= maxSeries / 2 || !NAME.test(model))) folded[this.#model] = OTHER
     if (this.#account >= 0 && size >= maxSeries) folded[this.#account] = OTHER
     const key = folded.join('\n')
     const known = this.#byKey.get(key)

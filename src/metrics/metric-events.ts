@@ -12,9 +12,8 @@ export interface RequestLabels {
   readonly endpoint: string
 }
 
-export interface RefusedCall {
-  /** "" where no caller is known. */
-  readonly account: string
+/** A call that was answered by the gateway itself; what is left out was not known yet. */
+export interface RefusedCall extends Partial<RequestLabels> {
   readonly code: string
   readonly rule: string | null
 }

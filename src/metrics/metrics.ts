@@ -24,17 +24,21 @@ export class Metrics {
     collectDefaultMetrics({ register: this.#registry })
   }
 
-  /** A call that has no end of its own to report: refused, free, or unmetered. */
+  /** A call that is free or unmetered: it has no charge to report. */
   request(call: RequestLabels & { readonly outcome: Outcome }): void {
     this.#families.requests.add([call.account, call.upstream, call.model, call.endpoint, call.outcome], 1)
   }
 
-  refused(refusal: RefusedCall): void {
-    this.#families.refused.add([refusal.account, refusal.code, refusal.rule ?? ''], 1)
+  /** Counts the request too. */
+  refused(call: RefusedCall): void {
+    const { account = '', upstream = '', model = '', endpoint = '' } = call
+    this.#families.refused.add([account, call.code, call.rule ?? ''], 1)
+    this.request({ account, upstream, model, endpoint, outcome: call.code === 'internal' ? 'failed' : 'refused' })
   }
 
-  wouldRefuse(refusal: RefusedCall): void {
-    this.#families.wouldRefuse.add([refusal.account, refusal.code, refusal.rule ?? ''], 1)
+  /** Only under observe: the call goes on, and is counted at its end. */
+  wouldRefuse(call: RefusedCall): void {
+    this.#families.wouldRefuse.add([call.account ?? '', call.code, call.rule ?? ''], 1)
   }
 
   /** A metered call came to its end, and its charge is recorded. */

@@ -84,15 +84,18 @@ export class WalletGauges {
   }
 
   async #readNext(): Promise<void> {
-    try {
-      if (this.#queue.length === 0) this.#beginRound()
-      const batch = this.#queue.splice(0, this.#options.accountsPerTick ?? ACCOUNTS_PER_TICK)
-      const reading = async (): Promise<void> => {
-        for (let account = batch.pop(); account !== undefined; account = batch.pop()) await this.#read(account)
+    if (this.#queue.length === 0) this.#beginRound()
+    const batch = this.#queue.splice(0, this.#options.accountsPerTick ?? ACCOUNTS_PER_TICK)
+    const failures: unknown[] = []
+    const reading = async (): Promise<void> => {
+      // With Redis away every read fails: the rest of the batch waits for the next round.
+      while (batch.length > 0 && failures.length < READS_AT_ONCE) {
+        await this.#read(batch.pop() as string).catch((error: unknown) => failures.push(error))
       }
-      await Promise.all(Array.from({ length: READS_AT_ONCE }, reading))
-    } catch (error) {
-      this.#options.log.warn({ error }, 'balances could not be read for the metrics')
+    }
+    await Promise.all(Array.from({ length: READS_AT_ONCE }, reading))
+    if (failures.length > 0) {
+      this.#options.log.warn({ error: failures[0] }, 'balances could not be read for the metrics')
     }
     this.#publish()
   }

@@ -1,0 +1,61 @@
+import { createMetrics, type Metrics } from '../../src/metrics/metrics.ts'
+
+/** Metrics with every family in use, as a gateway with two customers has them. */
+export function filledMetrics(): Metrics {
+  const metrics = createMetrics({ maxSeries: 2000 })
+  metrics.redisUp(true)
+  metrics.redisEmbeddedInMemory(false)
+  metrics.watchOutbox({ depth: 3, oldestSeconds: 1.5 })
+  metrics.configVersion('0123456789ab', 4)
+  metrics.wallets(
+    [
+      { account: 'acme', unit: 'USD', available: 12.5, held: 0.25, debt: 0, secondsToEmpty: 7200 },
+      { account: 'globex', unit: 'USD', available: 0, held: 0, debt: 1.5, secondsToEmpty: 0 },
+    ],
+    [
+      ['acme', 2],
+      ['globex', 0],
+    ],
+  )
+  countTraffic(metrics)
+  return metrics
+}
+
+/** One round of calls of every kind: run again, every counter has risen. */
+export function countTraffic(metrics: Metrics): void {
+  const call = { upstream: 'openai', model: 'gpt-5-mini', endpoint: 'chat' }
+  const unit = { unit: 'USD', scale: 9 }
+  for (const account of ['acme', 'globex']) {
+    for (const outcome of ['passed', 'trimmed', 'cut', 'failed'] as const) {
+      metrics.ended({
+        ...call,
+        ...unit,
+        account,
+        outcome,
+        usage: { tokens: { input: 1000, cached_input: 200, output: 300 }, reasoning: 100, raw: null },
+        usageMissing: outcome === 'failed',
+        priced: { chargeAtoms: 50_000_000n, costAtoms: 40_000_000n, unpricedKinds: ['cached_input'] },
+        upstreamSeconds: 1.2,
+        firstByteSeconds: 0.3,
+      })
+    }
+    metrics.request({ ...call, account, endpoint: 'count_tokens', outcome: 'passed' })
+    metrics.refused({ ...call, account, code: 'insufficient_funds', rule: 'funds' })
+    metrics.wouldRefuse({ account, code: 'insufficient_funds', rule: 'funds' })
+    metrics.posted({
+      ...unit,
+      account,
+      result: { status: 'late_settled', overage: { mode: 'overflow', atoms: 20_000_000n }, overrunAtoms: 1_000_000n },
+      heldAtoms: 80_000_000n,
+      chargedAtoms: 50_000_000n,
+    })
+    metrics.holdsExpired(account, 1)
+    metrics.unbilledExposure(account, 'USD', 1_000_000n, 9)
+  }
+  metrics.assumedLimit('gpt-5-mini', 'output')
+  metrics.unmeteredBytes('openai', 'received', 2048)
+  metrics.overhead('admit', 0.0006)
+  metrics.redisCall('hold', 0.0004)
+  metrics.configReload('accepted')
+  metrics.configReload('rejected')
+}
