@@ -79,7 +79,11 @@ export interface Metering {
    * The body as it goes upstream: `include_usage` added where a stream needs it, the output limit written where
    * `outputLimit` is given. Spliced in: every other byte stays. Returns the same buffer where nothing changes.
    */
-  prepare(body: Buffer, call: CallRequest, edits: { readonly outputLimit: number | undefined; readonly upstream: Upstream }): Buffer
+  prepare(
+    body: Buffer,
+    call: CallRequest,
+    edits: { readonly outputLimit: number | undefined; readonly upstream: Upstream },
+  ): Buffer
   /** Parameter that `prepare` writes a limit as, for `x-tollgate-trimmed`. */
   outputLimitName(call: CallRequest, upstream: Upstream): string
   /** For an answer that is an event stream. */
@@ -110,10 +114,12 @@ export type EventVerdict = 'pass' | 'drop' | 'terminal'
 /** Reads one stream's events beside their bytes. One instance a call. Never throws, whatever comes. */
 export interface StreamReader {
   /**
-   * `raw` is one complete event with its line ends; `dataStart`/`dataEnd` bound its data where it is a single line
-   * (else `data` has the lines joined). Only events that a byte search says can carry usage or an ending are parsed.
+   * Only events whose bytes say that they can carry usage or an ending are parsed. The event is valid during the call
+   * alone: the meter uses the object again.
    */
   onEvent(event: StreamEvent): EventVerdict
+  /** Output tokens that this event would add to `outputTokens`, before it is taken by `onEvent`. */
+  textTokens(event: StreamEvent): number
   /** What was learnt so far. */
   readonly facts: AnswerFacts
   /** Output tokens delivered so far, all answers together: counted from the deltas until usage says it. */
@@ -124,6 +130,8 @@ export interface StreamReader {
   readonly endsByFraming: boolean
   /** An error event came inside the 200. */
   readonly failed: boolean
+  /** An event that may have carried usage or an ending could not be parsed. */
+  readonly unreadable: boolean
   /** The format's own ending for "length", to be sent when the money ends: closes whatever is open. */
   cutEnding(): Buffer
   /** An error event in the format's words, after which nothing follows. */

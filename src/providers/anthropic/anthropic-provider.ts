@@ -1,0 +1,24 @@
+/** The Anthropic API: paths, refusals. */
+
+import { pathSegments } from '../path-segments.ts'
+import type { Operation, Provider } from '../provider.ts'
+import { anthropicError } from './error-body.ts'
+import { messagesMetering } from './messages.ts'
+
+const messages: Operation = { format: 'anthropic', endpoint: 'messages', kind: 'metered', metering: messagesMetering }
+const countTokens: Operation = { format: 'anthropic', endpoint: 'count_tokens', kind: 'free' }
+
+export const anthropicProvider: Provider = {
+  format: 'anthropic',
+  match: (method, path) => {
+    if (method !== 'POST') return undefined
+    const segments = pathSegments(path)
+    const last = segments.at(-1)
+    // OpenAI's assistants have messages too: …/threads/:id/messages.
+    if (last === 'messages' && segments.at(-3) !== 'threads') return { operation: messages, objectId: undefined }
+    if (last === 'count_tokens' && segments.at(-2) === 'messages')
+      return { operation: countTokens, objectId: undefined }
+    return undefined
+  },
+  errorBody: (error) => ({ contentType: 'application/json', body: JSON.stringify(anthropicError(error)) }),
+}

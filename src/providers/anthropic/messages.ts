@@ -1,0 +1,108 @@
+/** POST …/messages. */
+import { InputCounter } from '../input-counter.ts'
+import { type JsonBody, readJsonBody, refuseOtherSpellings } from '../json-body.ts'
+import { highestLimit, limitEdits, type NamedLimit, readLimits } from '../output-limit.ts'
+import type { AnswerFacts, CallRequest, Metering, StreamReader } from '../provider.ts'
+import { asArray, asObject, asText, readFlag, readModel, readWholeNumber } from '../read-fields.ts'
+import { splice } from '../splice.ts'
+import { anthropicImageTokens } from './image-cost.ts'
+import { MessagesStream } from './messages-stream.ts'
+import { readMessagesUsage } from './messages-usage.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** `CallRequest.parsed` of this format. */
+interface MessagesParsed {
+  readonly insertAt: number
+  readonly limits: readonly NamedLimit[]
+}
+
+const DECISIVE = new Set(['model', 'stream', 'max_tokens', 'messages', 'system', 'tools', 'thinking'])
+const MESSAGE_TOKENS = 8
+const HEAD_TOKENS = 16
+/** The system prompt that tools bring: 290 to 530 tokens, 804 at newer models. Source: docs, "Tool use", Pricing. */
+const TOOLS_TOKENS = 900
+/** Server-side tools by the start of their type; others (bash_…, text_editor_…, computer_…, memory_…) run at the caller's. */
+const CALLER_RUN = /^(custom|bash_|text_editor_|computer_|memory_)/
+
+export const messagesMetering: Metering = {
+  readCall: readMessagesCall,
+  prepare: (raw, call, edits) => {
+    if (edits.outputLimit === undefined) return raw
+    const { limits, insertAt } = call.parsed as MessagesParsed
+    return splice(raw, limitEdits(limits, insertAt, 'max_tokens', edits.outputLimit))
+  },
+  outputLimitName: (): string => 'max_tokens',
+  createStreamReader: (call): StreamReader => new MessagesStream(call),
+  jsonMembers: ['id', 'model', 'usage'],
+  readJson: readMessagesJson,
+}
+
+function readMessagesCall(raw: Buffer, options: { readonly jsonDepth: number }): CallRequest {
+  const body = readJsonBody(raw, options.jsonDepth)
+  refuseOtherSpellings(body, DECISIVE)
+  const fields = body.value
+  const model = readModel(fields)
+  const limits = readLimits(body, ['max_tokens'], 0)
+  const thinking = asObject(fields['thinking'])
+  const parsed: MessagesParsed = { insertAt: body.insertAt, limits }
+  const counter = new InputCounter({ image: () => anthropicImageTokens(model) })
+  return {
+    model,
+    stream: readFlag(fields, 'stream') === true,
+    input: countInput(counter, body),
+    generates: true,
+    outputLimit: highestLimit(limits),
+    answers: 1,
+    thinkingBudget: (thinking && readWholeNumber(thinking, 'budget_tokens', 0)) ?? 0,
+    reasoning: thinking !== undefined && thinking['type'] !== 'disabled',
+    structured: outputFormat(fields)?.['type'] === 'json_schema',
+    tools: asArray(fields['tools']).length > 0,
+    audioOutput: false,
+    objects: [],
+    unseenInput: counter.unseen || fetchesInput(fields),
+    parsed,
+  }
+}
+
+function countInput(counter: InputCounter, body: JsonBody): CallRequest['input'] {
+  const fields = body.value
+  counter.addOverhead(HEAD_TOKENS + MESSAGE_TOKENS * asArray(fields['messages']).length)
+  counter.addContent(fields['system'])
+  counter.addContent(fields['messages'])
+  if (asArray(fields['tools']).length > 0) counter.addOverhead(TOOLS_TOKENS)
+  counter.addSchema(fields['tools'])
+  counter.addSchema(outputFormat(fields))
+  // At the top level it asks for caching of whatever can be cached.
+  counter.addSchema({ cache_control: fields['cache_control'] })
+  return counter.estimate(compacts(fields) ? 2 : 1)
+}
+
+function outputFormat(fields: Fields): Fields | undefined {
+  return asObject(asObject(fields['output_config'])?.['format']) ?? asObject(fields['output_format'])
+}
+
+/** A compaction pass reads the whole input before the message's own pass does. */
+function compacts(fields: Fields): boolean {
+  return asArray(asObject(fields['context_management'])?.['edits']).some((edit) =>
+    asText(asObject(edit)?.['type'])?.startsWith('compact'),
+  )
+}
+
+function fetchesInput(fields: Fields): boolean {
+  if (asArray(fields['mcp_servers']).length > 0 || asObject(fields['container']) !== undefined) return true
+  return asArray(fields['tools']).some((tool) => {
+    const type = asText(asObject(tool)?.['type'])
+    return type !== undefined && !CALLER_RUN.test(type)
+  })
+}
+
+function readMessagesJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
+  return {
+    usage: readMessagesUsage(members['usage'], call.input.cacheWriteKind === 'cache_write_1h'),
+    model: asText(members['model']),
+    providerId: asText(members['id']),
+    serviceTier: asText(asObject(members['usage'])?.['service_tier']),
+    storedId: undefined,
+  }
+}

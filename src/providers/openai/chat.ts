@@ -1,0 +1,97 @@
+/** POST …/chat/completions. */
+import type { Upstream } from '../../config/snapshot.ts'
+import { InputCounter } from '../input-counter.ts'
+import type { JsonBody } from '../json-body.ts'
+import { highestLimit, readLimits } from '../output-limit.ts'
+import type { AnswerFacts, CallRequest, InputEstimate, Metering, StreamReader } from '../provider.ts'
+import { asArray, asText, readFlag, readModel, readWholeNumber } from '../read-fields.ts'
+import { readChatUsage } from './chat-usage.ts'
+import { CompletionStream } from './completion-stream.ts'
+import { openAIImageTokens } from './image-cost.ts'
+import { readUsageRequest } from './include-usage.ts'
+import { chatLimitName } from './limit-name.ts'
+import {
+  fetchesInput,
+  hasTools,
+  isStrictSchema,
+  type OpenAIParsed,
+  ownLimitName,
+  prepareOpenAI,
+  readOpenAIBody,
+  readReasoning,
+} from './openai-call.ts'
+
+/** n_predict is llama.cpp's own name and wins there over max_tokens. */
+const LIMITS = ['max_completion_tokens', 'max_tokens', 'n_predict']
+/** Chat templates cost 3 to 7 tokens a message and some for the answer's head. */
+const MESSAGE_TOKENS = 8
+const HEAD_TOKENS = 16
+/** Templates of open models put the date, the tool grammar and examples before the first tool. */
+const TOOLS_TOKENS = 320
+
+export const chatMetering: Metering = {
+  readCall: readChatCall,
+  prepare: (raw, call, edits) => prepareOpenAI(raw, call, edits, chatLimitName(edits.upstream)),
+  outputLimitName: (call: CallRequest, upstream: Upstream): string => ownLimitName(call, chatLimitName(upstream)),
+  createStreamReader: (call): StreamReader => new CompletionStream(call, 'chat.completion.chunk'),
+  jsonMembers: ['id', 'model', 'usage', 'service_tier', 'timings', 'x_groq'],
+  readJson: readCompletionJson,
+}
+
+function readChatCall(raw: Buffer, options: { readonly jsonDepth: number }): CallRequest {
+  const body = readOpenAIBody(raw, options.jsonDepth)
+  const fields = body.value
+  const model = readModel(fields)
+  const stream = readFlag(fields, 'stream') === true
+  const limits = readLimits(body, LIMITS, 1)
+  const reasoning = readReasoning(fields)
+  const counter = new InputCounter({ image: (detail) => openAIImageTokens(model, detail) })
+  const parsed: OpenAIParsed = {
+    insertAt: body.insertAt,
+    limits,
+    usageEdit: stream ? readUsageRequest(raw, body, options.jsonDepth).edit : undefined,
+    usageIsOurs: false,
+    stored: readFlag(fields, 'store') === true,
+  }
+  return {
+    model,
+    stream,
+    input: countChatInput(counter, body),
+    generates: true,
+    outputLimit: highestLimit(limits),
+    answers: readWholeNumber(fields, 'n', 1) ?? 1,
+    thinkingBudget: reasoning.budget,
+    reasoning: reasoning.asked,
+    structured: isStrictSchema(fields['response_format']),
+    tools: hasTools(fields),
+    audioOutput: asArray(fields['modalities']).includes('audio'),
+    objects: [],
+    unseenInput: counter.unseen || fetchesInput(fields),
+    parsed,
+  }
+}
+
+function countChatInput(counter: InputCounter, body: JsonBody): InputEstimate {
+  const fields = body.value
+  counter.addOverhead(HEAD_TOKENS + MESSAGE_TOKENS * asArray(fields['messages']).length)
+  counter.addContent(fields['messages'])
+  if (hasTools(fields)) counter.addOverhead(TOOLS_TOKENS)
+  for (const name of ['tools', 'functions', 'response_format', 'prediction', 'documents', 'guided_json'])
+    if (fields[name] !== undefined && fields[name] !== null) counter.addSchema(fields[name])
+  return counter.estimate()
+}
+
+/** Facts of a whole chat or legacy completion. */
+export function readCompletionJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
+  const usage = members['usage'] ?? (members['x_groq'] as { readonly usage?: unknown } | null | undefined)?.usage
+  const providerId = asText(members['id'])
+  return {
+    usage: readChatUsage(usage, members['timings']),
+    model: asText(members['model']),
+    providerId,
+    serviceTier:
+      asText(members['service_tier']) ??
+      asText((usage as { readonly service_tier?: unknown } | null | undefined)?.service_tier),
+    storedId: (call.parsed as OpenAIParsed).stored ? providerId : undefined,
+  }
+}

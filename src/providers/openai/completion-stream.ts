@@ -1,0 +1,232 @@
+/**
+ * Reads the events of a chat or legacy completion as they pass.
+ *
+ * Usage may be in a last chunk without choices (asked for), beside the last choices, in every chunk, or under `x_groq`:
+ * the last one wins. The end is `[DONE]`, or in dialects without it a finish reason and a framed end of the body.
+ * Sources: openai-node src/resources/chat/completions/completions.ts, ChatCompletionChunk; recorded traffic.
+ */
+import type { Usage } from '../../core/usage.ts'
+import type { ErrorFacts } from '../../errors.ts'
+import { DeltaCounter } from '../delta-tokens.ts'
+import { JsonCursor } from '../json-cursor.ts'
+import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
+import { asArray, asObject, asText } from '../read-fields.ts'
+import { totalInput, totalOutput } from '../usage-totals.ts'
+import { readChatUsage } from './chat-usage.ts'
+import { completionErrorEvent } from './error-event.ts'
+import type { OpenAIParsed } from './openai-call.ts'
+
+/** Names of strings inside a delta that were generated, by length: a quick look before bytes are compared. */
+const TEXT_NAMES = [
+  'content',
+  'reasoning',
+  'arguments',
+  'refusal',
+  'transcript',
+  'reasoning_content',
+  'text',
+  'thinking',
+]
+const TEXT_BY_LENGTH = new Map<number, Buffer[]>()
+for (const name of TEXT_NAMES)
+  TEXT_BY_LENGTH.set(name.length, [...(TEXT_BY_LENGTH.get(name.length) ?? []), Buffer.from(name)])
+const DELTA = Buffer.from('delta')
+const USAGE = Buffer.from('usage')
+const ERROR = Buffer.from('error')
+const INDEX = Buffer.from('index')
+const DATA = Buffer.from('data')
+const TEXT = Buffer.from('text')
+const FINISH_REASON = Buffer.from('finish_reason')
+const DONE = Buffer.from('[DONE]')
+const QUOTE = 0x22
+const OPEN_BRACE = 0x7b
+/** Chunks looked at for id and model: Azure's first one has neither. */
+const HEADS_MAX = 3
+/** {"choices":[{"index"… : object, array, object. */
+const CHOICE_DEPTH = 3
+
+/** One for the process: scans are synchronous and keep nothing. */
+const cursor = new JsonCursor()
+const counter = new DeltaCounter()
+
+export class CompletionStream implements StreamReader {
+  finished = false
+  failed = false
+  unreadable = false
+  readonly #call: CallRequest
+  readonly #object: 'chat.completion.chunk' | 'text_completion'
+  #usage: Usage | undefined
+  #id: string | undefined
+  #model: string | undefined
+  #created = 0
+  #serviceTier: string | undefined
+  #heads = 0
+  /** Tokens by the last usage, and what was counted since. */
+  #stated = 0
+  #counted = 0
+  #sawFinishReason = false
+  #events = 0
+  readonly #open = new Set<number>()
+  readonly #closed = new Set<number>()
+  /** Of the event scanned last. */
+  #mustParse = false
+
+  constructor(call: CallRequest, object: 'chat.completion.chunk' | 'text_completion') {
+    this.#call = call
+    this.#object = object
+  }
+
+  get outputTokens(): number {
+    return this.#stated + this.#counted
+  }
+
+  /** Writer's completions have neither finish reason nor `[DONE]`. */
+  get endsByFraming(): boolean {
+    return this.#object === 'text_completion' && this.#events > 0 && !this.#sawFinishReason
+  }
+
+  get facts(): AnswerFacts {
+    return {
+      usage: this.#usage,
+      model: this.#model,
+      providerId: this.#id,
+      serviceTier: this.#serviceTier,
+      storedId: (this.#call.parsed as OpenAIParsed).stored ? this.#id : undefined,
+    }
+  }
+
+  textTokens(event: StreamEvent): number {
+    return this.#scan(event.data)
+  }
+
+  onEvent(event: StreamEvent): EventVerdict {
+    const data = event.data
+    if (data[0] === DONE[0] && data.subarray(0, DONE.length).equals(DONE)) {
+      this.finished = true
+      return 'terminal'
+    }
+    this.#events++
+    this.#counted += this.#scan(data)
+    if (event.name === 'error') this.failed = true
+    if (!this.#mustParse && (this.#id !== undefined || this.#heads >= HEADS_MAX)) return 'pass'
+    return this.#parse(data)
+  }
+
+  /** Counts the text that was generated, and notes which choices the event speaks of and whether it must be parsed. */
+  #scan(data: Buffer): number {
+    cursor.open(data)
+    counter.reset()
+    this.#mustParse = false
+    let deltaDepth = Number.POSITIVE_INFINITY
+    while (cursor.next()) {
+      if (cursor.depth <= deltaDepth) deltaDepth = Number.POSITIVE_INFINITY
+      if (cursor.depth > deltaDepth) this.#scanDelta(data)
+      else if (cursor.keyIs(DELTA)) deltaDepth = cursor.depth
+      else this.#scanChunk(data)
+    }
+    return counter.tokens
+  }
+
+  #scanDelta(data: Buffer): void {
+    if (!cursor.isString) return
+    if (cursor.keyIs(DATA)) counter.addAudio(cursor.valueEnd - cursor.valueStart)
+    else if (isTextName()) counter.addText(data, cursor.valueStart, cursor.valueEnd)
+  }
+
+  #scanChunk(data: Buffer): void {
+    const length = cursor.keyLength
+    if (length === 5) {
+      if (cursor.keyIs(INDEX) && cursor.depth === CHOICE_DEPTH) this.#noteChoice(cursor.wholeNumber)
+      else if (cursor.keyIs(USAGE) && cursor.firstByte === OPEN_BRACE) this.#mustParse = true
+      else if (cursor.keyIs(ERROR) && (cursor.firstByte === OPEN_BRACE || cursor.isString)) this.#mustParse = true
+    } else if (length === 4 && cursor.isString && cursor.keyIs(TEXT) && cursor.depth === CHOICE_DEPTH)
+      counter.addText(data, cursor.valueStart, cursor.valueEnd)
+    else if (length === FINISH_REASON.length && cursor.keyIs(FINISH_REASON)) {
+      this.#sawFinishReason = true
+      if (cursor.firstByte === QUOTE) this.#mustParse = true
+    }
+  }
+
+  #noteChoice(index: number): void {
+    if (index >= 0 && !this.#closed.has(index) && this.#open.size < this.#call.answers) this.#open.add(index)
+  }
+
+  #parse(data: Buffer): EventVerdict {
+    let chunk: Readonly<Record<string, unknown>> | undefined
+    try {
+      chunk = asObject(JSON.parse(data.toString()))
+    } catch {
+      this.unreadable = true
+    }
+    if (!chunk) return 'pass'
+    this.#readHead(chunk)
+    for (const choice of asArray(chunk['choices'])) this.#readFinish(asObject(choice))
+    if (asObject(chunk['error']) || asText(chunk['error'])) this.failed = true
+    const usage = readChatUsage(chunk['usage'] ?? asObject(chunk['x_groq'])?.['usage'], chunk['timings'])
+    if (!usage) return 'pass'
+    this.#usage = usage
+    this.#stated = totalOutput(usage)
+    this.#counted = 0
+    const alone = Array.isArray(chunk['choices']) && chunk['choices'].length === 0
+    return alone && (this.#call.parsed as OpenAIParsed).usageIsOurs ? 'drop' : 'pass'
+  }
+
+  #readHead(chunk: Readonly<Record<string, unknown>>): void {
+    this.#heads++
+    this.#id ??= asText(chunk['id'])
+    this.#model ??= asText(chunk['model'])
+    if (this.#created === 0 && typeof chunk['created'] === 'number') this.#created = chunk['created']
+    this.#serviceTier =
+      asText(chunk['service_tier']) ?? asText(asObject(chunk['usage'])?.['service_tier']) ?? this.#serviceTier
+  }
+
+  #readFinish(choice: Readonly<Record<string, unknown>> | undefined): void {
+    if (!choice || !asText(choice['finish_reason'])) return
+    this.finished = true
+    const index = typeof choice['index'] === 'number' ? choice['index'] : 0
+    this.#open.delete(index)
+    this.#closed.add(index)
+  }
+
+  cutEnding(): Buffer {
+    const head = {
+      id: this.#id ?? 'chatcmpl-tollgate',
+      object: this.#object,
+      created: this.#created,
+      model: this.#model ?? this.#call.model,
+    }
+    const open = this.#open.size > 0 ? [...this.#open] : this.#closed.size > 0 ? [] : [0]
+    const events = open.map((index) => dataLine({ ...head, choices: [this.#lengthChoice(index)] }))
+    if (this.#callerAsked) events.push(dataLine({ ...head, choices: [], usage: this.#countedUsage() }))
+    return Buffer.from(`${events.join('')}data: [DONE]\n\n`)
+  }
+
+  errorEvent(error: ErrorFacts): Buffer {
+    return completionErrorEvent(error)
+  }
+
+  get #callerAsked(): boolean {
+    return this.#call.stream && (this.#call.parsed as OpenAIParsed).usageEdit === undefined
+  }
+
+  #lengthChoice(index: number): Readonly<Record<string, unknown>> {
+    const end = { index, logprobs: null, finish_reason: 'length' }
+    return this.#object === 'text_completion' ? { text: '', ...end } : { ...end, delta: {} }
+  }
+
+  /** What was held and counted: no usage of the provider's will come any more. */
+  #countedUsage(): Readonly<Record<string, number>> {
+    const prompt = this.#usage ? totalInput(this.#usage) : this.#call.input.highTokens
+    const completion = this.outputTokens
+    return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion }
+  }
+}
+
+function isTextName(): boolean {
+  const names = TEXT_BY_LENGTH.get(cursor.keyLength)
+  return names?.some((name) => cursor.keyIs(name)) ?? false
+}
+
+function dataLine(value: unknown): string {
+  return `data: ${JSON.stringify(value)}\n\n`
+}

@@ -1,0 +1,74 @@
+/** The OpenAI API and those who copy it: paths, refusals. */
+import type { Endpoint } from '../../config/snapshot.ts'
+import { pathSegments } from '../path-segments.ts'
+import type { Metering, Operation, OperationMatch, Provider } from '../provider.ts'
+import { chatMetering } from './chat.ts'
+import { completionsMetering } from './completions.ts'
+import { embeddingsMetering } from './embeddings.ts'
+import { openAIError } from './error-event.ts'
+import { responsesMetering } from './responses.ts'
+
+const chat = metered('chat', chatMetering)
+const responses = metered('responses', responsesMetering)
+const completions = metered('completions', completionsMetering)
+const embeddings = metered('embeddings', embeddingsMetering)
+const storedResponse = free('responses')
+const storedChat = free('chat')
+
+const OBJECT_ID = /^[A-Za-z0-9_.-]{1,256}$/
+
+export const openAIProvider: Provider = {
+  format: 'openai',
+  match: (method, path) => {
+    const segments = pathSegments(path)
+    return method === 'POST' ? (matchCall(segments) ?? matchStored(method, segments)) : matchStored(method, segments)
+  },
+  errorBody: (error) => ({
+    contentType: 'application/json',
+    body: JSON.stringify({ error: openAIError(error) }),
+  }),
+}
+
+/** The calls that make something, by their last segments. */
+function matchCall(segments: readonly string[]): OperationMatch | undefined {
+  const last = segments.at(-1)
+  if (last === 'completions') return of(segments.at(-2) === 'chat' ? chat : completions)
+  if (last === 'responses') return of(responses)
+  return last === 'embeddings' ? of(embeddings) : undefined
+}
+
+/** Reading, changing, cancelling, deleting what a call has stored. */
+function matchStored(method: string, segments: readonly string[]): OperationMatch | undefined {
+  const last = segments.at(-1) ?? ''
+  const before = segments.at(-2) ?? ''
+  if (before === 'responses' && (method === 'GET' || method === 'DELETE')) return stored(storedResponse, last)
+  if (segments.at(-3) === 'responses') {
+    if (method === 'POST' && last === 'cancel') return stored(storedResponse, before)
+    if (method === 'GET' && last === 'input_items') return stored(storedResponse, before)
+  }
+  if (
+    before === 'completions' &&
+    segments.at(-3) === 'chat' &&
+    (method === 'GET' || method === 'POST' || method === 'DELETE')
+  )
+    return stored(storedChat, last)
+  if (segments.at(-3) === 'completions' && segments.at(-4) === 'chat' && method === 'GET' && last === 'messages')
+    return stored(storedChat, before)
+  return undefined
+}
+
+function metered(endpoint: Endpoint, metering: Metering): Operation {
+  return { format: 'openai', endpoint, kind: 'metered', metering }
+}
+
+function free(endpoint: Endpoint): Operation {
+  return { format: 'openai', endpoint, kind: 'free' }
+}
+
+function of(operation: Operation): OperationMatch {
+  return { operation, objectId: undefined }
+}
+
+function stored(operation: Operation, objectId: string): OperationMatch | undefined {
+  return OBJECT_ID.test(objectId) && objectId !== '.' && objectId !== '..' ? { operation, objectId } : undefined
+}

@@ -1,0 +1,72 @@
+/**
+ * Reads `usage` of a response: of the whole JSON body, or of `response.completed`, `.incomplete`, `.failed`.
+ *
+ * `input_tokens` includes cached and cache-written ones, `output_tokens` includes reasoning (at xAI too). Hosted tools
+ * are billed by the call and stand in no count: each `web_search_call` and `file_search_call` item is one.
+ * Source: openai-node src/resources/responses/responses.ts, ResponseUsage and ResponseOutputItem.
+ */
+import type { UnitCounts, Usage } from '../../core/usage.ts'
+import { isBadCount, memberObject, readCount } from '../counts.ts'
+import { asArray, asObject } from '../read-fields.ts'
+import { takeApartInput } from './chat-usage.ts'
+
+/** Hosted tool calls of one response. */
+export interface ToolCalls {
+  readonly webSearches: number
+  readonly fileSearches: number
+}
+
+/** undefined where `value` is no usage object or states no count at all. */
+export function readResponsesUsage(value: unknown, calls: ToolCalls): Usage | undefined {
+  const usage = asObject(value)
+  if (!usage) return undefined
+  const inputTotal = readCount(usage, 'input_tokens')
+  const outputTotal = readCount(usage, 'output_tokens')
+  if (inputTotal === undefined && outputTotal === undefined) return undefined
+  const flags: string[] =
+    isBadCount(usage, 'input_tokens') || isBadCount(usage, 'output_tokens') ? ['unreadable_count'] : []
+  const output = outputTotal ?? 0
+  const stated = readCount(memberObject(usage, 'output_tokens_details'), 'reasoning_tokens')
+  if (stated !== undefined && stated > output) flags.push('reasoning_beyond_output')
+  const units = unitCounts(calls)
+  return {
+    tokens: { ...inputTokens(usage, inputTotal ?? 0, flags), output },
+    ...(stated === undefined ? {} : { reasoning: Math.min(stated, output) }),
+    ...(units ? { units } : {}),
+    raw: value,
+    ...(flags.length > 0 ? { flags } : {}),
+  }
+}
+
+/** Calls in a response's `output`; where it has none, what `tool_usage` states. */
+export function countToolCalls(output: unknown, toolUsage: unknown): ToolCalls {
+  const items = asArray(output).map((item) => asObject(item)?.['type'])
+  const searches = items.filter((type) => type === 'web_search_call').length
+  const stated = readCount(memberObject(asObject(toolUsage), 'web_search'), 'num_requests') ?? 0
+  return {
+    webSearches: items.length > 0 ? searches : stated,
+    fileSearches: items.filter((type) => type === 'file_search_call').length,
+  }
+}
+
+function inputTokens(usage: Readonly<Record<string, unknown>>, prompt: number, flags: string[]): Usage['tokens'] {
+  const details = memberObject(usage, 'input_tokens_details')
+  return takeApartInput({
+    prompt,
+    cached: readCount(details, 'cached_tokens') ?? readCount(usage, 'cached_tokens') ?? 0,
+    cachedAudio: 0,
+    written: readCount(details, 'cache_write_tokens') ?? 0,
+    audio: readCount(details, 'audio_tokens') ?? 0,
+    image: readCount(details, 'image_tokens') ?? 0,
+    video: 0,
+    flags,
+  })
+}
+
+function unitCounts(calls: ToolCalls): UnitCounts | undefined {
+  if (calls.webSearches === 0 && calls.fileSearches === 0) return undefined
+  return {
+    ...(calls.webSearches > 0 ? { web_search: calls.webSearches } : {}),
+    ...(calls.fileSearches > 0 ? { file_search: calls.fileSearches } : {}),
+  }
+}

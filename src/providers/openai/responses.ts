@@ -1,0 +1,108 @@
+/** POST …/responses. */
+import { InputCounter } from '../input-counter.ts'
+import type { JsonBody } from '../json-body.ts'
+import { highestLimit, readLimits } from '../output-limit.ts'
+import { type AnswerFacts, type CallRequest, InvalidCall, type Metering, type StreamReader } from '../provider.ts'
+import { asArray, asObject, asText, readFlag, readModel } from '../read-fields.ts'
+import { openAIImageTokens } from './image-cost.ts'
+import {
+  fetchesInput,
+  hasTools,
+  isStrictSchema,
+  type OpenAIParsed,
+  ownLimitName,
+  prepareOpenAI,
+  readOpenAIBody,
+  readReasoning,
+} from './openai-call.ts'
+import { ResponsesStream } from './responses-stream.ts'
+import { countToolCalls, readResponsesUsage } from './responses-usage.ts'
+
+const LIMITS = ['max_output_tokens']
+const ITEM_TOKENS = 8
+const HEAD_TOKENS = 16
+const TOOLS_TOKENS = 320
+
+export const responsesMetering: Metering = {
+  readCall: readResponsesCall,
+  prepare: (raw, call, edits) => prepareOpenAI(raw, call, edits, 'max_output_tokens'),
+  outputLimitName: (call): string => ownLimitName(call, 'max_output_tokens'),
+  createStreamReader: (call): StreamReader => new ResponsesStream(call),
+  jsonMembers: ['id', 'model', 'usage', 'service_tier', 'output', 'tool_usage'],
+  readJson: readResponsesJson,
+}
+
+function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number }): CallRequest {
+  const body = readOpenAIBody(raw, options.jsonDepth)
+  const fields = body.value
+  const template = fields['prompt'] !== undefined && fields['prompt'] !== null
+  const model = readModel(fields, template ? ' It is needed beside a prompt template too, to know the price.' : '')
+  if (readFlag(fields, 'background') === true)
+    throw new InvalidCall('background responses are not supported yet; leave "background" out.', 'background')
+  const limits = readLimits(body, LIMITS, 1)
+  const objects = readObjects(fields)
+  const reasoning = readReasoning(fields)
+  const counter = new InputCounter({ image: (detail) => openAIImageTokens(model, detail) })
+  const parsed: OpenAIParsed = {
+    insertAt: body.insertAt,
+    limits,
+    usageEdit: undefined,
+    usageIsOurs: false,
+    stored: readFlag(fields, 'store') !== false,
+  }
+  return {
+    model,
+    stream: readFlag(fields, 'stream') === true,
+    input: countResponsesInput(counter, body),
+    generates: true,
+    outputLimit: highestLimit(limits),
+    answers: 1,
+    thinkingBudget: reasoning.budget,
+    reasoning: reasoning.asked,
+    structured: isStrictSchema(asObject(fields['text'])?.['format']),
+    tools: hasTools(fields),
+    audioOutput: asArray(fields['modalities']).includes('audio'),
+    objects,
+    unseenInput: counter.unseen || objects.length > 0 || template || fetchesInput(fields),
+    parsed,
+  }
+}
+
+/** Ids of stored objects that go into the prompt. */
+function readObjects(fields: Readonly<Record<string, unknown>>): string[] {
+  const objects: string[] = []
+  const previous = fields['previous_response_id']
+  if (previous !== undefined && previous !== null) objects.push(readId(previous, 'previous_response_id'))
+  const conversation = fields['conversation']
+  if (conversation !== undefined && conversation !== null)
+    objects.push(readId(asObject(conversation)?.['id'] ?? conversation, 'conversation'))
+  return objects
+}
+
+function readId(value: unknown, field: string): string {
+  if (typeof value === 'string' && value !== '' && value.length <= 256) return value
+  throw new InvalidCall(`"${field}" must be an id of at most 256 characters.`, field)
+}
+
+function countResponsesInput(counter: InputCounter, body: JsonBody): CallRequest['input'] {
+  const fields = body.value
+  counter.addOverhead(HEAD_TOKENS + ITEM_TOKENS * asArray(fields['input']).length)
+  counter.addContent(fields['input'])
+  counter.addContent(fields['instructions'])
+  if (hasTools(fields)) counter.addOverhead(TOOLS_TOKENS)
+  counter.addSchema(fields['tools'])
+  counter.addSchema(asObject(fields['text'])?.['format'])
+  counter.addContent(asObject(asObject(fields['prompt'])?.['variables']))
+  return counter.estimate()
+}
+
+function readResponsesJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
+  const providerId = asText(members['id'])
+  return {
+    usage: readResponsesUsage(members['usage'], countToolCalls(members['output'], members['tool_usage'])),
+    model: asText(members['model']),
+    providerId,
+    serviceTier: asText(members['service_tier']),
+    storedId: (call.parsed as OpenAIParsed).stored ? providerId : undefined,
+  }
+}
