@@ -35,6 +35,8 @@ const SILENT_NAMES = new Set([
 const TAGS = new Set(['type', 'role', 'id', 'call_id', 'tool_call_id', 'tool_use_id', 'status', 'media_type', 'format'])
 /** Opaque blobs that stand for reasoning or pages: base64 of more bytes than the text had. */
 const OPAQUE = new Set(['encrypted_content', 'signature', 'thought_signature', 'encrypted_index'])
+/** Earlier reasoning that comes back: most providers drop it from the prompt. */
+const MAYBE_DROPPED = new Set(['reasoning', 'reasoning_content', 'reasoning_details', 'thinking'])
 const TAG_HUNDREDTHS = 300
 const STRUCTURE_HUNDREDTHS = 100
 /** 10 tokens a second (OpenAI's audio guide) at the lowest usual rates: 8 kbit/s compressed, 16 kB/s as wav. */
@@ -135,6 +137,7 @@ export class InputCounter {
       case 'input_file':
       case 'document':
       case 'document_url':
+      case 'file_url':
         this.#addDocument(part)
         return
       case 'video':
@@ -155,6 +158,7 @@ export class InputCounter {
       if (name === 'cache_control') this.#addCacheControl(value)
       else if (OPAQUE.has(name) && typeof value === 'string') this.#hundredths += value.length * 25
       else if (TAGS.has(name) && typeof value === 'string') this.#hundredths += TAG_HUNDREDTHS
+      else if (MAYBE_DROPPED.has(name)) this.addSchema(value)
       else {
         if (!SILENT_NAMES.has(name)) this.#hundredths += textHundredths(name) + STRUCTURE_HUNDREDTHS
         this.addContent(value)

@@ -20,8 +20,8 @@ interface MessagesParsed {
 const DECISIVE = new Set(['model', 'stream', 'max_tokens', 'messages', 'system', 'tools', 'thinking'])
 const MESSAGE_TOKENS = 8
 const HEAD_TOKENS = 16
-/** The system prompt that tools bring: 290 to 530 tokens, 804 at newer models. Source: docs, "Tool use", Pricing. */
-const TOOLS_TOKENS = 900
+/** Prompts of Anthropic's own. Source: platform.claude.com, "Tool use", Pricing, and each tool's page; citations measured. */
+const PROMPT_TOKENS = { tools: 900, ownTool: 1100, format: 256, citations: 640 }
 /** Server-side tools by the start of their type; others (bash_…, text_editor_…, computer_…, memory_…) run at the caller's. */
 const CALLER_RUN = /^(custom|bash_|text_editor_|computer_|memory_)/
 
@@ -70,12 +70,32 @@ function countInput(counter: InputCounter, body: JsonBody): CallRequest['input']
   counter.addOverhead(HEAD_TOKENS + MESSAGE_TOKENS * asArray(fields['messages']).length)
   counter.addContent(fields['system'])
   counter.addContent(fields['messages'])
-  if (asArray(fields['tools']).length > 0) counter.addOverhead(TOOLS_TOKENS)
+  counter.addOverhead(ownPromptTokens(fields))
   counter.addSchema(fields['tools'])
   counter.addSchema(outputFormat(fields))
   // At the top level it asks for caching of whatever can be cached.
   counter.addSchema({ cache_control: fields['cache_control'] })
   return counter.estimate(compacts(fields) ? 2 : 1)
+}
+
+/** System prompts that come with tools, with tools of Anthropic's own, with a schema, with citations. */
+function ownPromptTokens(fields: Fields): number {
+  const tools = asArray(fields['tools'])
+  const own = tools.filter((tool) => asText(asObject(tool)?.['type']) !== undefined)
+  return (
+    (tools.length > 0 ? PROMPT_TOKENS.tools : 0) +
+    own.length * PROMPT_TOKENS.ownTool +
+    (outputFormat(fields) ? PROMPT_TOKENS.format : 0) +
+    (hasCitations(fields['messages']) ? PROMPT_TOKENS.citations : 0)
+  )
+}
+
+function hasCitations(messages: unknown): boolean {
+  return asArray(messages).some((message) =>
+    asArray(asObject(message)?.['content']).some(
+      (part) => asObject(asObject(part)?.['citations'])?.['enabled'] === true,
+    ),
+  )
 }
 
 function outputFormat(fields: Fields): Fields | undefined {

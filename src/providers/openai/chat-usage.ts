@@ -134,10 +134,14 @@ interface InputParts {
 /** Parts within their whole, each token in one kind; a part that does not fit is clamped and flagged. */
 export function takeApartInput(parts: InputParts): Usage['tokens'] {
   let left = parts.prompt
-  const take = (count: number, flag: string): number => {
+  const takeUpTo = (count: number): number => {
     const taken = Math.min(count, left)
-    if (taken < count) parts.flags.push(flag)
     left -= taken
+    return taken
+  }
+  const take = (count: number, flag: string): number => {
+    const taken = takeUpTo(count)
+    if (taken < count) parts.flags.push(flag)
     return taken
   }
   const cachedAll = take(parts.cached, 'cached_beyond_input')
@@ -146,8 +150,10 @@ export function takeApartInput(parts: InputParts): Usage['tokens'] {
   const overlap = Math.min(cachedAll, Math.max(0, parts.audio - left))
   const cachedAudio = Math.min(parts.audio, cachedAll, Math.max(parts.cachedAudio, overlap))
   const audio = take(parts.audio - cachedAudio, 'audio_beyond_input')
-  const image = take(parts.image, 'image_beyond_input')
-  const video = take(parts.video, 'video_beyond_input')
+  // A cached image has no kind of its own: it stands under cached input.
+  const image = takeUpTo(parts.image)
+  const video = takeUpTo(parts.video)
+  if (parts.image + parts.video > image + video + cachedAll) parts.flags.push('media_beyond_input')
   return {
     input: left,
     ...nonZero('cached_input', cachedAll - cachedAudio),

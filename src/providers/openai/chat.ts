@@ -20,14 +20,12 @@ import {
   readOpenAIBody,
   readReasoning,
 } from './openai-call.ts'
+import { templateTokens } from './template-tokens.ts'
 
 /** n_predict is llama.cpp's own name and wins there over max_tokens. */
 const LIMITS = ['max_completion_tokens', 'max_tokens', 'n_predict']
-/** Chat templates cost 3 to 7 tokens a message and some for the answer's head. */
+/** Chat templates cost 3 to 7 tokens a message. */
 const MESSAGE_TOKENS = 8
-const HEAD_TOKENS = 16
-/** Templates of open models put the date, the tool grammar and examples before the first tool. */
-const TOOLS_TOKENS = 320
 
 export const chatMetering: Metering = {
   readCall: readChatCall,
@@ -73,9 +71,8 @@ function readChatCall(raw: Buffer, options: { readonly jsonDepth: number }): Cal
 
 function countChatInput(counter: InputCounter, body: JsonBody): InputEstimate {
   const fields = body.value
-  counter.addOverhead(HEAD_TOKENS + MESSAGE_TOKENS * asArray(fields['messages']).length)
+  counter.addOverhead(templateTokens(fields) + MESSAGE_TOKENS * asArray(fields['messages']).length)
   counter.addContent(fields['messages'])
-  if (hasTools(fields)) counter.addOverhead(TOOLS_TOKENS)
   for (const name of ['tools', 'functions', 'response_format', 'prediction', 'documents', 'guided_json'])
     if (fields[name] !== undefined && fields[name] !== null) counter.addSchema(fields[name])
   return counter.estimate()

@@ -17,11 +17,10 @@ import {
 } from './openai-call.ts'
 import { ResponsesStream } from './responses-stream.ts'
 import { countToolCalls, readResponsesUsage } from './responses-usage.ts'
+import { templateTokens } from './template-tokens.ts'
 
 const LIMITS = ['max_output_tokens']
 const ITEM_TOKENS = 8
-const HEAD_TOKENS = 16
-const TOOLS_TOKENS = 320
 
 export const responsesMetering: Metering = {
   readCall: readResponsesCall,
@@ -86,10 +85,9 @@ function readId(value: unknown, field: string): string {
 
 function countResponsesInput(counter: InputCounter, body: JsonBody): CallRequest['input'] {
   const fields = body.value
-  counter.addOverhead(HEAD_TOKENS + ITEM_TOKENS * asArray(fields['input']).length)
+  counter.addOverhead(templateTokens(fields) + ITEM_TOKENS * asArray(fields['input']).length)
   counter.addContent(fields['input'])
   counter.addContent(fields['instructions'])
-  if (hasTools(fields)) counter.addOverhead(TOOLS_TOKENS)
   counter.addSchema(fields['tools'])
   counter.addSchema(asObject(fields['text'])?.['format'])
   counter.addContent(asObject(asObject(fields['prompt'])?.['variables']))

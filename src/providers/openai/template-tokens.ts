@@ -1,0 +1,37 @@
+/**
+ * Tokens that a provider puts around a prompt: the template's head with the date and its rules, what reasoning, tools
+ * and JSON mode add. Measured on recorded traffic, then raised; OpenAI's own models add next to nothing.
+ */
+import { asArray, asObject } from '../read-fields.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+const OPENAI_OWN = /^(ft:|openai\/)?(gpt-(?!oss)|o\d|chatgpt-|computer-use)/
+const HEAD_OF_OPENAI = 16
+/** gpt-oss 70, Llama 3 36, DeepSeek with reasoning 85. */
+const HEAD_OF_OTHERS = 112
+/** xAI prepends some 190 tokens of its own. */
+const HEAD_OF_GROK = 272
+const TOOLS = 320
+/** Claude behind a compatible API: up to 804 for tools. Source: platform.claude.com, "Tool use", Pricing. */
+const TOOLS_OF_CLAUDE = 900
+/** Servers of open models explain JSON mode to the model in some 200 tokens. */
+const JSON_MODE = 256
+
+export function templateTokens(fields: Fields): number {
+  const model = String(fields['model'])
+  const tools = asArray(fields['tools']).length + asArray(fields['functions']).length > 0
+  return (
+    headTokens(model) + (tools ? (model.includes('claude') ? TOOLS_OF_CLAUDE : TOOLS) : 0) + jsonTokens(fields, model)
+  )
+}
+
+function headTokens(model: string): number {
+  if (OPENAI_OWN.test(model)) return HEAD_OF_OPENAI
+  return model.includes('grok') ? HEAD_OF_GROK : HEAD_OF_OTHERS
+}
+
+function jsonTokens(fields: Fields, model: string): number {
+  const type = asObject(fields['response_format'])?.['type']
+  return type === undefined || type === 'text' || OPENAI_OWN.test(model) ? 0 : JSON_MODE
+}
