@@ -1,0 +1,212 @@
+-- The account in memory: everything is read, changed here, and written by commit() at the end, ledger first.
+--! include lib/numbers.lua
+--! include lib/time.lua
+
+local account -- {seq, last_ms, frozen, open_holds, grants}
+local now -- milliseconds
+local wallets = {} -- unit -> wallet
+local periods = {} -- "UNIT:PERIOD" -> {posted, held} of overflow
+local grants = {} -- id -> grant
+local holds = {} -- id -> hold, or false where there is none
+local entries = {} -- ledger entries to write: {seq, packed, info}
+local grants_changed, holds_changed = {}, {} -- ids
+local grant_facts = {} -- id -> JSON of a new grant
+local order_changes, due_changes = {}, {} -- member -> true or false; member -> score or false
+
+local function read_account(record)
+  if not record then return { seq = 0, last_ms = 0, frozen = false, open_holds = 0, grants = 0 } end
+  local seq, last_ms, frozen, open_holds, count = string.match(record, '^1|(%d+)|(%d+)|([01])|(%d+)|(%d+)$')
+  if not seq then error('account record of an unknown form') end
+  return {
+    seq = tonumber(seq),
+    last_ms = tonumber(last_ms),
+    frozen = frozen == '1',
+    open_holds = tonumber(open_holds),
+    grants = tonumber(count),
+  }
+end
+
+local WALLET_PATTERN = '^1' .. string.rep('|(%d+)', 11) .. '$'
+
+local function read_wallet(unit, record)
+  if not record then
+    local none = { unit = unit, available = 0, scoped = 0, pinned = 0, pending = 0, held = 0 }
+    none.debt, none.debt_held, none.overflow, none.flagged, none.postpaid = 0, 0, 0, 0, 0
+    return none
+  end
+  local scale, available, scoped, pinned, pending, held, debt, debt_held, overflow, flagged, postpaid =
+    string.match(record, WALLET_PATTERN)
+  if not scale then error('wallet record of an unknown form') end
+  return {
+    unit = unit,
+    scale = tonumber(scale),
+    available = tonumber(available),
+    scoped = tonumber(scoped),
+    pinned = tonumber(pinned),
+    pending = tonumber(pending),
+    held = tonumber(held),
+    debt = tonumber(debt),
+    debt_held = tonumber(debt_held),
+    overflow = tonumber(overflow),
+    flagged = tonumber(flagged),
+    postpaid = tonumber(postpaid),
+  }
+end
+
+local function pack_wallet(w)
+  return string.format(
+    '1|%d|%.0f|%.0f|%.0f|%.0f|%.0f|%.0f|%.0f|%.0f|%.0f|%.0f',
+    w.scale, w.available, w.scoped, w.pinned, w.pending, w.held, w.debt, w.debt_held, w.overflow, w.flagged, w.postpaid
+  )
+end
+
+-- Lifetime totals are each kept as high × 10^15 + low, so that they may pass 2^53.
+local TOTAL_PART = 1000000000000000
+
+local function read_totals(w, record)
+  if not record then record = '0|0|0|0|0|0' end
+  local a, b, c, d, e, f = string.match(record, '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
+  if not a then error('totals of an unknown form') end
+  w.totals = {
+    granted = { tonumber(a), tonumber(b) },
+    posted = { tonumber(c), tonumber(d) },
+    expired = { tonumber(e), tonumber(f) },
+  }
+end
+
+local function pack_totals(t)
+  return string.format(
+    '%.0f|%.0f|%.0f|%.0f|%.0f|%.0f',
+    t.granted[1], t.granted[2], t.posted[1], t.posted[2], t.expired[1], t.expired[2]
+  )
+end
+
+-- The first read of every script: the account, and the wallet of the unit that the call is about ('' for none).
+local function open_account(unit)
+  local read = redis.call('HMGET', KEYS[1], 'account', 'w:' .. unit, 't:' .. unit)
+  account = read_account(read[1])
+  now = read_time(account.last_ms)
+  if unit ~= '' then
+    local w = read_wallet(unit, read[2])
+    w.totals_record = read[3]
+    wallets[unit] = w
+  end
+end
+
+local function wallet_of(unit)
+  local w = wallets[unit]
+  if not w then
+    local read = redis.call('HMGET', KEYS[1], 'w:' .. unit, 't:' .. unit)
+    w = read_wallet(unit, read[1])
+    w.totals_record = read[2]
+    wallets[unit] = w
+  end
+  return w
+end
+
+-- Adds to a lifetime total: granted, posted or expired. Amounts may be negative (what is given back).
+local function add_total(w, name, amount)
+  if amount == 0 then return end
+  if not w.totals then read_totals(w, w.totals_record) end
+  local total = w.totals[name]
+  local low = total[2] + amount
+  local carry = math.floor(low / TOTAL_PART)
+  total[1] = total[1] + carry
+  total[2] = low - carry * TOTAL_PART
+  w.totals_changed = true
+end
+
+local function period_of(unit, name)
+  local field = unit .. ':' .. name
+  local period = periods[field]
+  if not period then
+    local record = redis.call('HGET', KEYS[1], 'o:' .. field) or '0|0'
+    local posted, held = string.match(record, '^(%d+)|(%d+)$')
+    if not posted then error('overflow record of an unknown form') end
+    period = { posted = tonumber(posted), held = tonumber(held) }
+    periods[field] = period
+  end
+  return period
+end
+
+-- balance, available, scoped, held; and where one of them is not 0: pending, debt, overflow, flagged, postpaid.
+local function balances_after(w)
+  local packed =
+    string.format('%.0f,%.0f,%.0f,%.0f', w.available + w.scoped + w.pinned, w.available, w.scoped, w.held)
+  if w.pending == 0 and w.debt == 0 and w.overflow == 0 and w.flagged == 0 and w.postpaid == 0 then return packed end
+  return packed
+    .. string.format(',%.0f,%.0f,%.0f,%.0f,%.0f', w.pending, w.debt, w.overflow, w.flagged, w.postpaid)
+end
+
+-- Adds a ledger entry and answers its sequence. `w` nil: the entry is about no wallet. Call it after the changes.
+local function add_entry(kind, at_ms, operation, actor, w, transfers, extra, info)
+  account.seq = account.seq + 1
+  local after, unit, scale = '', '', 0
+  if w then
+    after, unit, scale = balances_after(w), w.unit, w.scale
+  end
+  local packed = kind .. '|' .. text_of(at_ms) .. '|' .. operation .. '|' .. actor .. '|' .. unit .. '|' .. scale
+    .. '|' .. table.concat(transfers, ',') .. '|' .. after .. '|' .. extra
+  entries[#entries + 1] = { account.seq, packed, info }
+  return account.seq
+end
+
+local function transfer(transfers, from, to, amount)
+  if amount > 0 then transfers[#transfers + 1] = from .. '>' .. to .. '=' .. text_of(amount) end
+end
+
+-- Fields or members to set, with their values or scores, and those to remove.
+local function split_changes(changes, first_is_score)
+  local set, remove = {}, {}
+  for member, value in pairs(changes) do
+    if value == false then
+      remove[#remove + 1] = member
+    elseif first_is_score then
+      set[#set + 1] = value == true and 0 or text_of(value)
+      set[#set + 1] = member
+    else
+      set[#set + 1] = member
+      set[#set + 1] = value
+    end
+  end
+  return set, remove
+end
+
+local function write_changes(key, set_command, remove_command, changes, first_is_score)
+  if next(changes) == nil then return end
+  local set, remove = split_changes(changes, first_is_score)
+  -- unpack gives at most 8,000 values: an error here would come after the ledger was written.
+  for i = 1, #set, 2000 do
+    redis.call(set_command, key, unpack(set, i, math.min(i + 1999, #set)))
+  end
+  for i = 1, #remove, 2000 do
+    redis.call(remove_command, key, unpack(remove, i, math.min(i + 1999, #remove)))
+  end
+end
+
+local function account_fields()
+  local fields = {
+    'account',
+    string.format(
+      '1|%.0f|%.0f|%s|%.0f|%.0f',
+      account.seq, now, account.frozen and '1' or '0', account.open_holds, account.grants
+    ),
+  }
+  for unit, w in pairs(wallets) do
+    if w.scale then
+      fields[#fields + 1] = 'w:' .. unit
+      fields[#fields + 1] = pack_wallet(w)
+      if w.totals_changed then
+        fields[#fields + 1] = 't:' .. unit
+        fields[#fields + 1] = pack_totals(w.totals)
+      end
+    end
+  end
+  for field, period in pairs(periods) do
+    if period.changed then
+      fields[#fields + 1] = 'o:' .. field
+      fields[#fields + 1] = string.format('%.0f|%.0f', period.posted, period.held)
+    end
+  end
+  return fields
+end

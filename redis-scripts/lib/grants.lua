@@ -1,0 +1,210 @@
+-- Grants: records, which of them a call may draw on, and what moves in and out of them.
+--! include lib/account.lua
+
+local GRANTS_DRAWN_MAX = 64
+-- Order key, up to the cost basis, of a promotional grant that we make ourselves: priority 10, general, never expires.
+local CREDIT_ORDER = '00101' .. '9999999999999999' .. '000!'
+
+-- state: p(ending), u(sable), x (expired), v(oided). scope: g(eneral), s(coped: applies_to). `tail` is read on demand.
+local function read_grant(id, record)
+  local free, held, consumed, state, scope, tail =
+    string.match(record, '^1|(%d+)|(%d+)|(%d+)|([puxv])|([gs])|(.*)$')
+  if not free then error('grant record of an unknown form: ' .. id) end
+  return {
+    id = id,
+    free = tonumber(free),
+    held = tonumber(held),
+    consumed = tonumber(consumed),
+    state = state,
+    scope = scope,
+    tail = tail,
+  }
+end
+
+-- The rest of the record, for what is rare: expiry, void, leaving the order.
+local function grant_details(grant)
+  if not grant.tail then return grant end
+  local expired, voided, voided_at, created_at, effective_at, expires_at, repays, unit, member, filter =
+    string.match(grant.tail, '^(%d+)|(%d+)|(%d*)|(%d+)|(%d+)|(%d*)|([01])|([^|]*)|([^|]*)|(.*)$')
+  if not expired then error('grant record of an unknown form: ' .. grant.id) end
+  grant.expired, grant.voided = tonumber(expired), tonumber(voided)
+  grant.voided_at, grant.effective_at, grant.expires_at = voided_at, tonumber(effective_at), tonumber(expires_at)
+  grant.created_at, grant.repays, grant.unit, grant.member, grant.filter = created_at, repays, unit, member, filter
+  grant.tail = nil
+  return grant
+end
+
+local function pack_grant(grant)
+  local head =
+    string.format('1|%.0f|%.0f|%.0f|%s|%s|', grant.free, grant.held, grant.consumed, grant.state, grant.scope)
+  if grant.tail then return head .. grant.tail end
+  return head
+    .. string.format(
+      '%.0f|%.0f|%s|%s|%.0f|%s|%s|%s|%s|%s',
+      grant.expired, grant.voided, grant.voided_at, grant.created_at, grant.effective_at,
+      grant.expires_at and text_of(grant.expires_at) or '', grant.repays, grant.unit, grant.member, grant.filter
+    )
+end
+
+local function load_grants(ids)
+  local missing = {}
+  for i = 1, #ids do
+    if not grants[ids[i]] then missing[#missing + 1] = ids[i] end
+  end
+  if #missing == 0 then return end
+  local records = redis.call('HMGET', KEYS[2], unpack(missing))
+  for i = 1, #missing do
+    if records[i] then grants[missing[i]] = read_grant(missing[i], records[i]) end
+  end
+end
+
+local function change_free(w, grant, amount)
+  grant.free = grant.free + amount
+  if grant.state == 'p' then
+    w.pending = w.pending + amount
+  elseif grant.scope == 's' then
+    w.scoped = w.scoped + amount
+  else
+    w.available = w.available + amount
+  end
+  grants_changed[grant.id] = true
+end
+
+-- A usable grant is in the order while something is free or held in it: what is held may come back.
+local function keep_in_order(grant)
+  if grant.state ~= 'u' then return end
+  if grant.free + grant.held == 0 then
+    order_changes[grant_details(grant).member] = false
+  elseif grant.left_order then
+    order_changes[grant_details(grant).member] = true
+  end
+end
+
+-- Gives what left a hold, or a charge, back to its grant: to free, or to where the dead grant's rest went.
+local function return_to_grant(w, grant, amount, transfers)
+  if amount == 0 then return end
+  grants_changed[grant.id] = true
+  if grant.state == 'u' then
+    if grant.free + grant.held == 0 then grant.left_order = true end
+    change_free(w, grant, amount)
+    keep_in_order(grant)
+    return
+  end
+  grant_details(grant)
+  local account_name = grant.state == 'v' and 'voided' or 'expired'
+  grant[account_name] = grant[account_name] + amount
+  add_total(w, 'expired', amount)
+  transfer(transfers, 'grant:' .. grant.id, account_name, amount)
+end
+
+-- Linear glob: `*` is any run of characters, everything else itself.
+local function glob_matches(pattern, text)
+  local p, t, star, mark = 1, 1, nil, nil
+  while t <= #text do
+    local c = string.sub(pattern, p, p)
+    if c == '*' then
+      star, mark = p, t
+      p = p + 1
+    elseif c ~= '' and c == string.sub(text, t, t) then
+      p, t = p + 1, t + 1
+    elseif star then
+      mark = mark + 1
+      p, t = star + 1, mark
+    else
+      return false
+    end
+  end
+  while string.sub(pattern, p, p) == '*' do
+    p = p + 1
+  end
+  return p > #pattern
+end
+
+-- Facts of a call: model;upstream;endpoint;key;run;user;label=value,… each percent-encoded by the caller.
+local function read_facts(text)
+  local model, upstream, endpoint, labels = string.match(text, '^([^;]*);([^;]*);([^;]*);[^;]*;[^;]*;[^;]*;(.*)$')
+  if not model then error('facts of an unknown form') end
+  return { m = model, u = upstream, e = endpoint, labels = ',' .. labels .. ',' }
+end
+
+-- Filter of a grant: m=glob,glob;u=glob;e=glob;l=label=value,…: any glob of each, and every label.
+local function applies(grant, facts)
+  for name, list in string.gmatch(grant_details(grant).filter, '([muel])=([^;]*)') do
+    local any = name == 'l'
+    for item in string.gmatch(list, '[^,]+') do
+      if name == 'l' then
+        any = any and string.find(facts.labels, ',' .. item .. ',', 1, true) ~= nil
+      else
+        any = any or glob_matches(item, facts[name])
+      end
+    end
+    if not any then return false end
+  end
+  return true
+end
+
+--[[
+The grants that a call may draw on, in drawdown order, until their free parts cover `enough` or 64 are found; then what
+is free in them and what open holds pin in the ones seen. facts_text nil: all grants of the unit, without the limit.
+]]
+local function eligible_grants(unit, facts_text, enough)
+  local found, free, held = {}, 0, 0
+  local facts
+  local from, page = '[' .. unit .. ':', 8
+  while true do
+    local members = redis.call('ZRANGEBYLEX', KEYS[3], from, '(' .. unit .. ';', 'LIMIT', 0, page)
+    local ids = {}
+    for i = 1, #members do
+      ids[i] = string.sub(members[i], -26)
+    end
+    load_grants(ids)
+    for i = 1, #ids do
+      local grant = grants[ids[i]]
+      if grant.scope == 's' and facts_text and not facts then facts = read_facts(facts_text) end
+      if grant.scope == 'g' or not facts_text or applies(grant, facts) then
+        held = held + grant.held
+        if grant.free > 0 then
+          found[#found + 1] = grant
+          free = free + grant.free
+          if free >= enough or (facts_text and #found == GRANTS_DRAWN_MAX) then return found, free, held end
+        end
+      end
+    end
+    if #members < page then return found, free, held end
+    from, page = '(' .. members[#members], 64
+  end
+end
+
+-- A new grant with `amount` in it, of which `repaid` goes to debt at once. `head` is the order key up to cost_basis.
+local function create_grant(w, id, amount, effective_at, expires_at, head, scope, repays, filter, facts_json)
+  account.grants = account.grants + 1
+  local grant = {
+    id = id, free = 0, held = 0, consumed = 0, expired = 0, voided = 0, voided_at = '', created_at = text_of(now),
+    state = effective_at > now and 'p' or 'u', scope = scope, effective_at = effective_at, expires_at = expires_at,
+    repays = repays, unit = w.unit, filter = filter,
+    member = string.format('%s:%s%016.0f%016.0f%s', w.unit, head, effective_at, account.seq + 1, id),
+  }
+  grants[id] = grant
+  grant_facts[id] = facts_json
+  change_free(w, grant, amount)
+  add_total(w, 'granted', amount)
+  if grant.state == 'p' then
+    due_changes['g' .. id] = effective_at
+  else
+    if expires_at then due_changes['g' .. id] = expires_at end
+    order_changes[grant.member] = true
+  end
+  return grant
+end
+
+-- New money repays debt first: what it repays counts as consumed of the grant.
+local function repay_debt(w, grant, transfers)
+  local repaid = math.min(w.debt, grant.free)
+  if repaid == 0 then return 0 end
+  change_free(w, grant, -repaid)
+  grant.consumed = grant.consumed + repaid
+  w.debt = w.debt - repaid
+  transfer(transfers, 'grant:' .. grant.id, 'debt', repaid)
+  keep_in_order(grant)
+  return repaid
+end

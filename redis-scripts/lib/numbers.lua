@@ -1,0 +1,51 @@
+-- Whole numbers in and out. A double keeps them exactly up to 2^53-1; beyond that nothing is read or written.
+
+local ATOMS_MAX = 9007199254740991
+
+-- A number from an argument or a record. tonumber alone would take "nan", "0x10" and "1e3"; + 0 turns -0 into 0.
+local function integer(text)
+  if not string.find(text, '^-?%d+$') then error('not a whole number: ' .. text) end
+  local number = tonumber(text) + 0
+  if number > ATOMS_MAX or number < -ATOMS_MAX then error('out_of_range: ' .. text) end
+  return number
+end
+
+-- The only way a number leaves: `..` and tostring print 1e+14 from 100,000,000,000,000 on.
+local function text_of(number)
+  return string.format('%.0f', number)
+end
+
+-- The settlement of what a provider has billed is never refused, but a figure that Redis cannot keep exactly is.
+local function within_range(number)
+  if number > ATOMS_MAX or number < -ATOMS_MAX then error('out_of_range: ' .. text_of(number)) end
+  return number
+end
+
+-- base × millionths / 1,000,000 as whole and remainder (in millionths), with no product beyond 2^53.
+local function multiply(base, millionths)
+  if millionths == 1000000 then return base, 0 end
+  local quotient = math.floor(base / 1000000)
+  local product = (base - quotient * 1000000) * millionths
+  local whole = math.floor(product / 1000000)
+  return quotient * millionths + whole, product - whole * 1000000
+end
+
+local function multiply_up(base, millionths)
+  local whole, remainder = multiply(base, millionths)
+  return remainder > 0 and whole + 1 or whole
+end
+
+local function multiply_half_even(base, millionths)
+  local whole, remainder = multiply(base, millionths)
+  if remainder > 500000 or (remainder == 500000 and whole % 2 == 1) then return whole + 1 end
+  return whole
+end
+
+-- The largest base whose product, rounded up, is <= room; at most ATOMS_MAX.
+local function divide_down(room, millionths)
+  if millionths == 1000000 then return room end
+  if millionths == 0 then return ATOMS_MAX end
+  local quotient = math.floor(room / millionths)
+  local rest = math.floor((room - quotient * millionths) * 1000000 / millionths)
+  return math.min(ATOMS_MAX, quotient * 1000000 + rest)
+end

@@ -1,0 +1,77 @@
+-- What grants do not cover: the policy of a hold says where it goes and how far.
+--! include lib/account.lua
+
+local OVER_ACCOUNTS = { negative = 'debt', flag = 'flagged', postpaid = 'postpaid' }
+
+-- mode,limit,multiplier,period,observe: limit is the floor (<= 0) or the cap, the multiplier is in millionths.
+local function read_policy(text)
+  local mode, limit, multiplier, period, observe =
+    string.match(text, '^(%l+),(%-?%d+),(%d+),([%w:._/+%-]*),([01])$')
+  if not mode then error('policy of an unknown form: ' .. text) end
+  return {
+    mode = mode,
+    limit = integer(limit),
+    multiplier = mode == 'overflow' and integer(multiplier) or 1000000,
+    period = period,
+    observe = observe == '1',
+  }
+end
+
+-- Under observe whatever grants do not cover is flagged.
+local function observed(policy)
+  return { mode = 'flag', limit = 0, multiplier = 1000000, period = '', observe = true }
+end
+
+local function over_account(policy)
+  if policy.mode == 'overflow' then return 'overflow:' .. policy.period end
+  return OVER_ACCOUNTS[policy.mode]
+end
+
+-- How much more, at price, may go beyond the grants. `without_held`: as if no open hold had any.
+local function overage_room(w, policy, without_held)
+  if policy.mode == 'block' then return 0 end
+  if policy.mode == 'negative' then
+    local used = w.debt + (without_held and 0 or w.debt_held)
+    return math.max(0, -policy.limit - used)
+  end
+  if policy.mode == 'overflow' then
+    local period = period_of(w.unit, policy.period)
+    local room = policy.limit - period.posted - (without_held and 0 or period.held)
+    return room > 0 and divide_down(room, policy.multiplier) or 0
+  end
+  return ATOMS_MAX
+end
+
+-- Whether the accounts that overage adds to stay numbers that Redis keeps exactly.
+local function overage_in_range(w, amount)
+  return math.max(w.debt, w.overflow, w.flagged, w.postpaid) + w.held + amount <= ATOMS_MAX
+end
+
+-- The part of a hold that no grant covers; a negative amount releases it.
+local function hold_overage(w, policy, amount)
+  if amount == 0 then return end
+  w.held = w.held + amount
+  if policy.mode == 'negative' then
+    w.debt_held = w.debt_held + amount
+  elseif policy.mode == 'overflow' then
+    local period = period_of(w.unit, policy.period)
+    period.held = period.held + amount
+    period.changed = true
+  end
+end
+
+-- What is owed after a charge that no grant covers. A negative amount gives back; answers what could not be.
+local function post_overage(w, name, amount)
+  if amount == 0 then return 0 end
+  local period_name = string.match(name, '^overflow:(.*)$')
+  local field = period_name and 'overflow' or name
+  local rest = math.max(0, -amount - w[field])
+  if period_name then
+    local period = period_of(w.unit, period_name)
+    rest = math.max(0, -amount - period.posted)
+    period.posted = within_range(period.posted + amount + rest)
+    period.changed = true
+  end
+  w[field] = within_range(w[field] + amount + rest)
+  return rest
+end

@@ -1,0 +1,91 @@
+-- The end of a hold: what is posted, what goes back, what goes beyond it.
+--! include lib/holds.lua
+--! include lib/overage.lua
+
+-- Charges up to `amount` to grants that are usable now; answers what they took.
+local function draw_further(w, facts, amount, drawn, transfers)
+  if amount == 0 then return 0 end
+  local found = eligible_grants(w.unit, facts, amount)
+  local left = amount
+  for i = 1, #found do
+    if left == 0 then break end
+    local grant = found[i]
+    local part = math.min(left, grant.free)
+    change_free(w, grant, -part)
+    grant.consumed = grant.consumed + part
+    keep_in_order(grant)
+    transfer(transfers, 'grant:' .. grant.id, 'consumed', part)
+    drawn[#drawn + 1] = { id = grant.id, amount = part }
+    left = left - part
+  end
+  return amount - left
+end
+
+-- Posts the prefix of the slices and releases the rest; answers what they did not cover.
+local function post_slices(w, slices, final, drawn, transfers)
+  grants_of_slices(slices)
+  local left = final
+  for i = 1, #slices do
+    local amount, grant = slices[i].amount, grants[slices[i].id]
+    local part = math.min(left, amount)
+    grant.held = grant.held - amount
+    grant.consumed = grant.consumed + part
+    grants_changed[grant.id] = true
+    transfer(transfers, 'grant:' .. grant.id, 'consumed', part)
+    if part > 0 then drawn[#drawn + 1] = { id = grant.id, amount = part } end
+    if grant.state == 'u' then
+      w.pinned = w.pinned - amount
+      change_free(w, grant, amount - part)
+      keep_in_order(grant)
+    else
+      return_to_grant(w, grant, amount - part, transfers)
+    end
+    w.held = w.held - amount
+    left = left - part
+  end
+  return left
+end
+
+--[[
+Posts `excess`, which no hold covers, for a call of these terms: further grants, then overage as the policy has it, then
+debt beyond any limit. over_base and over are what the call posted as overage before; answers both anew, and the overrun.
+]]
+local function post_forced(w, policy, facts, excess, within, drawn, transfers, over)
+  local beyond = excess - draw_further(w, facts, excess, drawn, transfers)
+  local admitted = math.min(beyond, math.max(0, overage_room(w, policy) - within))
+  local over_base = over.base + within + admitted
+  local total = multiply_half_even(over_base, policy.multiplier)
+  local name = over_account(policy)
+  if total > over.amount then
+    post_overage(w, name, total - over.amount)
+    transfer(transfers, name, 'consumed', total - over.amount)
+  end
+  local overrun = beyond - admitted
+  post_overage(w, 'debt', overrun)
+  transfer(transfers, 'debt', 'consumed', overrun)
+  return { base = over_base, amount = total }, overrun
+end
+
+-- What a list of drawings comes to.
+local function charged_by(drawn, over, overrun)
+  return within_range(slices_total(drawn) + over.amount + overrun)
+end
+
+-- Ends an open hold at `final`. Answers the drawings, the overage and the overrun; nothing of the hold stays held.
+local function end_hold(w, hold, final, transfers)
+  local drawn = {}
+  local policy = read_policy(hold.policy)
+  if policy.observe then policy = observed(policy) end
+  local left = post_slices(w, hold.slices, final, drawn, transfers)
+  hold_overage(w, policy, -hold.over)
+  account.open_holds = account.open_holds - 1
+  if left == 0 then return drawn, { base = 0, amount = 0 }, 0 end
+  local within = math.min(left, hold.over_base)
+  local over, overrun =
+    post_forced(w, policy, hold.facts, left - within, within, drawn, transfers, { base = 0, amount = 0 })
+  return drawn, over, overrun
+end
+
+local function held_base(hold)
+  return slices_total(hold.slices) + hold.over_base
+end

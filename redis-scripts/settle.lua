@@ -1,0 +1,186 @@
+#!lua flags=allow-oom
+--[[
+Takes the final cost of a call and returns the rest of its hold. What goes beyond the hold is forced: the provider has
+already billed. With no hold it is charged from the copy of the terms, once.
+
+KEYS[1]  account     hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
+KEYS[2]  grants      hash    grant id -> record; i:ID -> facts
+KEYS[3]  order       zset    usable grants in drawdown order
+KEYS[4]  due         zset    what time decides: hID (deadline), gID (edge)
+KEYS[5]  holds       hash    hold id -> record
+KEYS[6]  ledger      stream  <seq>-0
+KEYS[7]  operations  hash    ends of the calls whose ids fall in ten minutes
+
+ARGV[1]  hold_id
+ARGV[2]  id_ms        the time in it
+ARGV[3]  unit
+ARGV[4]  scale
+ARGV[5]  policy       mode,limit_atoms,multiplier_millionths,period,observe: used without a hold
+ARGV[6]  facts        model;upstream;endpoint;key;run;user;labels: used without a hold
+ARGV[7]  final_atoms  integer >= 0
+ARGV[8]  looked_up    1: the caller found no end of this id in the ledger
+ARGV[9]  info         JSON for the ledger
+
+Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; status, in order of precedence:
+  conflict         settled before at another amount, or in another unit
+  hold_not_open    voided, or closed before any hold
+  sweep_again      more is due than one call sweeps: repeat
+  settled          the hold was open (replay 1: settled before)
+  late_settled     the hold had timed out, at most 24 h ago: charged is the net of the call
+  look_up          no trace, and the id is older than its records: look in the ledger, then repeat with looked_up 1
+  unmatched        no trace, older than 24 h: an entry for an operator, nothing charged
+  orphan_settled   no trace: charged from the copy; the id is closed
+]]
+--! include lib/sweep.lua
+--! include lib/records.lua
+
+local id, id_ms, unit, scale, final = ARGV[1], integer(ARGV[2]), ARGV[3], integer(ARGV[4]), integer(ARGV[7])
+local RECORD_STATUS = { s = 'settled', r = 'orphan_settled', u = 'unmatched' }
+
+local function answer_of(seq, w, charged, drawn, over_mode, over, overrun)
+  return text_of(seq) .. ';' .. text_of(charged) .. ';' .. (over > 0 and over_mode or '') .. ';' .. text_of(over)
+    .. ';' .. text_of(overrun) .. ';' .. text_of(w.available) .. ';' .. pack_slices(drawn)
+end
+
+local function replayed(status, settled_final, answer)
+  if settled_final ~= text_of(final) .. unit then return { 'conflict', '0' } end
+  return { status, '1', answer }
+end
+
+local function answered()
+  local hold = find_hold(id)
+  if hold then
+    if hold.unit ~= unit then return { 'conflict', '0' } end
+    if hold.state == 'l' then
+      local settled_final, answer = string.match(hold.ended, '^([^;]*);(.*)$')
+      return replayed('late_settled', settled_final, answer)
+    end
+    return nil
+  end
+  local record = redis.call('HGET', KEYS[7], id)
+  if not record then return nil end
+  local ended = read_record(record)
+  if not RECORD_STATUS[ended.kind] then return { 'hold_not_open', '0' } end
+  return replayed(RECORD_STATUS[ended.kind], ended.final, ended.ended)
+end
+
+local function extra_of(held, overrun, more)
+  local extra = more
+  if held then extra = extra .. 'hold=' .. text_of(held) end
+  if overrun > 0 then extra = extra .. ';overrun=' .. text_of(overrun) end
+  return extra
+end
+
+local function policy_of(text)
+  local policy = read_policy(text)
+  return policy.observe and observed(policy) or policy
+end
+
+local function settle_open(hold)
+  local w = wallet_of(hold.unit)
+  local held, transfers = slices_total(hold.slices) + hold.over, {}
+  local drawn, over, overrun = end_hold(w, hold, final, transfers)
+  local charged = charged_by(drawn, over, overrun)
+  add_total(w, 'posted', charged)
+  local seq = add_entry('settle', now, id, '', w, transfers, extra_of(held, overrun, ''), ARGV[9])
+  holds[id], holds_changed[id], due_changes['h' .. id] = false, true, false
+  local answer = answer_of(seq, w, charged, drawn, policy_of(hold.policy).mode, over.amount, overrun)
+  commit()
+  remember_end(id, id_ms, 's', hold, text_of(final) .. unit, answer)
+  return { 'settled', '0', answer }
+end
+
+-- Gives back what a timeout posted too much, the overage first, then the grants in reverse order of drawing.
+local function give_back(w, hold, policy, excess, drawn, transfers)
+  local from_over = math.min(excess, hold.over_base)
+  local over = { base = hold.over_base - from_over, amount = hold.over }
+  over.amount = from_over > 0 and multiply_half_even(over.base, policy.multiplier) or hold.over
+  local name = over_account(policy)
+  if hold.over > over.amount then
+    local returned = hold.over - over.amount
+    local rest = post_overage(w, name, -returned)
+    transfer(transfers, 'consumed', name, returned - rest)
+    if rest > 0 then
+      -- It was repaid meanwhile: what comes back is credit. The hold's id names the grant; no other grant has it.
+      local facts = '{"scale":' .. w.scale
+        .. ',"funding":"promotional","priority":10,"repaysDebt":false,"labels":{"credit_of":"' .. id .. '"}}'
+      create_grant(w, id, rest, now, nil, CREDIT_ORDER, 'g', '0', '', facts)
+      transfer(transfers, 'consumed', 'fund:promotional', rest)
+      transfer(transfers, 'fund:promotional', 'grant:' .. id, rest)
+    end
+  end
+  local left = excess - from_over
+  for i = #drawn, 1, -1 do
+    local part = math.min(left, drawn[i].amount)
+    local grant = grants[drawn[i].id]
+    grant.consumed = grant.consumed - part
+    transfer(transfers, 'consumed', 'grant:' .. grant.id, part)
+    return_to_grant(w, grant, part, transfers)
+    drawn[i].amount = drawn[i].amount - part
+    left = left - part
+    if drawn[i].amount == 0 then drawn[i] = nil end
+  end
+  return over
+end
+
+local function settle_late(hold)
+  local w = wallet_of(hold.unit)
+  local policy, transfers = policy_of(hold.policy), {}
+  local posted, charged_before = held_base(hold), slices_total(hold.slices) + hold.over
+  local drawn, overrun, over = hold.slices, 0, { base = hold.over_base, amount = hold.over }
+  grants_of_slices(drawn)
+  if final > posted then
+    over, overrun = post_forced(w, policy, hold.facts, final - posted, 0, drawn, transfers, over)
+  elseif final < posted then
+    over = give_back(w, hold, policy, posted - final, drawn, transfers)
+  end
+  local charged = charged_by(drawn, over, overrun)
+  add_total(w, 'posted', charged - charged_before)
+  local seq = add_entry('late_settle', now, id, '', w, transfers, extra_of(nil, overrun, 'late=1'), ARGV[9])
+  local answer = answer_of(seq, w, charged, drawn, policy.mode, over.amount, overrun)
+  hold.state, hold.ended = 'l', text_of(final) .. unit .. ';' .. answer
+  hold.slices, hold.over_base, hold.over = drawn, over.base, over.amount
+  holds_changed[id] = true
+  commit()
+  return { 'late_settled', '0', answer }
+end
+
+local function settle_orphan(w)
+  local policy, transfers, drawn = policy_of(ARGV[5]), {}, {}
+  local over, overrun = post_forced(w, policy, ARGV[6], final, 0, drawn, transfers, { base = 0, amount = 0 })
+  local charged = charged_by(drawn, over, overrun)
+  add_total(w, 'posted', charged)
+  local seq = add_entry('settle', now, id, '', w, transfers, extra_of(nil, overrun, 'orphan=1'), ARGV[9])
+  local answer = answer_of(seq, w, charged, drawn, policy.mode, over.amount, overrun)
+  commit()
+  remember_end(id, id_ms, 'r', nil, text_of(final) .. unit, answer)
+  return { 'orphan_settled', '0', answer }
+end
+
+local function keep_unmatched(w)
+  local extra = 'final=' .. text_of(final)
+  local seq = add_entry('unmatched', now, id, '', w, {}, extra, ARGV[9])
+  local answer = answer_of(seq, w, 0, {}, '', 0, 0)
+  commit()
+  remember_end(id, id_ms, 'u', nil, text_of(final) .. unit, answer)
+  return { 'unmatched', '0', answer }
+end
+
+local function settle()
+  if final < 0 then error('final_atoms is negative') end
+  open_account(unit)
+  local before = answered()
+  if before then return before end
+  if sweep_and_commit() then return { 'sweep_again', '0' } end
+  local hold = find_hold(id)
+  if hold and hold.state == 'o' then return settle_open(hold) end
+  if hold then return settle_late(hold) end
+  if now - id_ms > RECORDS_MS and ARGV[8] ~= '1' then return { 'look_up', '0' } end
+  local w = wallet_of(unit)
+  if w.scale and w.scale ~= scale then error('unit_scale_mismatch: ' .. unit .. ' has ' .. w.scale .. ' decimals') end
+  w.scale = scale
+  if now - id_ms > LATE_WINDOW_MS then return keep_unmatched(w) end
+  return settle_orphan(w)
+end
+
+return settle()

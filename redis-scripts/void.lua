@@ -1,0 +1,58 @@
+#!lua flags=allow-oom
+--[[
+Ends a hold without a charge: the call never reached the provider, or the provider refused it without usage. An id that
+has no hold is closed, so that a hold still under way cannot open it.
+
+KEYS[1]  account     hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
+KEYS[2]  grants      hash    grant id -> record; i:ID -> facts
+KEYS[3]  order       zset    usable grants in drawdown order
+KEYS[4]  due         zset    what time decides: hID (deadline), gID (edge)
+KEYS[5]  holds       hash    hold id -> record
+KEYS[6]  ledger      stream  <seq>-0
+KEYS[7]  operations  hash    ends of the calls whose ids fall in ten minutes
+
+ARGV[1]  hold_id
+ARGV[2]  id_ms  the time in it
+ARGV[3]  info   JSON for the ledger: the reason
+
+Returns {status, replay, released_atoms}; status, in order of precedence:
+  hold_not_open  settled, or timed out
+  sweep_again    more is due than one call sweeps: repeat
+  voided         all was returned (replay 1: before)
+  absent         no such hold; the id is closed (replay 1: before)
+]]
+--! include lib/sweep.lua
+--! include lib/records.lua
+
+local id, id_ms = ARGV[1], integer(ARGV[2])
+
+local function void_open(hold)
+  local w = wallet_of(hold.unit)
+  local held, transfers = slices_total(hold.slices) + hold.over, {}
+  end_hold(w, hold, 0, transfers)
+  add_entry('void', now, id, '', w, transfers, 'released=' .. text_of(held), ARGV[3])
+  holds[id], holds_changed[id], due_changes['h' .. id] = false, true, false
+  commit()
+  remember_end(id, id_ms, 'v', hold, '', text_of(held))
+  return { 'voided', '0', text_of(held) }
+end
+
+local function void()
+  open_account('')
+  local hold = find_hold(id)
+  local record = not hold and redis.call('HGET', KEYS[7], id)
+  if record then
+    local ended = read_record(record)
+    if ended.kind == 'v' then return { 'voided', '1', ended.ended } end
+    if ended.kind == 'a' then return { 'absent', '1', '0' } end
+    return { 'hold_not_open', '0', '0' }
+  end
+  if sweep_and_commit() then return { 'sweep_again', '0', '0' } end
+  hold = find_hold(id)
+  if hold and hold.state == 'o' then return void_open(hold) end
+  if hold then return { 'hold_not_open', '0', '0' } end
+  remember_end(id, id_ms, 'a', nil, '', '')
+  return { 'absent', '0', '0' }
+end
+
+return void()

@@ -1,0 +1,47 @@
+import { createHash } from 'node:crypto'
+
+/** Account ids are names: nothing in them can end the hash tag or reach another account's keys. */
+const NAME = /^[A-Za-z0-9._:@/+-]{1,128}$/
+// The scripts count on these: an id's records live until BUCKET_MS past its time, and longer.
+const OPERATIONS_BUCKET_MS = 600_000
+const DENIALS_BUCKET_MS = 60_000
+
+/** The fixed set of keys of one account, all in the slot of `{account}`. */
+export interface AccountKeys {
+  readonly account: string
+  readonly grants: string
+  readonly order: string
+  readonly due: string
+  readonly holds: string
+  readonly ledger: string
+  readonly refusals: string
+  readonly grantKeys: string
+  /** The first six, in the order in which every script declares them. */
+  readonly wallet: readonly string[]
+  readonly prefix: string
+}
+
+/** Throws RangeError where the id is no name. */
+export function accountKeys(account: string): AccountKeys {
+  if (!NAME.test(account)) throw new RangeError(`${JSON.stringify(account.slice(0, 140))} is not an account id`)
+  const prefix = `tg:{${account}}:`
+  const wallet = ['acct', 'grants', 'order', 'due', 'holds', 'ledger'].map((name) => prefix + name)
+  const [first, grants, order, due, holds, ledger] = wallet as [string, string, string, string, string, string]
+  const others = { refusals: `${prefix}refusals`, grantKeys: `${prefix}gkeys` }
+  return { account: first, grants, order, due, holds, ledger, ...others, wallet, prefix }
+}
+
+/** Ends of the calls whose ids fall in the same ten minutes. */
+export function operationsKey(keys: AccountKeys, idMs: number): string {
+  return `${keys.prefix}ops:${Math.floor(idMs / OPERATIONS_BUCKET_MS)}`
+}
+
+/** Refused holds whose ids fall in the same minute. */
+export function denialsKey(keys: AccountKeys, idMs: number): string {
+  return `${keys.prefix}den:${Math.floor(idMs / DENIALS_BUCKET_MS)}`
+}
+
+/** One operation of the admin API. A client's Idempotency-Key may be any text: hashed. */
+export function operationKey(keys: AccountKeys, operationId: string): string {
+  return `${keys.prefix}op:${createHash('sha256').update(operationId).digest('hex').slice(0, 32)}`
+}

@@ -1,0 +1,83 @@
+/** How arguments of the scripts are written. Values are percent-encoded, so that no name ends a field. */
+import type { AppliesTo, GrantRequest, HoldFacts, HoldTerms } from './wallet-types.ts'
+
+const encode = encodeURIComponent
+
+/** mode,limit_atoms,multiplier_millionths,period,observe. Throws RangeError for a multiplier beyond 1000 or 6 decimals. */
+export function encodePolicy(terms: HoldTerms): string {
+  const { onExhausted: policy, observe } = terms
+  const end = observe ? '1' : '0'
+  if (policy.mode === 'negative') return `negative,${policy.floorAtoms},1000000,,${end}`
+  if (policy.mode !== 'overflow') return `${policy.mode},0,1000000,,${end}`
+  return `overflow,${policy.capAtoms},${millionths(policy.multiplier)},${terms.overflowPeriod},${end}`
+}
+
+function millionths(decimal: string): string {
+  const match = /^(\d{1,4})(?:\.(\d{1,6}))?$/.exec(decimal)
+  const value = match ? Number(match[1]) * 1_000_000 + Number((match[2] ?? '').padEnd(6, '0')) : Number.NaN
+  if (!(value <= 1_000_000_000)) throw new RangeError(`multiplier ${decimal}: at most 1000 and six decimals`)
+  return String(value)
+}
+
+/** model;upstream;endpoint;key;run;user;label=value,… */
+export function encodeFacts(facts: HoldFacts): string {
+  const { model, upstream, endpoint, key, run = '', user = '' } = facts
+  return `${[model, upstream, endpoint, key, run, user].map(encode).join(';')};${encodeLabels(facts.labels)}`
+}
+
+export interface DecodedFacts {
+  readonly model: string
+  readonly upstream: string
+  readonly endpoint: string
+  readonly key: string
+  readonly run: string | undefined
+  readonly user: string | undefined
+}
+
+export function decodeFacts(text: string): DecodedFacts {
+  const [model = '', upstream = '', endpoint = '', key = '', run = '', user = ''] = text
+    .split(';')
+    .map(decodeURIComponent)
+  return { model, upstream, endpoint, key, run: run || undefined, user: user || undefined }
+}
+
+function encodeLabels(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${encode(name)}=${encode(value)}`)
+    .join(',')
+}
+
+/** m=glob,…;u=…;e=…;l=label=value,…; "" for a grant that applies to everything. `*` stays what it is. */
+export function encodeFilter(appliesTo: AppliesTo | undefined): string {
+  if (appliesTo === undefined) return ''
+  const parts: string[] = []
+  const lists = [
+    ['m', appliesTo.models] as const,
+    ['u', appliesTo.upstreams] as const,
+    ['e', appliesTo.endpoints] as const,
+  ]
+  for (const [name, list] of lists) {
+    if (list !== undefined) parts.push(`${name}=${list.map(encode).join(',')}`)
+  }
+  if (appliesTo.labels !== undefined) parts.push(`l=${encodeLabels(appliesTo.labels)}`)
+  return parts.join(';')
+}
+
+const NEVER = '9999999999999999'
+
+/** The drawdown order up to the cost basis, as text that sorts: priority, scoped first, expiry, promotional first, cost. */
+export function encodeOrderHead(request: GrantRequest): string {
+  const priority = String(request.priority).padStart(4, '0')
+  const scoped = encodeFilter(request.appliesTo) === '' ? '1' : '0'
+  const expiry = request.expiresAtMs === undefined ? NEVER : String(request.expiresAtMs).padStart(16, '0')
+  const paid = request.funding === 'promotional' ? '0' : '1'
+  return priority + scoped + expiry + paid + sortableDecimal(request.costBasis ?? '0')
+}
+
+/** Digits of the whole part counted first, so that "9" sorts before "10"; `!` sorts before every digit. */
+export function sortableDecimal(decimal: string): string {
+  const match = /^(0|[1-9]\d{0,24})(?:\.(\d{1,24}))?$/.exec(decimal)
+  if (!match) throw new RangeError(`${decimal} is not a decimal amount >= 0`)
+  const whole = match[1] === '0' ? '' : (match[1] as string)
+  return `${String(whole.length).padStart(2, '0')}${whole}${(match[2] ?? '').replace(/0+$/, '')}!`
+}

@@ -1,0 +1,225 @@
+/** A call's money: hold, checkpoint, settle, void, and the sweep of what nobody ended. */
+
+import { idTimeMs } from '../core/ids.ts'
+import { ATOMS_MAX } from '../core/money.ts'
+import { denialsKey, operationsKey } from '../redis/keys.ts'
+import { encodeFacts, encodePolicy } from './encode.ts'
+import { findEnd } from './find-end.ts'
+import { readOpenHold, readOverage, readSlices } from './packed.ts'
+import { field, type Reply, type ScriptCaller, statusOf } from './script-caller.ts'
+import {
+  type CheckpointRequest,
+  type CheckpointResult,
+  type Held,
+  HOLD_REFUSALS,
+  type HoldRefused,
+  type HoldRequest,
+  type OpenHold,
+  type SettleRequest,
+  type SettleResult,
+  type VoidRequest,
+  type VoidResult,
+} from './wallet-types.ts'
+
+const SETTLED = ['settled', 'late_settled', 'orphan_settled', 'unmatched', 'hold_not_open', 'conflict'] as const
+const CHECKPOINTED = ['conflict', 'hold_not_open', 'out_of_range', 'held_by_open_calls', 'insufficient_funds'] as const
+const NOTHING = {
+  seq: 0,
+  chargedAtoms: 0n,
+  drawn: [],
+  overage: undefined,
+  overrunAtoms: 0n,
+  availableAtoms: 0n,
+} as const
+
+/** Throws RangeError where the id was not made by newId: its time tells how long its records must be kept. */
+export function timeOfId(id: string): number {
+  const idMs = idTimeMs(id)
+  if (idMs === undefined) throw new RangeError(`${JSON.stringify(id.slice(0, 40))} is no id of ours`)
+  return idMs
+}
+
+export async function hold(scripts: ScriptCaller, request: HoldRequest): Promise<Held | HoldRefused> {
+  const keys = scripts.keysOf(request.account)
+  const idMs = timeOfId(request.id)
+  const largest = request.fixedAtoms > request.perTokenAtoms ? request.fixedAtoms : request.perTokenAtoms
+  if (largest > ATOMS_MAX) return { status: 'out_of_range', replay: false, neededAtoms: largest, availableAtoms: 0n }
+  const allKeys = [...keys.wallet, operationsKey(keys, idMs), keys.refusals, denialsKey(keys, idMs)]
+  let reply = await scripts.call('hold', allKeys, holdArguments(request, idMs))
+  while (reply[0] === 'sweep_first') {
+    // A dry run writes nothing: what time has decided is written by the sweep, then the question is asked again.
+    await sweep(scripts, request.account)
+    reply = await scripts.call('hold', allKeys, holdArguments(request, idMs))
+  }
+  return reply[0] === 'held' ? readHeld(reply) : readRefused(reply)
+}
+
+function holdArguments(request: HoldRequest, idMs: number): string[] {
+  return [
+    request.id,
+    String(idMs),
+    request.unit,
+    String(request.scale),
+    encodePolicy(request),
+    encodeFacts(request.facts),
+    String(request.floorAtoms),
+    request.onTimeout,
+    encodeURIComponent(request.priceVersion),
+    String(request.fixedAtoms),
+    String(request.perTokenAtoms),
+    String(request.leastTokens),
+    String(request.wantTokens),
+    String(request.totalTokens),
+    String(request.deadlineMs),
+    request.dryRun ? '1' : '0',
+    request.info,
+  ]
+}
+
+function readHeld(reply: Reply): Held {
+  const [seq, tokens, payable, held, mode, over, available, would] = field(reply, 2).split(';') as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ]
+  return {
+    status: 'held',
+    replay: reply[1] === '1',
+    seq: Number(seq),
+    tokens: Number(tokens),
+    payableTokens: Number(payable),
+    heldAtoms: BigInt(held),
+    overage: readOverage(mode, over),
+    availableAtoms: BigInt(available),
+    would: would === '' ? undefined : statusOf([would], HOLD_REFUSALS),
+  }
+}
+
+function readRefused(reply: Reply): HoldRefused {
+  return {
+    status: statusOf(reply, HOLD_REFUSALS),
+    replay: reply[1] === '1',
+    neededAtoms: BigInt(field(reply, 2)),
+    availableAtoms: BigInt(field(reply, 3)),
+  }
+}
+
+export async function checkpoint(scripts: ScriptCaller, request: CheckpointRequest): Promise<CheckpointResult> {
+  const keys = scripts.keysOf(request.account)
+  const { extend } = request
+  const reply = await scripts.call(
+    'checkpoint',
+    [...keys.wallet, keys.refusals],
+    [
+      request.id,
+      String(request.number),
+      String(request.cumulativeAtoms),
+      String(request.deadlineMs),
+      extend ? '1' : '0',
+      String(extend?.perTokenAtoms ?? 0),
+      String(extend?.leastTokens ?? 0),
+      String(extend?.wantTokens ?? 0),
+    ],
+  )
+  if (reply[0] === 'checkpointed') {
+    const [tokens, held, available] = [field(reply, 1), field(reply, 2), field(reply, 3)]
+    return {
+      status: 'checkpointed',
+      tokens: Number(tokens),
+      heldAtoms: BigInt(held),
+      availableAtoms: BigInt(available),
+    }
+  }
+  const [needed, available] = [field(reply, 1), field(reply, 2)]
+  return { status: statusOf(reply, CHECKPOINTED), neededAtoms: BigInt(needed), availableAtoms: BigInt(available) }
+}
+
+export async function settle(scripts: ScriptCaller, request: SettleRequest): Promise<SettleResult> {
+  const { terms } = request
+  const idMs = timeOfId(terms.id)
+  const reply = await callSettle(scripts, request, idMs, false)
+  if (reply[0] !== 'look_up') return readSettled(reply)
+  // Older than its records: only the ledger can tell whether it was settled before.
+  const end = await findEnd(scripts, terms.account, terms.id, idMs)
+  return end ?? readSettled(await callSettle(scripts, request, idMs, true))
+}
+
+function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number, lookedUp: boolean): Promise<Reply> {
+  const { terms } = request
+  const keys = scripts.keysOf(terms.account)
+  return scripts.call(
+    'settle',
+    [...keys.wallet, operationsKey(keys, idMs)],
+    [
+      terms.id,
+      String(idMs),
+      terms.unit,
+      String(terms.scale),
+      encodePolicy(terms),
+      encodeFacts(terms.facts),
+      String(request.finalAtoms),
+      lookedUp ? '1' : '0',
+      request.info,
+    ],
+  )
+}
+
+function readSettled(reply: Reply): SettleResult {
+  const status = statusOf(reply, SETTLED)
+  const replay = reply[1] === '1'
+  if (reply[2] === undefined) return { status, replay, ...NOTHING }
+  const [seq, charged, mode, over, overrun, available, drawn] = reply[2].split(';') as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ]
+  return {
+    status,
+    replay,
+    seq: Number(seq),
+    chargedAtoms: BigInt(charged),
+    drawn: readSlices(drawn),
+    overage: readOverage(mode, over),
+    overrunAtoms: BigInt(overrun),
+    availableAtoms: BigInt(available),
+  }
+}
+
+export async function voidHold(scripts: ScriptCaller, request: VoidRequest): Promise<VoidResult> {
+  const keys = scripts.keysOf(request.account)
+  const idMs = timeOfId(request.id)
+  const info = JSON.stringify({ reason: request.reason })
+  const reply = await scripts.call(
+    'void',
+    [...keys.wallet, operationsKey(keys, idMs)],
+    [request.id, String(idMs), info],
+  )
+  const status = statusOf(reply, ['voided', 'absent', 'hold_not_open'])
+  return { status, replay: reply[1] === '1', releasedAtoms: BigInt(field(reply, 2)) }
+}
+
+export async function sweep(
+  scripts: ScriptCaller,
+  account: string,
+): Promise<{ readonly swept: number; readonly nextDueMs: number | undefined }> {
+  const reply = await scripts.call('sweep', scripts.keysOf(account).wallet, [])
+  return { swept: Number(reply[0]), nextDueMs: reply[1] ? Number(reply[1]) : undefined }
+}
+
+export async function openHolds(scripts: ScriptCaller, account: string): Promise<readonly OpenHold[]> {
+  const reply = await scripts.call('holds', scripts.keysOf(account).wallet, [])
+  const found: OpenHold[] = []
+  for (let i = 0; i < reply.length; i += 3) {
+    found.push(readOpenHold(account, field(reply, i), field(reply, i + 1), Number(field(reply, i + 2))))
+  }
+  return found.sort((a, b) => (a.id < b.id ? -1 : 1))
+}

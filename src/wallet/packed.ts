@@ -1,0 +1,126 @@
+/** The records of the scripts, taken apart. Their form is in redis-scripts/README.md. */
+import type { Atoms } from '../core/money.ts'
+import { decodeFacts } from './encode.ts'
+import { field } from './script-caller.ts'
+import type { AppliesTo, Balance, Funding, Grant, OpenHold, Overage } from './wallet-types.ts'
+
+export interface Slice {
+  readonly grant: string
+  readonly atoms: Atoms
+}
+
+/** "GRANT:AMOUNT,…" in the order of drawing. */
+export function readSlices(text: string): readonly Slice[] {
+  if (text === '') return []
+  return text.split(',').map((part) => {
+    const [grant, amount] = part.split(':')
+    return { grant: grant as string, atoms: BigInt(amount as string) }
+  })
+}
+
+export function readOverage(mode: string, amount: string): Overage | undefined {
+  if (mode === 'negative' || mode === 'overflow' || mode === 'flag' || mode === 'postpaid') {
+    return { mode, atoms: BigInt(amount) }
+  }
+  if (mode === '') return undefined
+  throw new TypeError(`unknown overage ${mode}`)
+}
+
+/** What the scripts keep of a grant without reading it: the JSON of `i:ID`. */
+export interface GrantFacts {
+  readonly key?: string
+  readonly scale: number
+  readonly funding: Funding
+  readonly priority: number
+  readonly appliesTo?: AppliesTo
+  readonly costBasis?: string
+  readonly repaysDebt: boolean
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export function readGrant(account: string, id: string, record: string, facts: string): Grant {
+  const parts = record.split('|')
+  const atoms = (index: number): Atoms => BigInt(field(parts, index))
+  const time = (index: number): number | undefined => (parts[index] ? Number(parts[index]) : undefined)
+  const [free, held, consumed, expired, voided] = [atoms(1), atoms(2), atoms(3), atoms(6), atoms(7)] as const
+  const { key, appliesTo, costBasis, scale, funding, priority, repaysDebt, labels } = JSON.parse(facts) as GrantFacts
+  return {
+    id,
+    account,
+    key,
+    unit: field(parts, 13),
+    scale,
+    amountAtoms: free + held + consumed + expired + voided,
+    freeAtoms: free,
+    heldAtoms: held,
+    consumedAtoms: consumed,
+    expiredAtoms: expired,
+    voidedAtoms: voided,
+    funding,
+    priority,
+    createdAtMs: Number(field(parts, 9)),
+    effectiveAtMs: Number(field(parts, 10)),
+    expiresAtMs: time(11),
+    voidedAtMs: time(8),
+    appliesTo,
+    costBasis,
+    repaysDebt,
+    labels,
+    seq: Number(field(parts, 14).slice(-42, -26)),
+  }
+}
+
+export function readOpenHold(account: string, id: string, record: string, scale: number): OpenHold {
+  const parts = record.split('|')
+  const slices = readSlices(field(parts, 12))
+  const overageAtoms = BigInt(field(parts, 11))
+  return {
+    id,
+    account,
+    unit: field(parts, 5),
+    scale,
+    heldAtoms: slices.reduce((sum, slice) => sum + slice.atoms, overageAtoms),
+    overageAtoms,
+    floorAtoms: BigInt(field(parts, 8)),
+    checkpointAtoms: BigInt(field(parts, 9)),
+    createdAtMs: Number(field(parts, 3)),
+    deadlineAtMs: Number(field(parts, 4)),
+    slices,
+    ...decodeFacts(field(parts, 17)),
+  }
+}
+
+const TOTAL_PART = 1_000_000_000_000_000n
+
+/** A wallet of `balances.lua`: the live record, lifetime totals in two parts each, overflow as PERIOD=posted,held;… */
+export function readBalance(unit: string, frozen: boolean, wallet: string, totals: string, periods: string): Balance {
+  const live = wallet.split('|')
+  const lifetime = totals.split('|').map(BigInt)
+  const atoms = (index: number): Atoms => BigInt(field(live, index))
+  const total = (index: number): Atoms => (lifetime[index] ?? 0n) * TOTAL_PART + (lifetime[index + 1] ?? 0n)
+  return {
+    unit,
+    scale: Number(field(live, 1)),
+    grantedAtoms: total(0),
+    postedAtoms: total(2),
+    expiredAtoms: total(4),
+    balanceAtoms: atoms(2) + atoms(3) + atoms(4),
+    heldAtoms: atoms(6),
+    availableAtoms: atoms(2),
+    scopedAtoms: atoms(3),
+    pendingAtoms: atoms(5),
+    debtAtoms: atoms(7),
+    overflowAtoms: atoms(9),
+    overflowPeriods: readPeriods(periods),
+    flaggedAtoms: atoms(10),
+    postpaidAtoms: atoms(11),
+    frozen,
+  }
+}
+
+/** Periods in which something was posted, in order of their names. */
+function readPeriods(text: string): Readonly<Record<string, Atoms>> {
+  const list = text === '' ? [] : text.split(';').map((part) => part.split(/[=,]/) as [string, string, string])
+  const posted = list.filter(([, amount]) => amount !== '0').sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(posted.map(([name, amount]) => [name, BigInt(amount)]))
+}

@@ -1,0 +1,43 @@
+import type { ScriptClient } from '../redis/run-script.ts'
+import * as grants from './grants.ts'
+import * as holds from './holds.ts'
+import { readLedger } from './ledger.ts'
+import { readBalance } from './packed.ts'
+import { createScriptCaller, field, type ScriptCaller, type WalletOptions } from './script-caller.ts'
+import type { Balance, Wallet } from './wallet-types.ts'
+
+/**
+ * The wallet on Redis. Reads the scripts at once: throws ScriptError where one does not keep its form.
+ *
+ * A refusal is a status. What is thrown: what the client throws (WalletUnavailable from ours); RangeError for
+ * arguments that the layers above must have refused; an error that names file and line where a script failed,
+ * after which nothing was written.
+ */
+export function createWallet(client: ScriptClient, options: WalletOptions = {}): Wallet {
+  const scripts = createScriptCaller(client, options)
+  return {
+    hold: (request) => holds.hold(scripts, request),
+    checkpoint: (request) => holds.checkpoint(scripts, request),
+    settle: (request) => holds.settle(scripts, request),
+    void: (request) => holds.voidHold(scripts, request),
+    sweep: (account) => holds.sweep(scripts, account),
+    grant: (request) => grants.grant(scripts, request),
+    voidGrant: (request) => grants.voidGrant(scripts, request),
+    adjust: (request) => grants.adjust(scripts, request),
+    setFrozen: (request) => grants.setFrozen(scripts, request),
+    balances: (account) => balances(scripts, account),
+    grants: (account) => grants.listGrants(scripts, account),
+    holds: (account) => holds.openHolds(scripts, account),
+    ledger: (account, page) => readLedger(scripts, account, page),
+  }
+}
+
+async function balances(scripts: ScriptCaller, account: string): Promise<readonly Balance[]> {
+  const reply = await scripts.call('balances', scripts.keysOf(account).wallet, [])
+  const found: Balance[] = []
+  for (let i = 1; i < reply.length; i += 4) {
+    const [wallet, totals, periods] = [field(reply, i + 1), field(reply, i + 2), field(reply, i + 3)]
+    found.push(readBalance(field(reply, i), reply[0] === '1', wallet, totals, periods))
+  }
+  return found.sort((a, b) => (a.unit < b.unit ? -1 : 1))
+}

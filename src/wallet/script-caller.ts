@@ -1,0 +1,65 @@
+import { type AccountKeys, accountKeys } from '../redis/keys.ts'
+import { createScriptRunner, type ScriptClient } from '../redis/run-script.ts'
+import { loadScripts, type Script } from '../redis/script-loader.ts'
+
+export interface WalletOptions {
+  /** Default: redis-scripts/ beside src/. */
+  readonly directory?: string
+  /** Leaves out the `#!lua` line, for a server that does not know it (js-redis-server). */
+  readonly stripShebang?: boolean
+  /** Tests: the time in ms that the scripts take in place of Redis's own. */
+  readonly testClock?: () => number
+}
+
+/** A reply of strings: the status first. */
+export type Reply = readonly string[]
+
+export interface ScriptCaller {
+  /** Runs a script of `redis-scripts/`, again and again while it answers sweep_again. */
+  call(name: string, keys: readonly string[], args: readonly string[]): Promise<Reply>
+  keysOf(account: string): AccountKeys
+}
+
+// 10,000 holds and 10,000 grants that are all due at once are done in fewer rounds of 32.
+const ROUNDS_MAX = 1000
+
+export function createScriptCaller(client: ScriptClient, options: WalletOptions): ScriptCaller {
+  const directory = options.directory ?? new URL('../../redis-scripts', import.meta.url).pathname
+  const { stripShebang = false, testClock } = options
+  const scripts = loadScripts(directory, { stripShebang, clock: testClock ? 'argument' : 'redis' })
+  const run = createScriptRunner(client)
+  const once = async (script: Script, keys: readonly string[], args: readonly string[]): Promise<Reply> =>
+    strings(script.name, await run(script, keys, testClock ? [...args, String(testClock())] : args))
+  return {
+    keysOf: accountKeys,
+    async call(name, keys, args) {
+      const script = scripts.get(name)
+      if (!script) throw new TypeError(`no script ${name} in ${directory}`)
+      if (args.length !== script.argumentCount) throw new TypeError(`${name} takes ${script.argumentCount} arguments`)
+      for (let round = 1; round <= ROUNDS_MAX; round++) {
+        const reply = await once(script, keys, args)
+        if (reply[0] !== 'sweep_again') return reply
+      }
+      throw new Error(`${name}: still sweeping after ${ROUNDS_MAX} rounds`)
+    },
+  }
+}
+
+function strings(name: string, reply: unknown): Reply {
+  if (Array.isArray(reply) && reply.every((field): field is string => typeof field === 'string')) return reply
+  throw new TypeError(`${name} answered something else than a list of strings`)
+}
+
+/** The status, checked against those that the script documents. */
+export function statusOf<S extends string>(reply: Reply, statuses: readonly S[]): S {
+  const status = statuses.find((known) => known === reply[0])
+  if (status === undefined) throw new TypeError(`unknown status ${String(reply[0])}`)
+  return status
+}
+
+/** A field that the script's header promises. */
+export function field(parts: readonly string[], index: number): string {
+  const value = parts[index]
+  if (value === undefined) throw new TypeError(`the reply has no field ${index}`)
+  return value
+}
