@@ -22,6 +22,10 @@ export class Metrics {
     // Named from the start, so that an increase over them sees the first one.
     for (const result of ['accepted', 'rejected']) this.#families.configReloads.set([result], 0)
     collectDefaultMetrics({ register: this.#registry })
+    // Gauges with the ending of a counter, which promtool refuses; they are the sums of gauges that stay.
+    for (const kind of ['handles', 'requests', 'resources']) {
+      this.#registry.removeSingleMetric(`nodejs_active_${kind}_total`)
+    }
   }
 
   /** A call that is free or unmetered: it has no charge to report. */
