@@ -107,8 +107,8 @@ async function start({ configFile, env, log }: GatewayOptions, undo: (() => Prom
     reload,
     async stop() {
       await Promise.all([plane?.stop(settings.limits.graceMs), workers?.stop(settings.limits.graceMs)])
-      gauges.stop()
-      core.sweeper.stop()
+      await gauges.stop()
+      await core.sweeper.stop()
       await closeAdmin(server)
       await core.close(5_000)
       await embedded?.stop()

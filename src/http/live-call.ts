@@ -7,7 +7,7 @@ import { formatAmount, type Atoms } from '../core/money.ts'
 import { priceUsage } from '../core/price-usage.ts'
 import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
 import { errorFacts, type ErrorFacts } from '../errors.ts'
-import { createDecoder, type Decoder } from '../meter/decode.ts'
+import { createDecoder, type Decoder, isKnownEncoding } from '../meter/decode.ts'
 import { JsonMeter } from '../meter/json-meter.ts'
 import { StreamMeter } from '../meter/stream-meter.ts'
 import type { AnswerFacts, StreamReader } from '../providers/provider.ts'
@@ -38,6 +38,8 @@ const NO_FACTS: AnswerFacts = {
   storedId: undefined,
 }
 
+const DONE = Promise.resolve()
+
 type Mode = 'waiting' | 'json' | 'stream'
 
 export class LiveCall implements AnswerListener, ResponseOwner {
@@ -63,6 +65,8 @@ export class LiveCall implements AnswerListener, ResponseOwner {
   #upstreamDone = false
 
   #decoder: Decoder | undefined
+  /** Decoding takes its own time: each piece waits for the one before. */
+  #decoding: Promise<void> = DONE
   #jsonMeter: JsonMeter | undefined
   #buffered: Buffer[] = []
   #bufferedBytes = 0
@@ -139,9 +143,10 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     }
     const type = rawHeader(raw, 'content-type')?.toLowerCase() ?? ''
     const isStream = status < 300 && (type.includes('text/event-stream') || (type === '' && this.admitted.call.stream))
-    const encoding = rawHeader(raw, 'content-encoding')?.toLowerCase() ?? 'identity'
+    const encoding = rawHeader(raw, 'content-encoding')
     this.#mode = isStream ? 'stream' : 'json'
-    this.#headers = callerResponseHeaders(raw, isStream)
+    // What cannot be decoded is handed on as it is, and estimated.
+    this.#headers = callerResponseHeaders(raw, isStream && (encoding === undefined || isKnownEncoding(encoding)))
     if (isStream) this.#beginStream(encoding)
     else this.#beginJson(encoding)
   }
@@ -151,7 +156,7 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     this.#bodyBytes += chunk.length
     if (this.#gone && !this.#mayDrain(chunk.length)) return
     if (this.#mode === 'stream') {
-      if (this.#decoder) this.#decoder.write(chunk)
+      if (this.#decoder) this.#decode(this.#decoder, chunk)
       else this.#streamBytes(chunk)
     } else {
       this.#jsonBytes(chunk)
@@ -159,8 +164,13 @@ export class LiveCall implements AnswerListener, ResponseOwner {
   }
 
   onEnd(): void {
-    if (this.#decoder) this.#decoder.end()
+    const decoder = this.#decoder
+    if (decoder) this.#decoding = this.#decoding.then(() => decoder.end()).then(() => this.#afterBody())
     else this.#afterBody()
+  }
+
+  #decode(decoder: Decoder, chunk: Buffer): void {
+    this.#decoding = this.#decoding.then(() => decoder.write(chunk))
   }
 
   onFailure(failure: UpstreamFailure): void {
@@ -261,15 +271,14 @@ export class LiveCall implements AnswerListener, ResponseOwner {
 
   // ---- a JSON answer
 
-  #beginJson(encoding: string): void {
-    this.#jsonMeter = new JsonMeter(this.admitted.metering.jsonMembers)
-    if (encoding !== 'identity') {
-      this.#decoder = createDecoder(encoding, (chunk) => this.#jsonMeter?.push(chunk), () => this.#afterBody())
-    }
+  #beginJson(encoding: string | undefined): void {
+    const meter = new JsonMeter(this.admitted.metering.jsonMembers)
+    this.#jsonMeter = meter
+    this.#decoder = createDecoder(encoding, (bytes) => meter.push(bytes))
   }
 
   #jsonBytes(chunk: Buffer): void {
-    if (this.#decoder) this.#decoder.write(chunk)
+    if (this.#decoder) this.#decode(this.#decoder, chunk)
     else this.#jsonMeter?.push(chunk)
     if (this.#gone) return
     // The last chunk stays here until the settlement is recorded; a small answer stays whole, so that its cost can
@@ -293,14 +302,12 @@ export class LiveCall implements AnswerListener, ResponseOwner {
 
   // ---- a stream
 
-  #beginStream(encoding: string): void {
+  #beginStream(encoding: string | undefined): void {
     const { admitted } = this
     this.#reader = admitted.metering.createStreamReader(admitted.call)
     this.#meter = new StreamMeter(this.#reader)
     this.#meter.allowance = this.#firstAllowance()
-    if (encoding !== 'identity') {
-      this.#decoder = createDecoder(encoding, (chunk) => this.#streamBytes(chunk), () => this.#afterBody())
-    }
+    this.#decoder = createDecoder(encoding, (bytes) => this.#streamBytes(bytes))
     if (this.#gone) return
     this.#writeHead(this.#tollgateHeaders(undefined))
     this.#response.flushHeaders()
@@ -502,6 +509,7 @@ export class LiveCall implements AnswerListener, ResponseOwner {
   #end(ending: Ending): Settled | undefined {
     if (this.#ended) return undefined
     this.#ended = true
+    if (ending !== 'complete') this.#decoder?.destroy()
     clearTimeout(this.#sliceTimer)
     this.#deps.openCalls.delete(this)
     this.#deps.drains.delete(this)

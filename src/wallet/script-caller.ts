@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { type AccountKeys, accountKeys } from '../redis/keys.ts'
 import { createScriptRunner, type ScriptClient } from '../redis/run-script.ts'
 import { loadScripts, type Script } from '../redis/script-loader.ts'
@@ -9,6 +10,8 @@ export interface WalletOptions {
   readonly stripShebang?: boolean
   /** Tests: the time in ms that the scripts take in place of Redis's own. */
   readonly testClock?: () => number
+  /** Told of each round trip of a script, for metrics. */
+  readonly onDuration?: (script: string, seconds: number) => void
 }
 
 /** A reply of strings: the status first. */
@@ -24,8 +27,8 @@ export interface ScriptCaller {
 const ROUNDS_MAX = 1000
 
 export function createScriptCaller(client: ScriptClient, options: WalletOptions): ScriptCaller {
-  const directory = options.directory ?? new URL('../../redis-scripts', import.meta.url).pathname
-  const { stripShebang = false, testClock } = options
+  const directory = options.directory ?? fileURLToPath(new URL('../../redis-scripts', import.meta.url))
+  const { stripShebang = false, testClock, onDuration } = options
   const scripts = loadScripts(directory, { stripShebang, clock: testClock ? 'argument' : 'redis' })
   const run = createScriptRunner(client)
   const once = async (script: Script, keys: readonly string[], args: readonly string[]): Promise<Reply> =>
@@ -37,7 +40,9 @@ export function createScriptCaller(client: ScriptClient, options: WalletOptions)
       if (!script) throw new TypeError(`no script ${name} in ${directory}`)
       if (args.length !== script.argumentCount) throw new TypeError(`${name} takes ${script.argumentCount} arguments`)
       for (let round = 1; round <= ROUNDS_MAX; round++) {
+        const startedMs = performance.now()
         const reply = await once(script, keys, args)
+        onDuration?.(name, (performance.now() - startedMs) / 1000)
         if (reply[0] !== 'sweep_again') return reply
       }
       throw new Error(`${name}: still sweeping after ${ROUNDS_MAX} rounds`)
