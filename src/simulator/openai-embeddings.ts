@@ -3,7 +3,7 @@ import { countInput } from './count-input.ts'
 import { splitInput } from './generate-answer.ts'
 import { readPrompts } from './openai-completions.ts'
 import { ProviderError } from './provider-errors.ts'
-import { createRandom } from './random.ts'
+import { createRandom, hashText } from './random.ts'
 
 const DEFAULT_DIMENSIONS = 1536
 
@@ -16,8 +16,8 @@ export function embeddings(call: Call): Reply {
   const inputs = readPrompts(body['input'])
   const dimensions = positiveInteger(body, 'dimensions') ?? DEFAULT_DIMENSIONS
   const base64 = body['encoding_format'] === 'base64'
-  const data = inputs.map((_, index) => {
-    const vector = unitVector(call.seed + index, dimensions)
+  const data = inputs.map((input, index) => {
+    const vector = unitVector(hashText(JSON.stringify(input), call.seed), dimensions)
     return { object: 'embedding', index, embedding: base64 ? asBase64(vector) : [...vector] }
   })
   const tokens = splitInput(call, Math.max(1, countInput(inputs))).total

@@ -154,7 +154,7 @@ function readModel(body: JsonObject, controls: Controls): string {
 function promptText(body: JsonObject): string {
   if (body['messages'] !== undefined) return lastUserText(body)
   if (body['input'] !== undefined) return responseUserText(body)
-  const { prompt } = body
+  const prompt: unknown = Array.isArray(body['prompt']) ? body['prompt'][0] : body['prompt']
   return typeof prompt === 'string' ? prompt : ''
 }
 
