@@ -12,11 +12,13 @@ function promtool(args: string[], input?: string): { readonly output: string; re
   return { output: stdout + stderr, status }
 }
 
-test.skipIf(missing('promtool')).each([
-  [['check', 'config', 'prometheus.yaml']],
-  [['check', 'rules', '--lint=all', '--lint-fatal', 'recording.yaml', 'alerts.yaml']],
-  [['test', 'rules', 'rules.test.yaml']],
-])('promtool %s passes', (args) => {
+test
+  .skipIf(missing('promtool'))
+  .each([
+    [['check', 'config', 'prometheus.yaml']],
+    [['check', 'rules', '--lint=all', '--lint-fatal', 'recording.yaml', 'alerts.yaml']],
+    [['test', 'rules', 'rules.test.yaml']],
+  ])('promtool %s passes', (args) => {
   const { output, status } = promtool(args)
   expect(status, output).toBe(0)
 })
