@@ -51,6 +51,14 @@ export function checkTollgate(file: YamlFile, value: unknown): void {
   })
 }
 
+/** A hold that times out between two signs of life would end open calls. */
+export function checkLimits(file: YamlFile, limits: { hold_deadline: number; checkpoint_every: number }): void {
+  if (limits.hold_deadline > limits.checkpoint_every) return
+  const every = `checkpoint_every (${limits.checkpoint_every / 1000}s)`
+  const message = `limits.hold_deadline: has to be longer than ${every}, or open calls time out`
+  file.report(['limits', 'hold_deadline'], 'value', message)
+}
+
 /** Plans that exist, keys that differ, amounts that their unit can hold. */
 export function checkEntitlements(file: YamlFile, tollgate: unknown): void {
   const plans = mapOf(mapOf(file.value)['plans'])

@@ -1,3 +1,4 @@
+import { cutShort } from './cut-short.ts'
 import { loadConfigFiles, loadFile, loadHotFiles, tooLarge } from './load-config.ts'
 import type { ConfigFiles, SourceFile } from './parse-config.ts'
 import { parseConfigApart } from './parse-in-worker.ts'
@@ -48,11 +49,15 @@ export class ConfigError extends Error {
   }
 }
 
+/** At the start nothing waits, so that only what takes seconds is worth a thread. */
+const START_CHARACTERS = 512 * 1024
+
 /** Reads the config that `file` (a tollgate.yaml) begins. Throws ConfigError with every problem of all three files. */
 export async function openConfigStore(file: string, environment: Environment): Promise<ConfigStore> {
   const loaded = await loadConfigFiles(file, environment)
   if ('problems' in loaded) throw new ConfigError(loaded.problems)
-  const parsed = await parseConfigApart({ files: loaded.files, environment, generation: 1, nowMs: Date.now() })
+  const job = { files: loaded.files, environment, generation: 1, nowMs: Date.now() }
+  const parsed = await parseConfigApart(job, START_CHARACTERS)
   if (!parsed.snapshot) throw new ConfigError(parsed.problems)
   return new FileConfigStore(loaded.files, parsed.snapshot, environment)
 }
@@ -169,32 +174,4 @@ class FileConfigStore implements ConfigStore {
 
 function replaceText(source: SourceFile, text: string | undefined): SourceFile {
   return text === undefined ? source : { file: source.file, text }
-}
-
-/**
- * A half-written file parses fine and has fewer accounts. It shows in two ways: it is the beginning of what is in
- * force, or it lacks the `...` (YAML's end of document) that the text in force ends with. Who means it says so by a
- * reload.
- */
-function cutShort(inForce: SourceFile, read: SourceFile): Problem[] {
-  const begins = read.text.length < inForce.text.length && inForce.text.startsWith(read.text)
-  const lostEnd = /^\.\.\.\s*$/m.test(lastLine(inForce.text)) && !/^\.\.\.\s*$/m.test(lastLine(read.text))
-  // Blank lines and comments taken off the end lose nothing.
-  if (!lostEnd && (!begins || /^(\s*(#.*)?(\n|$))*$/.test(restOf(inForce.text, read.text)))) return []
-  const lines = read.text.split('\n')
-  const message = lostEnd
-    ? 'looks cut short: the "..." at its end is gone; the config in force stays. If it is meant, reload (SIGHUP or POST /admin/v1/config/reload)'
-    : 'looks cut short: it is the beginning of the config in force, which stays. If it is meant, reload (SIGHUP or POST /admin/v1/config/reload)'
-  return [{ file: shownPath(read.file), line: lines.length, column: (lines.at(-1)?.length ?? 0) + 1, message }]
-}
-
-function lastLine(text: string): string {
-  const trimmed = text.trimEnd()
-  return trimmed.slice(trimmed.lastIndexOf('\n') + 1)
-}
-
-/** What the shorter text lacks, from the beginning of a line on; a cut within a line loses something. */
-function restOf(whole: string, beginning: string): string {
-  const rest = whole.slice(beginning.length)
-  return beginning === '' || beginning.endsWith('\n') || rest.startsWith('\n') ? rest : `cut${rest}`
 }

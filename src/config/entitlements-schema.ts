@@ -100,7 +100,10 @@ const planFields = {
   batch_output_tokens: later(integer(1, 100_000_000)).describe('held for a batch line without a limit'),
 }
 
-const planOverrides = z.strictObject(planFields).partial().describe('fields that replace the plan’s, each whole')
+const planOverrides = z
+  .strictObject(planFields)
+  .partial()
+  .describe('any fields of a plan; each replaces the plan’s whole')
 
 const plan = z
   .strictObject(planFields)
@@ -136,6 +139,7 @@ export const entitlementsSchema = z
     plans: named('plan name', plan).describe('what accounts may do').prefault({}),
     defaults: z
       .strictObject({ plan: later(name('plan')).describe('plan of an account known only by a JWT') })
+      .describe('for callers that no file names')
       .prefault({}),
     accounts: named('account name', account).describe('customers').prefault({}),
     budgets: later(z.array(anything), []).describe('caps on spending'),

@@ -186,6 +186,8 @@ export function factor(): Field<string> {
 /** A SHA-256 as 64 hex digits, in lower case. */
 export function sha256(): Field<string> {
   return field(orEnvironment({ type: 'string', pattern: '^[0-9a-fA-F]{64}$' }), (value) => {
+    // Digits alone are a number to YAML.
+    if (typeof value === 'number') throw new FieldError('is a number; put the hex digits in quotes')
     const string = typeof value === 'string' ? value.toLowerCase() : ''
     if (!/^[0-9a-f]{64}$/.test(string)) {
       throw new FieldError('is not a SHA-256 of 64 hex digits; "tollgate keys hash" prints the line of a key')

@@ -1,4 +1,5 @@
 import { globMatches } from '../core/glob.ts'
+import { LATER_ENDPOINTS, METERED_ENDPOINTS } from './endpoints.ts'
 import { formatProblem, type Problem } from './problem.ts'
 import type { YamlFile } from './read-yaml.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -54,12 +55,13 @@ function warnOfMatches(
   const known: Readonly<Record<string, readonly string[]>> = {
     upstream: parts.settings.upstreams.map((upstream) => upstream.name),
     plan: [...parts.plans.keys()],
+    endpoint: [...METERED_ENDPOINTS, ...LATER_ENDPOINTS],
   }
   parts.priceBook.entries.forEach((entry, i) => {
     for (const [field, names] of Object.entries(known)) {
       const pattern = entry.match[field]
       if (pattern === undefined || names.some((name) => globMatches(pattern, name))) continue
-      const message = `warning: entries[${i}].match.${field}: fits no ${field} of this config`
+      const message = `warning: entries[${i}].match.${field}: fits no ${field} that there is`
       found.push(file.problemAt(['entries', i, 'match', field], 'value', message))
     }
   })

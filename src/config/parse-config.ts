@@ -4,7 +4,7 @@ import type * as z from 'zod'
 import { buildEntitlements, type Entitlements } from './build-entitlements.ts'
 import { buildPriceBook } from './build-price-book.ts'
 import { buildSettings } from './build-settings.ts'
-import { checkEntitlements, checkPriceBook, checkTollgate } from './check-relations.ts'
+import { checkEntitlements, checkLimits, checkPriceBook, checkTollgate } from './check-relations.ts'
 import { describeIssues, type JsonSchema } from './describe-issues.ts'
 import { entitlementsSchema } from './entitlements-schema.ts'
 import { findWarnings } from './find-warnings.ts'
@@ -50,6 +50,7 @@ export function parseConfig(
   const readEntitlements = check(entitlements, entitlementsSchema, JSON_SCHEMAS.entitlements)
   const readPrices = check(prices, priceBookSchema, JSON_SCHEMAS['price-book'])
   checkTollgate(tollgate, tollgateValue)
+  if (readTollgate) checkLimits(tollgate, readTollgate.limits)
   checkEntitlements(entitlements, tollgateValue)
   checkPriceBook(prices)
 
@@ -66,7 +67,18 @@ export function parseConfig(
     snapshot = Object.freeze({ version, generation, loadedAtMs: nowMs, ...parts, warnings })
   }
   if (snapshot && noProblems(tollgate, entitlements, prices)) return { snapshot }
-  return { problems: [tollgate, entitlements, prices].flatMap((file) => file.problems.sort(byPosition)) }
+  return { problems: [tollgate, entitlements, prices].flatMap(problemsOf) }
+}
+
+/** More than these in one file have one cause. */
+const PROBLEMS_MAX = 200
+
+function problemsOf(file: YamlFile): Problem[] {
+  const sorted = file.problems.sort(byPosition)
+  const next = sorted[PROBLEMS_MAX]
+  if (next === undefined) return sorted
+  const more = sorted.length - PROBLEMS_MAX
+  return [...sorted.slice(0, PROBLEMS_MAX), { ...next, message: `${more} more problems from here on` }]
 }
 
 /** Where the hot files are, as far as tollgate.yaml can be read; what is wrong with it is parseConfig's to say. */

@@ -18,8 +18,8 @@ const entry = z.strictObject({
     .prefault({}),
   from: instant().describe('day (00:00 UTC) or RFC 3339 time from which it counts; left out: always').optional(),
   unit: unitName().describe('unit of its prices; left out: the price book’s').optional(),
-  per_million: tokens.describe('what a million tokens cost us, by kind').optional(),
-  per_unit: pieces.describe('what a piece costs us, by kind').optional(),
+  per_million: tokens.describe(`what a million tokens cost us: ${TOKEN_KINDS.join(', ')}`).optional(),
+  per_unit: pieces.describe(`what a piece costs us: ${COUNTED_KINDS.join(', ')}`).optional(),
   charge: z
     .strictObject({
       per_million: tokens.describe('what the customer pays for a million tokens, by kind').optional(),

@@ -1,12 +1,20 @@
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml'
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseDocument,
+  type YAMLMap,
+  type YAMLParseError,
+} from 'yaml'
 import { byPosition, type Problem } from './problem.ts'
 import { type Environment, substitute } from './substitute.ts'
 
 /** Larger files are refused before they are parsed. */
 export const FILE_BYTES_MAX = 4 * 1024 * 1024
 const DEPTH_MAX = 32
-/** After this many a file is most likely not what it was meant to be. */
-const PROBLEMS_MAX = 200
 
 /** Where a value stands, and under which key: offsets into the text. */
 export interface Place {
@@ -59,9 +67,20 @@ export class YamlFile {
   }
 
   private addProblem(offset: number, message: string): void {
-    if (this.problems.length >= PROBLEMS_MAX) return
     const { line, col } = this.lines.linePos(offset)
     this.problems.push({ file: this.file, line: Math.max(line, 1), column: Math.max(col, 1), message })
+  }
+
+  /** The first of each line: the parser tells one slip several times. */
+  private addSyntaxErrors(errors: readonly YAMLParseError[]): void {
+    const lines = new Set<number>()
+    for (const error of errors) {
+      const { line } = this.lines.linePos(error.pos[0])
+      if (lines.has(line)) continue
+      lines.add(line)
+      this.addProblem(error.pos[0], syntaxMessage(error.code, error.message))
+      if (error.code === 'RESOURCE_EXHAUSTION') return
+    }
   }
 
   private parse(text: string, tree: TreeReader): { value: unknown; place: Place } | undefined {
@@ -79,7 +98,7 @@ export class YamlFile {
       if (document.directives?.yaml.explicit || Object.keys(document.directives?.tags ?? {}).length > 1) {
         this.addProblem(0, 'directives such as %YAML and %TAG are not taken; leave them out')
       }
-      for (const error of document.errors) this.addProblem(error.pos[0], syntaxMessage(error.code, error.message))
+      this.addSyntaxErrors(document.errors)
       if (this.problems.length > 0) return undefined
       if (document.contents === null) {
         this.addProblem(0, 'the file is empty; it needs at least "version: 1"')
@@ -97,12 +116,37 @@ export class YamlFile {
 
 const NOWHERE: Place = { offset: 0, keyOffset: 0, written: undefined, children: undefined }
 
-/** The parser's own words without pieces of the text, which may be secret. */
+/** What is meant by the parser's codes. Its own words may quote the text, and the text may be a secret. */
+const SYNTAX: Readonly<Record<string, string>> = {
+  BAD_ALIAS: 'aliases (*name) are not taken; quote a text that begins with *',
+  BAD_DIRECTIVE: 'directives such as %YAML and %TAG are not taken; leave them out',
+  BAD_DQ_ESCAPE: 'no such escape in a double-quoted text; write \\\\ for a backslash',
+  BAD_INDENT: 'wrong indentation; what belongs together begins in the same column',
+  BAD_SCALAR_START: 'a text that begins with this character has to be quoted',
+  BLOCK_AS_IMPLICIT_KEY:
+    'a map or a list cannot begin here; put it on a line of its own, or quote a text with ": " in it',
+  BLOCK_IN_FLOW: 'inside [ ] and { } lists and maps are written with [ ] and { } too',
+  KEY_OVER_1024_CHARS: 'a key is longer than 1,024 characters',
+  MULTILINE_IMPLICIT_KEY: 'a key is on one line, with a ":" after it',
+  MULTIPLE_DOCS: 'a second document begins here; a file has one',
+  NON_STRING_KEY: 'a key has to be a plain word or a quoted string',
+  RESOURCE_EXHAUSTION: `nested too deeply; at most ${DEPTH_MAX} levels`,
+  TAB_AS_INDENT: 'tabs do not indent; use blanks',
+  TAG_RESOLVE_FAILED: 'tags (!name) are not taken; leave it out, or quote a text that begins with !',
+}
+
 function syntaxMessage(code: string, message: string): string {
-  if (code === 'MULTIPLE_DOCS') return 'a second document begins here; a file has one'
-  if (code === 'NON_STRING_KEY') return 'a key has to be a plain word or a quoted string'
-  const words = message.split(/[:"'`]/, 1)[0]?.trim() ?? ''
-  return `not valid YAML: ${words.charAt(0).toLowerCase()}${words.slice(1)}`
+  if (code === 'MISSING_CHAR') return missingMessage(message)
+  return (
+    SYNTAX[code] ?? 'not valid YAML: this cannot stand here; a bracket, a comma or a quote before it may be missing'
+  )
+}
+
+function missingMessage(message: string): string {
+  if (message.startsWith('Missing closing')) return 'not valid YAML: a quote is not closed'
+  if (message.includes(' , ')) return 'not valid YAML: a comma or a closing bracket is missing before this'
+  if (message.includes('map values') || message.includes('space')) return 'not valid YAML: a key needs ": " and a value'
+  return 'not valid YAML: a bracket, a comma or a ":" is missing before this'
 }
 
 /** Walks the node tree once: plain values, places, substitution, and refusal of what config files have no use for. */

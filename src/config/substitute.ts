@@ -12,10 +12,11 @@ const INSIDE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s
 export function substitute(source: string, environment: Environment): { text: string; problem: string | undefined } {
   if (!source.includes('${')) return { text: source, problem: undefined }
   let problem: string | undefined
-  const text = source.replace(REFERENCE, (reference, inside: string) => {
+  const text = source.replace(REFERENCE, (_, inside: string) => {
     const match = INSIDE.exec(inside)
     if (!match) {
-      problem ??= `${reference} is not a reference to the environment; write \${NAME} or \${NAME:-default}`
+      // Not shown: what stands between the braces may be the secret itself.
+      problem ??= `no name of a variable between \${ and }; write \${NAME} or \${NAME:-default}`
       return ''
     }
     const [, name = '', fallback] = match

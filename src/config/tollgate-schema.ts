@@ -189,6 +189,7 @@ export const tollgateSchema = z
         port: port(8080),
         workers: workers.describe('processes; auto: one for each core').prefault(1),
       })
+      .describe('the port that clients call')
       .prefault({}),
     admin: z
       .strictObject({
@@ -208,6 +209,7 @@ export const tollgateSchema = z
           .prefault([]),
         insecure: flag().describe('plain HTTP on an address other than loopback').prefault(false),
       })
+      .describe('the port of the admin API, of health checks and metrics')
       .prefault({}),
     redis: z
       .strictObject({
@@ -221,6 +223,7 @@ export const tollgateSchema = z
           'replicas waited for',
         ),
       })
+      .describe('where the wallets live')
       .prefault({}),
     data_dir: text('a path').describe('outbox, exports, embedded Redis').prefault('./data'),
     prices: text('a path').describe('the price book').prefault('price-book.yaml'),
@@ -263,6 +266,7 @@ export const tollgateSchema = z
           .prefault(['GET /v1/models', 'GET /v1/models/*']),
         buffer_bytes: bytes('256KiB', 0, 64 * MIB, 'longest JSON answer that carries x-tollgate-cost'),
       })
+      .describe('what is metered, and what happens to what cannot be')
       .prefault({}),
     on_redis_down: z
       .strictObject({
@@ -270,9 +274,11 @@ export const tollgateSchema = z
         per_account: later(decimal()).describe('most that an account may spend meanwhile'),
         unit: later(unitName()).describe('unit of per_account'),
       })
+      .describe('what happens to calls while Redis is away')
       .prefault({}),
     answers: z
       .strictObject({ stream_cost: flag().describe('every stream ends with a comment of its cost').prefault(false) })
+      .describe('what answers carry')
       .prefault({}),
     run_headers: z.array(runHeader).describe('further request headers read as the run').prefault([]),
     metrics: z
@@ -284,9 +290,11 @@ export const tollgateSchema = z
           'accounts and models with series of their own; the rest fold into "other"',
         ),
       })
+      .describe('bounds of metrics')
       .prefault({}),
     auth: z
       .strictObject({ jwt: later(z.array(z.strictObject({}).loose()), []).describe('token issuers') })
+      .describe('callers known by a token of an issuer')
       .prefault({}),
     limits: limits.describe('bounds and timeouts').prefault({}),
     ledger: z
@@ -294,6 +302,7 @@ export const tollgateSchema = z
         keep: later(duration(0, 3650 * DAY)).describe('age up to which exported entries stay in Redis'),
         export: later(z.array(z.strictObject({}).loose()), []).describe('where entries are exported to'),
       })
+      .describe('how long entries stay in Redis, and where they go')
       .prefault({}),
   })
   .meta({ title: 'tollgate.yaml', description: 'Settings of the gateway, read at start.' })

@@ -80,8 +80,12 @@ class DirectoryWatcher implements ConfigWatcher {
   private state(): string {
     return this.files
       .map((file) => {
-        const stats = statSync(file, { throwIfNoEntry: false, bigint: true })
-        return stats ? `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}` : 'missing'
+        try {
+          const stats = statSync(file, { bigint: true })
+          return `${stats.dev}:${stats.ino}:${stats.size}:${stats.mtimeNs}:${stats.ctimeNs}`
+        } catch (error) {
+          return (error as NodeJS.ErrnoException).code ?? 'missing'
+        }
       })
       .join(' ')
   }

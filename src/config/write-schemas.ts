@@ -1,7 +1,7 @@
-/** Writes config/schema/*.json: `node src/config/write-schemas.ts`. */
+/** Writes config/schema/ and config/reference/: `node src/config/write-schemas.ts`, after a change of a schema. */
 import { writeFileSync } from 'node:fs'
-import { JSON_SCHEMAS } from './json-schemas.ts'
+import { generatedFiles } from './generated-files.ts'
 
-for (const [name, schema] of Object.entries(JSON_SCHEMAS)) {
-  writeFileSync(new URL(`../../config/schema/${name}.json`, import.meta.url), `${JSON.stringify(schema, null, 2)}\n`)
+for (const [path, text] of Object.entries(generatedFiles())) {
+  writeFileSync(new URL(`../../config/${path}`, import.meta.url), text)
 }
