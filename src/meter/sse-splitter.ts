@@ -30,8 +30,8 @@ class SplitEvent implements StreamEvent {
     return this.#bytes.subarray(this.#from, this.#to)
   }
 
-  /** Reads the fields of the event that stands in `bytes` from `from` to `to`. */
-  read(bytes: Buffer, from: number, to: number, first: boolean): void {
+  /** Reads the fields of the event that stands in `bytes` from `from` to `to`. `returns`: lines may end in CR. */
+  read(bytes: Buffer, from: number, to: number, first: boolean, returns: boolean): void {
     this.#bytes = bytes
     this.#from = from
     this.#to = to
@@ -41,7 +41,7 @@ class SplitEvent implements StreamEvent {
     let joined: Buffer[] | undefined
     let lines = 0
     while (at < to) {
-      const end = lineEnd(bytes, at, to)
+      const end = returns ? lineEnd(bytes, at, to) : lineFeed(bytes, at, to)
       const value = fieldValue(bytes, at, end, DATA)
       if (value >= 0) {
         const line = bytes.subarray(value, end)
@@ -76,7 +76,8 @@ export class SseSplitter {
   #at = 0
   #lineEmpty = true
   #afterCarriageReturn = false
-  #linesHaveReturns = false
+  /** A CR was seen in this stream. */
+  #returns = false
   #carry: Buffer = EMPTY
   #carried = 0
   #passing = false
@@ -99,7 +100,7 @@ export class SseSplitter {
     this.#chunk = chunk
     this.#at = 0
     this.start = 0
-    this.#linesHaveReturns = this.#afterCarriageReturn || chunk.includes(CR)
+    this.#returns ||= chunk.includes(CR)
     if (!this.#afterCarriageReturn || chunk.length === 0) return 0
     this.#afterCarriageReturn = false
     if (chunk[0] !== LF) return 0
@@ -119,8 +120,8 @@ export class SseSplitter {
     else if (this.#carried > 0) {
       this.joined = Buffer.concat([this.#carry.subarray(0, this.#carried), this.#chunk.subarray(0, this.end)])
       this.#carried = 0
-      this.event.read(this.joined, 0, this.joined.length, this.#first)
-    } else this.event.read(this.#chunk, this.start, this.end, this.#first)
+      this.event.read(this.joined, 0, this.joined.length, this.#first, this.#returns)
+    } else this.event.read(this.#chunk, this.start, this.end, this.#first, this.#returns)
     return true
   }
 
@@ -165,13 +166,13 @@ export class SseSplitter {
 
   /** Reads bytes that the end of the stream left unfinished as an event. */
   readUnfinished(bytes: Buffer): StreamEvent {
-    this.event.read(bytes, 0, bytes.length, this.#first)
+    this.event.read(bytes, 0, bytes.length, this.#first, true)
     return this.event
   }
 
   /** Moves behind the next blank line; false at the end of the chunk. */
   #findBlankLine(): boolean {
-    return this.#linesHaveReturns ? this.#findWithReturns() : this.#findLineFeeds()
+    return this.#returns ? this.#findWithReturns() : this.#findLineFeeds()
   }
 
   #findLineFeeds(): boolean {
@@ -223,6 +224,12 @@ export class SseSplitter {
 function lineEnd(bytes: Buffer, from: number, to: number): number {
   for (let at = from; at < to; at++) if (bytes[at] === LF || bytes[at] === CR) return at
   return to
+}
+
+/** The same where the stream has no CR. */
+function lineFeed(bytes: Buffer, from: number, to: number): number {
+  const end = bytes.indexOf(LF, from)
+  return end < 0 || end > to ? to : end
 }
 
 /** Where the value of the line's field starts, if the field is `name`; -1 if it is another. */

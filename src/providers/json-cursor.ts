@@ -5,6 +5,7 @@
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
+const COLON = 0x3a
 
 export class JsonCursor {
   /** Of the member found last: 1 for members of the outermost object, arrays counted too. */
@@ -30,21 +31,25 @@ export class JsonCursor {
   next(): boolean {
     const data = this.#data
     const length = data.length
-    while (this.#at < length) {
-      const byte = data[this.#at] as number
+    let at = this.#at
+    let level = this.#level
+    while (at < length) {
+      const byte = data[at] as number
+      at++
       if (byte === QUOTE) {
-        const start = this.#at + 1
-        const end = this.#stringEnd(start)
-        this.#at = end + 1
-        const colon = skipBlanks(data, this.#at)
-        if (data[colon] !== 0x3a) continue
-        this.#member(start, end, skipBlanks(data, colon + 1))
+        const start = at
+        const end = stringEnd(data, start)
+        at = skipBlanks(data, end + 1)
+        if (data[at] !== COLON) continue
+        this.#level = level
+        this.#member(start, end, skipBlanks(data, at + 1))
         return true
       }
-      if (byte === 0x7b || byte === 0x5b) this.#level++
-      else if (byte === 0x7d || byte === 0x5d) this.#level--
-      this.#at++
+      // { and [ open a level, } and ] close one.
+      if ((byte & 0xdf) === 0x5b) level++
+      else if ((byte & 0xdf) === 0x5d) level--
     }
+    this.#at = at
     return false
   }
 
@@ -53,7 +58,10 @@ export class JsonCursor {
   }
 
   keyIs(name: Buffer): boolean {
-    return this.#sameBytes(this.keyStart, this.keyEnd, name)
+    const start = this.keyStart
+    if (this.keyEnd - start !== name.length) return false
+    for (let i = 0; i < name.length; i++) if (this.#data[start + i] !== name[i]) return false
+    return true
   }
 
   /** First byte of the value, as a character code; the quote of a string. -1: nothing there. */
@@ -78,31 +86,33 @@ export class JsonCursor {
   }
 
   #member(start: number, end: number, value: number): void {
+    const data = this.#data
     this.depth = this.#level
     this.keyStart = start
     this.keyEnd = end
-    this.isString = this.#data[value] === QUOTE
-    this.valueStart = this.isString ? value + 1 : value
-    this.valueEnd = this.isString ? this.#stringEnd(this.valueStart) : this.valueStart
-    this.#at = this.isString ? this.valueEnd + 1 : value
-  }
-
-  #stringEnd(start: number): number {
-    const data = this.#data
-    let at = start
-    while (at < data.length) {
-      const byte = data[at]
-      if (byte === QUOTE) return at
-      at += byte === BACKSLASH ? 2 : 1
+    if (data[value] === QUOTE) {
+      this.isString = true
+      this.valueStart = value + 1
+      this.valueEnd = stringEnd(data, value + 1)
+      this.#at = this.valueEnd + 1
+    } else {
+      this.isString = false
+      this.valueStart = value
+      this.valueEnd = value
+      this.#at = value
     }
-    return data.length
   }
+}
 
-  #sameBytes(start: number, end: number, name: Buffer): boolean {
-    if (end - start !== name.length) return false
-    for (let i = 0; i < name.length; i++) if (this.#data[start + i] !== name[i]) return false
-    return true
+function stringEnd(data: Buffer, start: number): number {
+  const length = data.length
+  let at = start
+  while (at < length) {
+    const byte = data[at]
+    if (byte === QUOTE) return at
+    at += byte === BACKSLASH ? 2 : 1
   }
+  return length
 }
 
 function skipBlanks(data: Buffer, from: number): number {

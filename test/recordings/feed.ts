@@ -1,0 +1,60 @@
+/** Feeds a stream to a meter in pieces, and says what came out. */
+import { StreamMeter } from '../../src/meter/stream-meter.ts'
+import type { AnswerFacts, CallRequest, Metering } from '../../src/providers/provider.ts'
+
+export interface Fed {
+  /** All that a client gets, the terminal event in its place. */
+  readonly bytes: Buffer
+  readonly facts: AnswerFacts
+  readonly outputTokens: number
+  readonly finished: boolean
+  readonly failed: boolean
+  readonly terminal: boolean
+}
+
+export function feed(metering: Metering, call: CallRequest, pieces: Iterable<Buffer>): Fed {
+  const meter = new StreamMeter(metering.createStreamReader(call))
+  const out: Buffer[] = []
+  for (const piece of pieces) out.push(...meter.push(piece))
+  out.push(...meter.end())
+  if (meter.terminal) out.push(meter.terminal)
+  out.push(...meter.takeAfterTerminal())
+  return {
+    bytes: Buffer.concat(out),
+    facts: meter.facts,
+    outputTokens: meter.outputTokens,
+    finished: meter.finished,
+    failed: meter.failed,
+    terminal: meter.terminal !== undefined,
+  }
+}
+
+export function* inSteps(body: Buffer, step: number): Generator<Buffer> {
+  for (let at = 0; at < body.length; at += step) yield body.subarray(at, at + step)
+}
+
+/** Each event in two pieces, cut at its `offset`-th byte; shorter ones whole. */
+export function cutEvents(body: Buffer, ends: readonly number[], offset: number): Buffer[] {
+  const pieces: Buffer[] = []
+  let start = 0
+  for (const end of ends) {
+    if (offset > 0 && start + offset < end)
+      pieces.push(body.subarray(start, start + offset), body.subarray(start + offset, end))
+    else pieces.push(body.subarray(start, end))
+    start = end
+  }
+  pieces.push(body.subarray(start))
+  return pieces
+}
+
+/** Offsets behind each blank line. */
+export function eventEnds(body: Buffer): number[] {
+  const ends: number[] = []
+  for (const blank of body.toString('latin1').matchAll(/(?:\r\n|\n|\r)(?:\r\n|\n|\r)/g))
+    ends.push(blank.index + blank[0].length)
+  return ends
+}
+
+export function withLineEnds(body: Buffer, end: string): Buffer {
+  return Buffer.from(body.toString('latin1').replaceAll(/\r\n|\n|\r/g, end), 'latin1')
+}
