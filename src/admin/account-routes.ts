@@ -1,0 +1,159 @@
+import type { Account } from '../config/snapshot.ts'
+import { newId } from '../core/ids.ts'
+import { AmountError, type Atoms, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
+import type { AdminResult, Balance } from '../wallet/wallet-types.ts'
+import { refusalError, unknown, wrongField } from './admin-error.ts'
+import { balanceJson, emptyBalance, headroomAtoms } from './render-wallet.ts'
+import { type AdminDependencies, type Answer, type Route, route } from './route.ts'
+import { accountAnswer, adjustBody, pageOf, pageQuery, reasonBody } from './schemas.ts'
+
+const CURRENCIES = new Set(Intl.supportedValuesOf('currency'))
+// Accounts of a page that are read side by side.
+const READS_AT_ONCE = 16
+
+/** Decimals of a unit. Throws 422 for one that neither the config nor ISO 4217 knows: nothing could ever spend it. */
+export function scaleOf(admin: AdminDependencies, unit: string): number {
+  const { settings, plans } = admin.store.current()
+  for (const plan of plans.values()) if (plan.unit === unit) return plan.scale
+  const scale = settings.unitScales.get(unit)
+  if (scale !== undefined) return scale
+  if (CURRENCIES.has(unit)) return DEFAULT_SCALE
+  throw wrongField('unit', 'is no ISO 4217 code, and neither a plan nor "units" in the config has it')
+}
+
+/** Throws 422 naming `amount`. */
+export function amountOf(text: string, scale: number): Atoms {
+  try {
+    return parseAmount(text, scale)
+  } catch (error) {
+    if (error instanceof AmountError) throw wrongField('amount', error.message, error.code)
+    throw error
+  }
+}
+
+/** Its balances and its place in the config. Throws 404 for an account that neither the files nor a wallet know. */
+async function find(
+  admin: AdminDependencies,
+  id: string,
+): Promise<{
+  readonly configured: Account | undefined
+  readonly balances: readonly Balance[]
+  readonly frozen: boolean
+}> {
+  const configured = admin.store.current().accounts.get(id)
+  const balances = await admin.wallet.balances(id)
+  const first = balances[0]
+  if (first) return { configured, balances, frozen: first.frozen }
+  if (!configured) throw unknown('account', id)
+  // Without a wallet the ledger has nothing but freezes: the last one counts.
+  const freezes = await admin.wallet.ledger(id, { afterSeq: 0, limit: 1000, type: 'freeze' })
+  const last = freezes.at(-1)?.fields['frozen']
+  return { configured, balances, frozen: last === true || last === 1 || last === '1' }
+}
+
+/** Throws 404 as `find` does. */
+export async function mustExist(admin: AdminDependencies, id: string): Promise<void> {
+  if (!admin.store.current().accounts.has(id)) await find(admin, id)
+}
+
+export async function accountJson(admin: AdminDependencies, id: string, nowMs: number) {
+  const { configured, balances, frozen } = await find(admin, id)
+  const plan = configured?.plan
+  const limited = plan && ['negative', 'overflow'].includes(plan.onExhausted.mode)
+  let heldOverageAtoms = 0n
+  for (const hold of limited ? await admin.wallet.holds(id) : []) {
+    if (hold.unit === plan?.unit) heldOverageAtoms += hold.overageAtoms
+  }
+  const all = [...balances]
+  if (plan && !all.some((balance) => balance.unit === plan.unit)) all.push(emptyBalance(plan.unit, plan.scale, frozen))
+  return {
+    id,
+    plan: plan?.name ?? null,
+    status: frozen ? 'frozen' : 'active',
+    labels: configured?.labels ?? {},
+    balances: all.map((balance) => balanceJson(balance, headroomAtoms(balance, plan, heldOverageAtoms, nowMs))),
+  }
+}
+
+/** The account after what was done to it: 200 each time. */
+export async function accountAfter(
+  admin: AdminDependencies,
+  id: string,
+  nowMs: number,
+  result: AdminResult<unknown>,
+): Promise<Answer> {
+  if (result.status !== 'done') throw refusalError(result.status)
+  return { status: 200, body: await accountJson(admin, id, nowMs) }
+}
+
+const list = route({
+  method: 'GET',
+  path: '/accounts',
+  role: 'viewer',
+  summary: 'Accounts of the files, by id',
+  query: pageQuery,
+  answer: pageOf(accountAnswer),
+  async handle({ admin, query, nowMs }) {
+    const ids = [...admin.store.current().accounts.keys()]
+      .sort()
+      .filter((id) => query.after === undefined || id > query.after)
+    const page = ids.slice(0, query.limit)
+    const items: unknown[] = []
+    for (let start = 0; start < page.length; start += READS_AT_ONCE) {
+      const some = page.slice(start, start + READS_AT_ONCE)
+      items.push(...(await Promise.all(some.map((id) => accountJson(admin, id, nowMs)))))
+    }
+    return { status: 200, body: { items, next: ids.length > page.length ? (page.at(-1) ?? null) : null } }
+  },
+})
+
+const read = route({
+  method: 'GET',
+  path: '/accounts/:account',
+  role: 'viewer',
+  summary: 'One account with its balances',
+  answer: accountAnswer,
+  async handle({ admin, path, nowMs }) {
+    return { status: 200, body: await accountJson(admin, path['account'] ?? '', nowMs) }
+  },
+})
+
+const adjust = route({
+  method: 'POST',
+  path: '/accounts/:account/adjust',
+  role: 'finance',
+  summary:
+    'Correct a wallet by hand: a positive amount repays debt, then becomes a promotional grant; a negative one voids free credit',
+  body: adjustBody,
+  answer: accountAnswer,
+  async handle({ admin, path, body, actor, operationId, nowMs }) {
+    const account = path['account'] ?? ''
+    const scale = scaleOf(admin, body.unit)
+    const amountAtoms = amountOf(body.amount, scale)
+    if (amountAtoms === 0n) throw wrongField('amount', 'must not be 0')
+    await mustExist(admin, account)
+    const { unit, reason } = body
+    const grantId = newId(nowMs)
+    const request = { account, operationId, grantId, unit, scale, amountAtoms, reason, actor: actor.name }
+    return accountAfter(admin, account, nowMs, await admin.wallet.adjust(request))
+  },
+})
+
+function freezing(frozen: boolean): Route {
+  return route({
+    method: 'POST',
+    path: `/accounts/:account/${frozen ? 'freeze' : 'unfreeze'}`,
+    role: 'finance',
+    summary: frozen ? 'Refuse new calls; open ones go on and settle' : 'Allow calls again',
+    body: reasonBody,
+    answer: accountAnswer,
+    async handle({ admin, path, body, actor, operationId, nowMs }) {
+      const account = path['account'] ?? ''
+      await mustExist(admin, account)
+      const request = { account, operationId, frozen, reason: body.reason, actor: actor.name }
+      return accountAfter(admin, account, nowMs, await admin.wallet.setFrozen(request))
+    },
+  })
+}
+
+export const ACCOUNT_ROUTES: readonly Route[] = [list, read, adjust, freezing(true), freezing(false)]

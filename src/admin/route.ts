@@ -1,0 +1,86 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { z } from 'zod'
+import type { ConfigStore, ReloadResult } from '../config/config-store.ts'
+import type { AdminRole } from '../config/snapshot.ts'
+import type { Log } from '../log.ts'
+import type { Wallet } from '../wallet/wallet-types.ts'
+import type { Actor } from './tokens.ts'
+
+export interface Readiness {
+  readonly ready: boolean
+  readonly checks: unknown
+}
+
+/** What the handlers work with; made once by the gateway. */
+export interface AdminDependencies {
+  readonly store: Pick<ConfigStore, 'current' | 'validateTexts'>
+  readonly wallet: Wallet
+  readonly log: Log
+  /** Reads the hot files anew, on every worker. */
+  readonly reload: () => Promise<ReloadResult>
+  readonly metrics: () => Promise<string>
+  readonly ready: () => Promise<Readiness>
+  readonly nowMs?: () => number
+}
+
+export interface Asked<Body, Query> {
+  readonly admin: AdminDependencies
+  readonly nowMs: number
+  readonly actor: Actor
+  /** Decoded parts of the path by name. */
+  readonly path: Readonly<Record<string, string>>
+  readonly body: Body
+  readonly query: Query
+  /** Of the wallet operation: from Idempotency-Key, or a fresh one. */
+  readonly operationId: string
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+}
+
+export interface Answer {
+  readonly status: number
+  readonly body: unknown
+}
+
+/** One row of the table that routing, roles, validation and openapi.json are all made from. */
+export interface Route {
+  readonly method: 'GET' | 'POST'
+  /** Below /admin/v1; `:name` is one part, percent-decoded. */
+  readonly path: string
+  readonly role: AdminRole
+  readonly summary: string
+  readonly query: z.ZodType | undefined
+  readonly body: z.ZodType | undefined
+  readonly bodyBytesMax: number
+  /** The answer's status at the first time, and its form. */
+  readonly status: 200 | 201
+  readonly answer: z.ZodType
+  /** undefined: the handler has answered by itself (a stream). */
+  readonly handle: (asked: Asked<unknown, unknown>) => Promise<Answer | undefined>
+}
+
+const NO_SCHEMA = undefined
+
+/** Keeps the types of body and query together with the handler's. */
+export function route<Body = undefined, Query = undefined>(row: {
+  readonly method: 'GET' | 'POST'
+  readonly path: string
+  readonly role: AdminRole
+  readonly summary: string
+  readonly query?: z.ZodType<Query>
+  readonly body?: z.ZodType<Body>
+  readonly bodyBytesMax?: number
+  readonly status?: 200 | 201
+  readonly answer: z.ZodType
+  readonly handle: (asked: Asked<Body, Query>) => Promise<Answer | undefined>
+}): Route {
+  return {
+    ...row,
+    query: row.query ?? NO_SCHEMA,
+    body: row.body ?? NO_SCHEMA,
+    bodyBytesMax: row.bodyBytesMax ?? 64 * 1024,
+    status: row.status ?? 200,
+    // What comes in was checked by the schemas beside it.
+    handle: row.handle as Route['handle'],
+  }
+}
