@@ -32,6 +32,7 @@ Returns {status, replay}; status, in order of precedence:
   insufficient_funds   less is free than the amount takes away
   done
 ]]
+--! include lib/new_grant.lua
 --! include lib/operation.lua
 
 local GRANTS_MAX = 10000

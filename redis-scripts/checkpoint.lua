@@ -99,7 +99,7 @@ local function checkpoint()
   end
   hold.known = math.max(hold.known, integer(ARGV[3]))
   hold.deadline = text_of(now + integer(ARGV[4]))
-  due_changes['h' .. id] = tonumber(hold.deadline)
+  due_changes['h' .. id] = number_of(hold.deadline)
   holds_changed[id] = true
   local held, available = text_of(slices_total(hold.slices) + hold.over), text_of(w.available)
   hold.checkpoint = text_of(number) .. ';' .. arguments .. ';' .. text_of(tokens) .. ';' .. held .. ';' .. available

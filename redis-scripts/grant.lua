@@ -39,6 +39,7 @@ Returns {status, replay, grant_id, record, facts}; status, in order of precedenc
   out_of_range         the wallet would hold more than 2^53-1
   done                 the grant was added
 ]]
+--! include lib/new_grant.lua
 --! include lib/operation.lua
 
 local GRANTS_MAX = 10000

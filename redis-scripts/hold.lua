@@ -126,12 +126,13 @@ local function decide(w, fixed, per_token, least, want, total)
 end
 
 local function open_hold(w, decision, amount, over_base, over)
+  local available_before = w.available
   local slices = pin(w, decision.found, amount - over_base)
   hold_overage(w, decision.policy, over)
   local held = slices_total(slices) + over
   local over_mode = over > 0 and decision.policy.mode or ''
   local answer = text_of(decision.tokens) .. ';' .. text_of(decision.payable) .. ';' .. text_of(held)
-    .. ';' .. over_mode .. ';' .. text_of(over) .. ';' .. text_of(w.available) .. ';' .. decision.would
+    .. ';' .. over_mode .. ';' .. text_of(over) .. ';' .. text_of(dry_run and available_before or w.available) .. ';' .. decision.would
   if dry_run then return '0;' .. answer end
   answer = text_of(account.seq + 1) .. ';' .. answer
   account.open_holds = account.open_holds + 1
@@ -142,7 +143,7 @@ local function open_hold(w, decision, amount, over_base, over)
     slices = slices, checkpoint = '', ended = '', answer = answer, price_version = ARGV[9], facts = ARGV[6],
   }
   holds_changed[id] = true
-  due_changes['h' .. id] = tonumber(deadline)
+  due_changes['h' .. id] = number_of(deadline)
   local extra = 'tokens=' .. text_of(decision.tokens) .. ';held=' .. text_of(held) .. ';slices=' .. pack_slices(slices)
   if over > 0 then extra = extra .. ';over=' .. over_account(decision.policy) .. '=' .. text_of(over) end
   if ARGV[9] ~= '' then extra = extra .. ';price=' .. ARGV[9] end

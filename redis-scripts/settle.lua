@@ -31,6 +31,8 @@ Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; st
   unmatched        no trace, older than 24 h: an entry for an operator, nothing charged
   orphan_settled   no trace: charged from the copy; the id is closed
 ]]
+--! include lib/posting.lua
+--! include lib/new_grant.lua
 --! include lib/sweep.lua
 --! include lib/records.lua
 

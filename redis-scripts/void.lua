@@ -21,6 +21,7 @@ Returns {status, replay, released_atoms}; status, in order of precedence:
   voided         all was returned (replay 1: before)
   absent         no such hold; the id is closed (replay 1: before)
 ]]
+--! include lib/posting.lua
 --! include lib/sweep.lua
 --! include lib/records.lua
 

@@ -18,15 +18,15 @@ local function read_account(record)
   local seq, last_ms, frozen, open_holds, count = string.match(record, '^1|(%d+)|(%d+)|([01])|(%d+)|(%d+)$')
   if not seq then error('account record of an unknown form') end
   return {
-    seq = tonumber(seq),
-    last_ms = tonumber(last_ms),
+    seq = number_of(seq),
+    last_ms = number_of(last_ms),
     frozen = frozen == '1',
-    open_holds = tonumber(open_holds),
-    grants = tonumber(count),
+    open_holds = number_of(open_holds),
+    grants = number_of(count),
   }
 end
 
-local WALLET_PATTERN = '^1' .. string.rep('|(%d+)', 11) .. '$'
+local WALLET_PATTERN = '^1|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$'
 
 local function read_wallet(unit, record)
   if not record then
@@ -39,25 +39,24 @@ local function read_wallet(unit, record)
   if not scale then error('wallet record of an unknown form') end
   return {
     unit = unit,
-    scale = tonumber(scale),
-    available = tonumber(available),
-    scoped = tonumber(scoped),
-    pinned = tonumber(pinned),
-    pending = tonumber(pending),
-    held = tonumber(held),
-    debt = tonumber(debt),
-    debt_held = tonumber(debt_held),
-    overflow = tonumber(overflow),
-    flagged = tonumber(flagged),
-    postpaid = tonumber(postpaid),
+    scale = number_of(scale),
+    available = number_of(available),
+    scoped = number_of(scoped),
+    pinned = number_of(pinned),
+    pending = number_of(pending),
+    held = number_of(held),
+    debt = number_of(debt),
+    debt_held = number_of(debt_held),
+    overflow = number_of(overflow),
+    flagged = number_of(flagged),
+    postpaid = number_of(postpaid),
   }
 end
 
 local function pack_wallet(w)
-  return string.format(
-    '1|%d|%.0f|%.0f|%.0f|%.0f|%.0f|%.0f|%.0f|%.0f|%.0f|%.0f',
-    w.scale, w.available, w.scoped, w.pinned, w.pending, w.held, w.debt, w.debt_held, w.overflow, w.flagged, w.postpaid
-  )
+  return '1|' .. text_of(w.scale) .. '|' .. text_of(w.available) .. '|' .. text_of(w.scoped) .. '|' .. text_of(w.pinned)
+    .. '|' .. text_of(w.pending) .. '|' .. text_of(w.held) .. '|' .. text_of(w.debt) .. '|' .. text_of(w.debt_held)
+    .. '|' .. text_of(w.overflow) .. '|' .. text_of(w.flagged) .. '|' .. text_of(w.postpaid)
 end
 
 -- Lifetime totals are each kept as high × 10^15 + low, so that they may pass 2^53.
@@ -68,17 +67,15 @@ local function read_totals(w, record)
   local a, b, c, d, e, f = string.match(record, '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
   if not a then error('totals of an unknown form') end
   w.totals = {
-    granted = { tonumber(a), tonumber(b) },
-    posted = { tonumber(c), tonumber(d) },
-    expired = { tonumber(e), tonumber(f) },
+    granted = { number_of(a), number_of(b) },
+    posted = { number_of(c), number_of(d) },
+    expired = { number_of(e), number_of(f) },
   }
 end
 
 local function pack_totals(t)
-  return string.format(
-    '%.0f|%.0f|%.0f|%.0f|%.0f|%.0f',
-    t.granted[1], t.granted[2], t.posted[1], t.posted[2], t.expired[1], t.expired[2]
-  )
+  return text_of(t.granted[1]) .. '|' .. text_of(t.granted[2]) .. '|' .. text_of(t.posted[1])
+    .. '|' .. text_of(t.posted[2]) .. '|' .. text_of(t.expired[1]) .. '|' .. text_of(t.expired[2])
 end
 
 -- The first read of every script: the account, and the wallet of the unit that the call is about ('' for none).
@@ -123,7 +120,7 @@ local function period_of(unit, name)
     local record = redis.call('HGET', KEYS[1], 'o:' .. field) or '0|0'
     local posted, held = string.match(record, '^(%d+)|(%d+)$')
     if not posted then error('overflow record of an unknown form') end
-    period = { posted = tonumber(posted), held = tonumber(held) }
+    period = { posted = number_of(posted), held = number_of(held) }
     periods[field] = period
   end
   return period
@@ -131,19 +128,19 @@ end
 
 -- balance, available, scoped, held; and where one of them is not 0: pending, debt, overflow, flagged, postpaid.
 local function balances_after(w)
-  local packed =
-    string.format('%.0f,%.0f,%.0f,%.0f', w.available + w.scoped + w.pinned, w.available, w.scoped, w.held)
+  local packed = text_of(w.available + w.scoped + w.pinned) .. ',' .. text_of(w.available) .. ',' .. text_of(w.scoped)
+    .. ',' .. text_of(w.held)
   if w.pending == 0 and w.debt == 0 and w.overflow == 0 and w.flagged == 0 and w.postpaid == 0 then return packed end
-  return packed
-    .. string.format(',%.0f,%.0f,%.0f,%.0f,%.0f', w.pending, w.debt, w.overflow, w.flagged, w.postpaid)
+  return packed .. ',' .. text_of(w.pending) .. ',' .. text_of(w.debt) .. ',' .. text_of(w.overflow)
+    .. ',' .. text_of(w.flagged) .. ',' .. text_of(w.postpaid)
 end
 
 -- Adds a ledger entry and answers its sequence. `w` nil: the entry is about no wallet. Call it after the changes.
 local function add_entry(kind, at_ms, operation, actor, w, transfers, extra, info)
   account.seq = account.seq + 1
-  local after, unit, scale = '', '', 0
+  local after, unit, scale = '', '', '0'
   if w then
-    after, unit, scale = balances_after(w), w.unit, w.scale
+    after, unit, scale = balances_after(w), w.unit, text_of(w.scale)
   end
   local packed = kind .. '|' .. text_of(at_ms) .. '|' .. operation .. '|' .. actor .. '|' .. unit .. '|' .. scale
     .. '|' .. table.concat(transfers, ',') .. '|' .. after .. '|' .. extra
@@ -187,10 +184,8 @@ end
 local function account_fields()
   local fields = {
     'account',
-    string.format(
-      '1|%.0f|%.0f|%s|%.0f|%.0f',
-      account.seq, now, account.frozen and '1' or '0', account.open_holds, account.grants
-    ),
+    '1|' .. text_of(account.seq) .. '|' .. text_of(now) .. '|' .. (account.frozen and '1' or '0')
+      .. '|' .. text_of(account.open_holds) .. '|' .. text_of(account.grants),
   }
   for unit, w in pairs(wallets) do
     if w.scale then
@@ -205,7 +200,7 @@ local function account_fields()
   for field, period in pairs(periods) do
     if period.changed then
       fields[#fields + 1] = 'o:' .. field
-      fields[#fields + 1] = string.format('%.0f|%.0f', period.posted, period.held)
+      fields[#fields + 1] = text_of(period.posted) .. '|' .. text_of(period.held)
     end
   end
   return fields

@@ -2,8 +2,6 @@
 --! include lib/account.lua
 
 local GRANTS_DRAWN_MAX = 64
--- Order key, up to the cost basis, of a promotional grant that we make ourselves: priority 10, general, never expires.
-local CREDIT_ORDER = '00101' .. '9999999999999999' .. '000!'
 
 -- state: p(ending), u(sable), x (expired), v(oided). scope: g(eneral), s(coped: applies_to). `tail` is read on demand.
 local function read_grant(id, record)
@@ -12,9 +10,9 @@ local function read_grant(id, record)
   if not free then error('grant record of an unknown form: ' .. id) end
   return {
     id = id,
-    free = tonumber(free),
-    held = tonumber(held),
-    consumed = tonumber(consumed),
+    free = number_of(free),
+    held = number_of(held),
+    consumed = number_of(consumed),
     state = state,
     scope = scope,
     tail = tail,
@@ -27,7 +25,7 @@ local function grant_details(grant)
   local expired, voided, voided_at, created_at, effective_at, expires_at, repays, unit, member, filter =
     string.match(grant.tail, '^(%d+)|(%d+)|(%d*)|(%d+)|(%d+)|(%d*)|([01])|([^|]*)|([^|]*)|(.*)$')
   if not expired then error('grant record of an unknown form: ' .. grant.id) end
-  grant.expired, grant.voided = tonumber(expired), tonumber(voided)
+  grant.expired, grant.voided = number_of(expired), number_of(voided)
   grant.voided_at, grant.effective_at, grant.expires_at = voided_at, tonumber(effective_at), tonumber(expires_at)
   grant.created_at, grant.repays, grant.unit, grant.member, grant.filter = created_at, repays, unit, member, filter
   grant.tail = nil
@@ -35,15 +33,13 @@ local function grant_details(grant)
 end
 
 local function pack_grant(grant)
-  local head =
-    string.format('1|%.0f|%.0f|%.0f|%s|%s|', grant.free, grant.held, grant.consumed, grant.state, grant.scope)
+  local head = '1|' .. text_of(grant.free) .. '|' .. text_of(grant.held) .. '|' .. text_of(grant.consumed)
+    .. '|' .. grant.state .. '|' .. grant.scope .. '|'
   if grant.tail then return head .. grant.tail end
-  return head
-    .. string.format(
-      '%.0f|%.0f|%s|%s|%.0f|%s|%s|%s|%s|%s',
-      grant.expired, grant.voided, grant.voided_at, grant.created_at, grant.effective_at,
-      grant.expires_at and text_of(grant.expires_at) or '', grant.repays, grant.unit, grant.member, grant.filter
-    )
+  return head .. text_of(grant.expired) .. '|' .. text_of(grant.voided) .. '|' .. grant.voided_at
+    .. '|' .. grant.created_at .. '|' .. text_of(grant.effective_at)
+    .. '|' .. (grant.expires_at and text_of(grant.expires_at) or '') .. '|' .. grant.repays
+    .. '|' .. grant.unit .. '|' .. grant.member .. '|' .. grant.filter
 end
 
 local function load_grants(ids)
@@ -173,38 +169,4 @@ local function eligible_grants(unit, facts_text, enough)
     if #members < page then return found, free, held end
     from, page = '(' .. members[#members], 64
   end
-end
-
--- A new grant with `amount` in it, of which `repaid` goes to debt at once. `head` is the order key up to cost_basis.
-local function create_grant(w, id, amount, effective_at, expires_at, head, scope, repays, filter, facts_json)
-  account.grants = account.grants + 1
-  local grant = {
-    id = id, free = 0, held = 0, consumed = 0, expired = 0, voided = 0, voided_at = '', created_at = text_of(now),
-    state = effective_at > now and 'p' or 'u', scope = scope, effective_at = effective_at, expires_at = expires_at,
-    repays = repays, unit = w.unit, filter = filter,
-    member = string.format('%s:%s%016.0f%016.0f%s', w.unit, head, effective_at, account.seq + 1, id),
-  }
-  grants[id] = grant
-  grant_facts[id] = facts_json
-  change_free(w, grant, amount)
-  add_total(w, 'granted', amount)
-  if grant.state == 'p' then
-    due_changes['g' .. id] = effective_at
-  else
-    if expires_at then due_changes['g' .. id] = expires_at end
-    order_changes[grant.member] = true
-  end
-  return grant
-end
-
--- New money repays debt first: what it repays counts as consumed of the grant.
-local function repay_debt(w, grant, transfers)
-  local repaid = math.min(w.debt, grant.free)
-  if repaid == 0 then return 0 end
-  change_free(w, grant, -repaid)
-  grant.consumed = grant.consumed + repaid
-  w.debt = w.debt - repaid
-  transfer(transfers, 'grant:' .. grant.id, 'debt', repaid)
-  keep_in_order(grant)
-  return repaid
 end

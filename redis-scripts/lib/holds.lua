@@ -1,13 +1,14 @@
 -- Holds: records, and how one opens.
 --! include lib/grants.lua
 
-local HOLD_PATTERN = '^1|' .. string.rep('([^|]*)|', 16) .. '(.*)$'
+local HOLD_PATTERN = '^1|(%l)|(%x*)|(%d+)|(%d+)|([^|]*)|([^|]*)|(%l+)|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)'
+  .. '|([^|]*)|([^|]*)|(.*)$'
 
 -- "GRANT:AMOUNT,…" in the order of drawing.
 local function read_slices(text)
   local slices = {}
   for id, amount in string.gmatch(text, '([^:,]+):(%d+)') do
-    slices[#slices + 1] = { id = id, amount = tonumber(amount) }
+    slices[#slices + 1] = { id = id, amount = number_of(amount) }
   end
   return slices
 end
@@ -28,6 +29,11 @@ local function slices_total(slices)
   return total
 end
 
+-- What a hold covers at price.
+local function held_base(hold)
+  return slices_total(hold.slices) + hold.over_base
+end
+
 --[[
 state: o(pen), t(imed out: slices and overage are what was posted), l(ate settled; kept until the late window ends).
 over_base: the overage at price; over: what it counts, at the multiplier of the policy.
@@ -39,18 +45,17 @@ local function read_hold(id, record)
   if not state then error('hold record of an unknown form: ' .. id) end
   return {
     id = id, state = state, fingerprint = fingerprint, created_at = created_at, deadline = deadline, unit = unit,
-    policy = policy, on_timeout = on_timeout, floor = tonumber(floor), known = tonumber(known),
-    over_base = tonumber(over_base), over = tonumber(over), slices = read_slices(slices),
+    policy = policy, on_timeout = on_timeout, floor = number_of(floor), known = number_of(known),
+    over_base = number_of(over_base), over = number_of(over), slices = read_slices(slices),
     checkpoint = checkpoint, ended = ended, answer = answer, price_version = price_version, facts = facts,
   }
 end
 
 local function pack_hold(h)
-  return string.format(
-    '1|%s|%s|%s|%s|%s|%s|%s|%.0f|%.0f|%.0f|%.0f|%s|%s|%s|%s|%s|%s',
-    h.state, h.fingerprint, h.created_at, h.deadline, h.unit, h.policy, h.on_timeout, h.floor, h.known, h.over_base,
-    h.over, pack_slices(h.slices), h.checkpoint, h.ended, h.answer, h.price_version, h.facts
-  )
+  return '1|' .. h.state .. '|' .. h.fingerprint .. '|' .. h.created_at .. '|' .. h.deadline .. '|' .. h.unit
+    .. '|' .. h.policy .. '|' .. h.on_timeout .. '|' .. text_of(h.floor) .. '|' .. text_of(h.known)
+    .. '|' .. text_of(h.over_base) .. '|' .. text_of(h.over) .. '|' .. pack_slices(h.slices) .. '|' .. h.checkpoint
+    .. '|' .. h.ended .. '|' .. h.answer .. '|' .. h.price_version .. '|' .. h.facts
 end
 
 local function find_hold(id)

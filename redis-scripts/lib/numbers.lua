@@ -10,9 +10,24 @@ local function integer(text)
   return number
 end
 
+-- Numbers as text, each printed once: string.format costs more than most commands, and most numbers do not change.
+local texts = { [0] = '0' }
+
+-- A number of a record of ours.
+local function number_of(text)
+  local number = tonumber(text)
+  texts[number] = text
+  return number
+end
+
 -- The only way a number leaves: `..` and tostring print 1e+14 from 100,000,000,000,000 on.
 local function text_of(number)
-  return string.format('%.0f', number)
+  local text = texts[number]
+  if not text then
+    text = string.format('%.0f', number)
+    texts[number] = text
+  end
+  return text
 end
 
 -- The settlement of what a provider has billed is never refused, but a figure that Redis cannot keep exactly is.

@@ -85,7 +85,3 @@ local function end_hold(w, hold, final, transfers)
     post_forced(w, policy, hold.facts, left - within, within, drawn, transfers, { base = 0, amount = 0 })
   return drawn, over, overrun
 end
-
-local function held_base(hold)
-  return slices_total(hold.slices) + hold.over_base
-end

@@ -1,0 +1,39 @@
+-- New grants, and what new money does first.
+--! include lib/grants.lua
+
+-- Order key, up to the cost basis, of a promotional grant that we make ourselves: priority 10, general, never expires.
+local CREDIT_ORDER = '00101' .. '9999999999999999' .. '000!'
+
+-- A new grant with `amount` in it, of which `repaid` goes to debt at once. `head` is the order key up to cost_basis.
+local function create_grant(w, id, amount, effective_at, expires_at, head, scope, repays, filter, facts_json)
+  account.grants = account.grants + 1
+  local grant = {
+    id = id, free = 0, held = 0, consumed = 0, expired = 0, voided = 0, voided_at = '', created_at = text_of(now),
+    state = effective_at > now and 'p' or 'u', scope = scope, effective_at = effective_at, expires_at = expires_at,
+    repays = repays, unit = w.unit, filter = filter,
+    member = string.format('%s:%s%016.0f%016.0f%s', w.unit, head, effective_at, account.seq + 1, id),
+  }
+  grants[id] = grant
+  grant_facts[id] = facts_json
+  change_free(w, grant, amount)
+  add_total(w, 'granted', amount)
+  if grant.state == 'p' then
+    due_changes['g' .. id] = effective_at
+  else
+    if expires_at then due_changes['g' .. id] = expires_at end
+    order_changes[grant.member] = true
+  end
+  return grant
+end
+
+-- New money repays debt first: what it repays counts as consumed of the grant.
+local function repay_debt(w, grant, transfers)
+  local repaid = math.min(w.debt, grant.free)
+  if repaid == 0 then return 0 end
+  change_free(w, grant, -repaid)
+  grant.consumed = grant.consumed + repaid
+  w.debt = w.debt - repaid
+  transfer(transfers, 'grant:' .. grant.id, 'debt', repaid)
+  keep_in_order(grant)
+  return repaid
+end
