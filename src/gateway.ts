@@ -49,7 +49,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-async function start({ configFile, env, log }: GatewayOptions, undo: (() => Promise<unknown> | unknown)[]): Promise<Gateway> {
+async function start(
+  { configFile, env, log }: GatewayOptions,
+  undo: (() => Promise<unknown> | unknown)[],
+): Promise<Gateway> {
   const store = await openConfigStore(configFile, env)
   undo.push(() => store.close())
   const { settings } = store.current()
@@ -63,22 +66,51 @@ async function start({ configFile, env, log }: GatewayOptions, undo: (() => Prom
   metrics.redisEmbeddedInMemory(inMemory)
   const core = await openCore({ store, redisUrl, embeddedJs: inMemory, worker: 'main', metrics, log })
   undo.push(() => core.close(1_000))
-  const recovery = await recoverOutbox({ dataDir: settings.dataDir, worker: undefined, outbox: core.outbox, wallet: core.wallet, log })
+  const recovery = await recoverOutbox({
+    dataDir: settings.dataDir,
+    worker: undefined,
+    outbox: core.outbox,
+    wallet: core.wallet,
+    log,
+  })
   if (recovery.voided + recovery.resent + recovery.checkpointed + recovery.left > 0) {
-    log.info({ voided: recovery.voided, resent: recovery.resent, checkpointed: recovery.checkpointed, left: recovery.left }, 'resolved what an earlier process left open')
+    log.info(
+      { voided: recovery.voided, resent: recovery.resent, checkpointed: recovery.checkpointed, left: recovery.left },
+      'resolved what an earlier process left open',
+    )
   }
   core.sweeper.start()
   undo.push(() => core.sweeper.stop())
-  const gauges = createWalletGauges({ wallet: core.wallet, metrics, accounts: () => store.current().accounts.keys(), log })
+  const gauges = createWalletGauges({
+    wallet: core.wallet,
+    metrics,
+    accounts: () => store.current().accounts.keys(),
+    log,
+  })
   undo.push(() => gauges.stop())
 
   let plane: DataPlane | undefined
   let workers: Workers | undefined
   if (settings.gateway.workers > 1) {
-    workers = await startWorkers({ count: settings.gateway.workers, configFile, redisUrl, embeddedJs: inMemory, env, log })
+    workers = await startWorkers({
+      count: settings.gateway.workers,
+      configFile,
+      redisUrl,
+      embeddedJs: inMemory,
+      env,
+      log,
+    })
     undo.push(() => workers?.stop(settings.limits.graceMs))
   } else {
-    plane = await startDataPlane({ store, redis: core.redis, wallet: core.wallet, outbox: core.outbox, sweeper: core.sweeper, metrics, log })
+    plane = await startDataPlane({
+      store,
+      redis: core.redis,
+      wallet: core.wallet,
+      outbox: core.outbox,
+      sweeper: core.sweeper,
+      metrics,
+      log,
+    })
     undo.push(() => plane?.stop(0))
   }
   const reload = async (): ReturnType<ConfigStore['reload']> => {
@@ -165,7 +197,10 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     embeddedJs: options.embeddedJs,
     log,
   })
-  const wallet = createWallet(guard, { stripShebang: options.embeddedJs, onDuration: (script, seconds) => metrics.redisCall(script, seconds) })
+  const wallet = createWallet(guard, {
+    stripShebang: options.embeddedJs,
+    onDuration: (script, seconds) => metrics.redisCall(script, seconds),
+  })
   outbox = new Outbox({ dataDir: settings.dataDir, worker: options.worker, wallet, log })
   metrics.watchOutbox(outbox)
   const sweeper = createSweeper({ wallet, redis: guard, accounts: () => store.current().accounts.keys(), log })
@@ -189,7 +224,11 @@ export function watchConfig(store: ConfigStore, metrics: Metrics, log: Log): voi
   store.onReload((reload) => {
     if (reload.result !== 'unchanged') metrics.configReload(reload.result === 'applied' ? 'accepted' : 'rejected')
     if (reload.result === 'applied') show(store.current())
-    if (reload.result === 'rejected') log.error({ problems: reload.problems.slice(0, 20).map(formatProblem) }, 'the config was rejected; the old one stays in force')
+    if (reload.result === 'rejected')
+      log.error(
+        { problems: reload.problems.slice(0, 20).map(formatProblem) },
+        'the config was rejected; the old one stays in force',
+      )
     else log.info({ result: reload.result, version: reload.version, notes: reload.notes }, 'config read')
   })
   store.watch()
@@ -204,9 +243,22 @@ async function readiness(core: Core, store: ConfigStore, embedded: EmbeddedRedis
   const up = await core.guard.ping()
   const checks = {
     config: { ok: true, detail: `version ${store.current().version}` },
-    redis: { ok: up && core.guard.refusal === undefined, detail: core.guard.refusal ?? (up ? 'reachable' : (core.guard.reason ?? 'not reachable')) },
-    durability: { ok: true, detail: embedded?.inMemory ? 'warning: balances live in memory only and are lost at a restart' : embedded ? `embedded ${embedded.kind} with AOF everysec` : 'as the Redis is set up' },
-    outbox: { ok: core.outbox.accepting, detail: `${core.outbox.depth} entries, oldest ${core.outbox.oldestSeconds.toFixed(1)} s` },
+    redis: {
+      ok: up && core.guard.refusal === undefined,
+      detail: core.guard.refusal ?? (up ? 'reachable' : (core.guard.reason ?? 'not reachable')),
+    },
+    durability: {
+      ok: true,
+      detail: embedded?.inMemory
+        ? 'warning: balances live in memory only and are lost at a restart'
+        : embedded
+          ? `embedded ${embedded.kind} with AOF everysec`
+          : 'as the Redis is set up',
+    },
+    outbox: {
+      ok: core.outbox.accepting,
+      detail: `${core.outbox.depth} entries, oldest ${core.outbox.oldestSeconds.toFixed(1)} s`,
+    },
   }
   return { ready: Object.values(checks).every((check) => check.ok), checks }
 }

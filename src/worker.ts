@@ -32,13 +32,30 @@ async function run(): Promise<void> {
   const store = await openConfigStore(settings.configFile, process.env)
   const config = store.current().settings
   const metrics = createMetrics({ maxSeries: config.metrics.maxSeries })
-  const core = await openCore({ store, redisUrl: settings.redisUrl, embeddedJs: settings.embeddedJs, worker: settings.name, metrics, log })
+  const core = await openCore({
+    store,
+    redisUrl: settings.redisUrl,
+    embeddedJs: settings.embeddedJs,
+    worker: settings.name,
+    metrics,
+    log,
+  })
   await recoverOutbox({ dataDir: config.dataDir, worker: settings.name, outbox: core.outbox, wallet: core.wallet, log })
   watchConfig(store, metrics, log)
-  const plane = await startDataPlane({ store, redis: core.redis, wallet: core.wallet, outbox: core.outbox, sweeper: core.sweeper, metrics, log })
+  const plane = await startDataPlane({
+    store,
+    redis: core.redis,
+    wallet: core.wallet,
+    outbox: core.outbox,
+    sweeper: core.sweeper,
+    metrics,
+    log,
+  })
   process.on('message', (message: ToWorker) => {
-    if (message.type === 'metrics') void metrics.export().then((value) => tell({ type: 'answer', id: message.id, value }))
-    else if (message.type === 'reload') void store.reload().then(() => tell({ type: 'answer', id: message.id, value: true }))
+    if (message.type === 'metrics')
+      void metrics.export().then((value) => tell({ type: 'answer', id: message.id, value }))
+    else if (message.type === 'reload')
+      void store.reload().then(() => tell({ type: 'answer', id: message.id, value: true }))
     else void stop(message.graceMs)
   })
   const stop = async (graceMs: number): Promise<void> => {

@@ -1,7 +1,7 @@
 /** Worker processes that share the data port (node:cluster). The primary keeps the admin port, the sweep and the gauges. */
 import cluster, { type Worker } from 'node:cluster'
-import { fileURLToPath } from 'node:url'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
 import type { Log } from './log.ts'
 import type { FamilyValues } from './metrics/families.ts'
 import { RetiredMetrics } from './metrics/merge-metrics.ts'
@@ -35,7 +35,11 @@ export type FromWorker =
 const RESTART_MS_MAX = 10_000
 
 export async function startWorkers(options: WorkersOptions): Promise<Workers> {
-  cluster.setupPrimary({ exec: fileURLToPath(new URL('./worker.ts', import.meta.url)), args: [], serialization: 'advanced' })
+  cluster.setupPrimary({
+    exec: fileURLToPath(new URL('./worker.ts', import.meta.url)),
+    args: [],
+    serialization: 'advanced',
+  })
   const pool = new WorkerPool(options)
   const port = await pool.start()
   return {
@@ -60,7 +64,9 @@ class WorkerPool {
   }
 
   async start(): Promise<number> {
-    const ports = await Promise.all(Array.from({ length: this.#options.count }, (_, index) => this.#fork(`w${index + 1}`)))
+    const ports = await Promise.all(
+      Array.from({ length: this.#options.count }, (_, index) => this.#fork(`w${index + 1}`)),
+    )
     return ports[0] as number
   }
 
@@ -92,7 +98,10 @@ class WorkerPool {
   async #restart(name: string, livedMs: number, code: number, signal: string): Promise<void> {
     this.#options.log.error({ worker: name, code, signal }, 'a worker ended; it is started again')
     await sleep(livedMs > RESTART_MS_MAX ? 50 : Math.min(RESTART_MS_MAX, 1_000))
-    if (!this.#stopping) await this.#fork(name).catch((error: Error) => this.#options.log.error({ worker: name, error }, 'a worker did not start'))
+    if (!this.#stopping)
+      await this.#fork(name).catch((error: Error) =>
+        this.#options.log.error({ worker: name, error }, 'a worker did not start'),
+      )
   }
 
   /** Of the living, with the counts of those that have ended. */
@@ -100,7 +109,8 @@ class WorkerPool {
     await Promise.all(
       [...this.#workers].map(async ([name, worker]) => {
         const values = await this.#askOne(worker, 'metrics', 1_000)
-        if (values !== undefined && this.#workers.has(name)) this.#lastMetrics.set(name, values as readonly FamilyValues[])
+        if (values !== undefined && this.#workers.has(name))
+          this.#lastMetrics.set(name, values as readonly FamilyValues[])
       }),
     )
     return [this.#retired.families, ...this.#lastMetrics.values()]
@@ -128,7 +138,8 @@ class WorkerPool {
   async stop(graceMs: number): Promise<void> {
     this.#stopping = true
     const gone = [...this.#workers.values()].map((worker) => new Promise((resolve) => worker.once('exit', resolve)))
-    for (const worker of this.#workers.values()) if (worker.isConnected()) worker.send({ type: 'stop', graceMs } satisfies ToWorker)
+    for (const worker of this.#workers.values())
+      if (worker.isConnected()) worker.send({ type: 'stop', graceMs } satisfies ToWorker)
     await Promise.race([Promise.all(gone), sleep(graceMs + 10_000, undefined, { ref: false })])
     for (const worker of this.#workers.values()) worker.process.kill('SIGKILL')
   }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { ERRORS } from '../src/errors.ts'
 import { createMetrics } from '../src/metrics/metrics.ts'
@@ -9,7 +9,10 @@ const architecture = read('ARCHITECTURE.md')
 const scripts = read('redis-scripts/README.md')
 
 test('the README lists every error code with its status, and no other', () => {
-  const listed = [...readme.matchAll(/^\| `([a-z_]+)` \| (\d{3}) \|/gm)].map(([, code, status]) => [code, Number(status)])
+  const listed = [...readme.matchAll(/^\| `([a-z_]+)` \| (\d{3}) \|/gm)].map(([, code, status]) => [
+    code,
+    Number(status),
+  ])
   expect(listed.sort()).toEqual(
     Object.entries(ERRORS)
       .map(([code, row]) => [code, row.status])
@@ -19,18 +22,23 @@ test('the README lists every error code with its status, and no other', () => {
 
 test('every metric that the documents name exists', async () => {
   const names = new Set((await createMetrics({ maxSeries: 10 }).export()).map((family) => family.name))
-  const named = [readme, architecture, scripts].flatMap((text) => [...text.matchAll(/`(tollgate_[a-z_]+)/g)].map(([, name]) => name as string))
+  const named = [readme, architecture, scripts].flatMap((text) =>
+    [...text.matchAll(/`(tollgate_[a-z_]+)/g)].map(([, name]) => name as string),
+  )
   expect(named.length).toBeGreaterThan(0)
   for (const name of named) expect(names, name).toContain(name)
 })
 
 test('every file and folder that the documents name exists', () => {
   const named = [readme, architecture, scripts].flatMap((text) => [
-    ...[...text.matchAll(/`((?:src|redis-scripts|config|test|bench)\/[A-Za-z0-9_./-]*)`/g)].map(([, path]) => path as string),
+    ...[...text.matchAll(/`((?:src|redis-scripts|config|test|bench)\/[A-Za-z0-9_./-]*)`/g)].map(
+      ([, path]) => path as string,
+    ),
     ...[...text.matchAll(/\]\(([A-Za-z0-9_./-]+\.md)\)/g)].map(([, path]) => path as string),
   ])
   expect(named.length).toBeGreaterThan(20)
-  for (const path of named.filter((path) => !path.includes('NAME'))) expect(existsSync(new URL(`../${path}`, import.meta.url)), path).toBe(true)
+  for (const path of named.filter((path) => !path.includes('NAME')))
+    expect(existsSync(new URL(`../${path}`, import.meta.url)), path).toBe(true)
 })
 
 test('the way of a call names files and functions that exist', () => {
@@ -40,8 +48,13 @@ test('the way of a call names files and functions that exist', () => {
 })
 
 test('every command that the README shows is one of the CLI', () => {
-  const cli = readdirSync(new URL('../src/cli', import.meta.url)).map((file) => read(`src/cli/${file}`)).join('\n') + read('src/cli.ts')
-  const named = new Set([...readme.matchAll(/`?tollgate (serve|[a-z][a-z-]+)(?= |`)/g)].map(([, name]) => name as string))
+  const cli =
+    readdirSync(new URL('../src/cli', import.meta.url))
+      .map((file) => read(`src/cli/${file}`))
+      .join('\n') + read('src/cli.ts')
+  const named = new Set(
+    [...readme.matchAll(/`?tollgate (serve|[a-z][a-z-]+)(?= |`)/g)].map(([, name]) => name as string),
+  )
   expect(named.size).toBeGreaterThan(8)
   for (const name of named) expect(cli, name).toMatch(new RegExp(`command\\(['"\`]${name}\\b`))
 })

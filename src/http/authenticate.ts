@@ -11,7 +11,11 @@ export type Authenticated =
  * Looked up by digest: the key itself goes nowhere but into the hash. `missing` and `unknown` are 401 both; `signed` is
  * an AWS signature, which cannot carry a virtual key; `two_keys` names two different ones.
  */
-export function authenticate(request: IncomingMessage, query: string, keys: ReadonlyMap<string, VirtualKey>): Authenticated {
+export function authenticate(
+  request: IncomingMessage,
+  query: string,
+  keys: ReadonlyMap<string, VirtualKey>,
+): Authenticated {
   const headers = request.headers
   const authorization = headers.authorization
   if (authorization?.startsWith('AWS4-')) return { problem: 'signed' }

@@ -46,11 +46,15 @@ function nameOrHash(value: string): string {
 function readTags(text: string): Readonly<Record<string, string>> {
   const tags: Record<string, string> = Object.create(null)
   const parts = text.split(',')
-  if (parts.length > TAGS_MAX) throw new InvalidCall(`x-tollgate-tags has more than ${TAGS_MAX} tags.`, 'x-tollgate-tags')
+  if (parts.length > TAGS_MAX)
+    throw new InvalidCall(`x-tollgate-tags has more than ${TAGS_MAX} tags.`, 'x-tollgate-tags')
   for (const part of parts) {
     const [name = '', value = '', ...rest] = part.trim().split('=')
     if (!NAME.test(name) || !NAME.test(value) || rest.length > 0) {
-      throw new InvalidCall('x-tollgate-tags must look like team=search,feature=chat, with names of A-Z a-z 0-9 . _ : @ / + -.', 'x-tollgate-tags')
+      throw new InvalidCall(
+        'x-tollgate-tags must look like team=search,feature=chat, with names of A-Z a-z 0-9 . _ : @ / + -.',
+        'x-tollgate-tags',
+      )
     }
     tags[name] = value
   }

@@ -51,7 +51,11 @@ export function decideEnd(facts: EndFacts): End {
     case 'refused':
       return facts.usage ? provider(facts.usage) : { kind: 'void', reason: 'upstream_refused' }
     case 'complete':
-      return facts.failedInside ? failedInside(facts) : facts.usage ? provider(facts.usage) : estimate(facts, facts.inputLikelyTokens)
+      return facts.failedInside
+        ? failedInside(facts)
+        : facts.usage
+          ? provider(facts.usage)
+          : estimate(facts, facts.inputLikelyTokens)
     case 'client_gone':
     case 'cut':
     case 'stopped':

@@ -21,12 +21,20 @@ export async function forwardUnmetered(
   response.setHeader('x-tollgate-account', key.account.id)
   const counted = { account: key.account.id, upstream: upstream.name, model: '', endpoint }
   try {
-    const result = await deps.passthrough.send(request, response, upstream, targetPath(upstream, route.path, route.query))
+    const result = await deps.passthrough.send(
+      request,
+      response,
+      upstream,
+      targetPath(upstream, route.path, route.query),
+    )
     deps.metrics.request({ ...counted, outcome: (result.status ?? 500) < 500 ? 'passed' : 'failed' })
     return result.bytes
   } catch (error) {
     deps.metrics.request({ ...counted, outcome: 'failed' })
-    deps.log.warn({ request_id: id, upstream: upstream.name, cause: (error as NodeJS.ErrnoException).code }, 'upstream gave no answer')
+    deps.log.warn(
+      { request_id: id, upstream: upstream.name, cause: (error as NodeJS.ErrnoException).code },
+      'upstream gave no answer',
+    )
     throw new Refusal(errorFacts('upstream_unreachable', `The upstream "${upstream.name}" could not be reached.`, id))
   }
 }

@@ -12,7 +12,13 @@ import { overflowPeriod } from '../core/overflow-period.ts'
 import type { CallFacts } from '../core/price-book.ts'
 import { type ErrorCode, type ErrorFacts, errorFacts, Refusal } from '../errors.ts'
 import { type CallRequest, InvalidCall, type Metering } from '../providers/provider.ts'
-import { type Held, type HoldRefused, type HoldRequest, type HoldTerms, WalletUnavailable } from '../wallet/wallet-types.ts'
+import {
+  type Held,
+  type HoldRefused,
+  type HoldRequest,
+  type HoldTerms,
+  WalletUnavailable,
+} from '../wallet/wallet-types.ts'
 import type { AdmittedCall, Would } from './admitted-call.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import type { CallerHeaders } from './caller-headers.ts'
@@ -46,21 +52,44 @@ interface ReadCall extends IncomingCall {
 }
 
 /** Throws Refusal; resolves when the call is sent (or answered, or its caller has gone). */
-export async function handleCall(deps: CallDependencies, incoming: IncomingCall, request: IncomingMessage, response: TollgateResponse): Promise<void> {
+export async function handleCall(
+  deps: CallDependencies,
+  incoming: IncomingCall,
+  request: IncomingMessage,
+  response: TollgateResponse,
+): Promise<void> {
   const body = await wholeBody(incoming, request)
   if (body === undefined) return
   try {
     await admit(deps, readCall(deps, incoming, body), request, response)
   } catch (error) {
     if (!incoming.caller.dryRun || !(error instanceof Refusal) || !DECISIONS.has(error.facts.code)) throw error
-    answerDecision(response, incoming.id, { decision: 'refuse', code: error.facts.code, rule: error.facts.rule, hold: error.facts.needed, unit: incoming.key.plan.unit, output_limit: null, available: error.facts.available })
+    answerDecision(response, incoming.id, {
+      decision: 'refuse',
+      code: error.facts.code,
+      rule: error.facts.rule,
+      hold: error.facts.needed,
+      unit: incoming.key.plan.unit,
+      output_limit: null,
+      available: error.facts.available,
+    })
   }
 }
 
 /** Refusals that a dry run answers as a decision; the others mean that there was nothing to decide. */
-const DECISIONS: ReadonlySet<ErrorCode> = new Set(['not_entitled', 'model_unpriced', 'unit_mismatch', 'call_too_expensive'])
+const DECISIONS: ReadonlySet<ErrorCode> = new Set([
+  'not_entitled',
+  'model_unpriced',
+  'unit_mismatch',
+  'call_too_expensive',
+])
 
-async function admit(deps: CallDependencies, read: ReadCall, request: IncomingMessage, response: TollgateResponse): Promise<void> {
+async function admit(
+  deps: CallDependencies,
+  read: ReadCall,
+  request: IncomingMessage,
+  response: TollgateResponse,
+): Promise<void> {
   const observe = read.plan.enforcement === 'observe'
   let would = entitlementProblem(read)
   if (would && !observe) throw new Refusal(would.facts)
@@ -97,12 +126,23 @@ interface Problem {
 async function wholeBody(incoming: IncomingCall, request: IncomingMessage): Promise<Buffer | undefined> {
   const { bodyBytes } = incoming.snapshot.settings.limits
   if (request.headers['content-encoding'] !== undefined && request.headers['content-encoding'] !== 'identity') {
-    throw new Refusal(errorFacts('invalid_request', 'Send the body without Content-Encoding: a compressed body cannot be metered.', incoming.id, { param: 'content-encoding' }))
+    throw new Refusal(
+      errorFacts(
+        'invalid_request',
+        'Send the body without Content-Encoding: a compressed body cannot be metered.',
+        incoming.id,
+        { param: 'content-encoding' },
+      ),
+    )
   }
   const result = await readBody(request, bodyBytes)
   if ('body' in result) return result.body
   if (result.problem === 'gone') return undefined
-  throw new Refusal(errorFacts('body_too_large', `The body is larger than ${bodyBytes} bytes (limits.body_bytes).`, incoming.id, { rule: 'limits.body_bytes' }))
+  throw new Refusal(
+    errorFacts('body_too_large', `The body is larger than ${bodyBytes} bytes (limits.body_bytes).`, incoming.id, {
+      rule: 'limits.body_bytes',
+    }),
+  )
 }
 
 function readCall(deps: CallDependencies, incoming: IncomingCall, body: Buffer): ReadCall {
@@ -111,7 +151,12 @@ function readCall(deps: CallDependencies, incoming: IncomingCall, body: Buffer):
   const chosen = upstreamForModel(route, call.model, snapshot.settings)
   if (chosen === undefined) {
     throw new Refusal(
-      errorFacts('not_entitled', `No upstream serves the model "${call.model}" on this path; ask for one that the gateway's config names.`, incoming.id, { rule: 'upstreams', param: 'model' }),
+      errorFacts(
+        'not_entitled',
+        `No upstream serves the model "${call.model}" on this path; ask for one that the gateway's config names.`,
+        incoming.id,
+        { rule: 'upstreams', param: 'model' },
+      ),
     )
   }
   const { upstream, match } = chosen
@@ -149,27 +194,62 @@ function parseCall(incoming: IncomingCall, body: Buffer): CallRequest {
 }
 
 function entitlementProblem(read: ReadCall): Problem | undefined {
-  const missing = missingRequired(read.plan.require, { run: read.caller.run, user: read.caller.user, labels: read.key.labels })
+  const missing = missingRequired(read.plan.require, {
+    run: read.caller.run,
+    user: read.caller.user,
+    labels: read.key.labels,
+  })
   if (missing !== undefined) {
-    const remedy = missing === 'run' || missing === 'user' ? `send it in x-tollgate-${missing}` : 'use a key that has this label'
-    throw new Refusal(errorFacts('invalid_request', `The plan "${read.plan.name}" requires "${missing}" on each call; ${remedy}.`, read.id, { rule: 'plan.require', param: missing }))
+    const remedy =
+      missing === 'run' || missing === 'user' ? `send it in x-tollgate-${missing}` : 'use a key that has this label'
+    throw new Refusal(
+      errorFacts(
+        'invalid_request',
+        `The plan "${read.plan.name}" requires "${missing}" on each call; ${remedy}.`,
+        read.id,
+        { rule: 'plan.require', param: missing },
+      ),
+    )
   }
-  const denied = decideEntitlement(read.plan, { model: read.call.model, endpoint: read.operation.endpoint, free: false })
-  return denied && { facts: errorFacts(denied.code, denied.message, read.id, { rule: denied.rule, param: denied.rule === 'plan.models' ? 'model' : null }) }
+  const denied = decideEntitlement(read.plan, {
+    model: read.call.model,
+    endpoint: read.operation.endpoint,
+    free: false,
+  })
+  return (
+    denied && {
+      facts: errorFacts(denied.code, denied.message, read.id, {
+        rule: denied.rule,
+        param: denied.rule === 'plan.models' ? 'model' : null,
+      }),
+    }
+  )
 }
 
 function priceProblem(read: ReadCall, price: ReturnType<typeof findPrice>): Problem | undefined {
   const { model } = read.call
   if (!isPriced(price, read.call.generates)) {
     if (read.snapshot.settings.metering.unpricedModel === 'allow_unmetered') return undefined
-    return { facts: errorFacts('model_unpriced', `The price book has no price for the model "${model}"; add an entry for it, or ask for a priced one.`, read.id, { rule: 'price_book', param: 'model' }) }
+    return {
+      facts: errorFacts(
+        'model_unpriced',
+        `The price book has no price for the model "${model}"; add an entry for it, or ask for a priced one.`,
+        read.id,
+        { rule: 'price_book', param: 'model' },
+      ),
+    }
   }
   if (price.unit === read.plan.unit) return undefined
   return {
-    facts: errorFacts('unit_mismatch', `The model "${model}" is priced in ${price.unit}, the wallet holds ${read.plan.unit}, and no rate between them is declared.`, read.id, {
-      rule: 'rates',
-      unit: read.plan.unit,
-    }),
+    facts: errorFacts(
+      'unit_mismatch',
+      `The model "${model}" is priced in ${price.unit}, the wallet holds ${read.plan.unit}, and no rate between them is declared.`,
+      read.id,
+      {
+        rule: 'rates',
+        unit: read.plan.unit,
+      },
+    ),
   }
 }
 
@@ -190,14 +270,20 @@ async function objectTokens(deps: CallDependencies, read: ReadCall): Promise<num
   for (const id of read.call.objects) {
     const object = await findObject(deps, read, id)
     if (object?.account !== read.key.account.id && !(object === undefined && read.upstream.shared)) {
-      throw new Refusal(errorFacts('not_found', `No object "${id}" was found.`, read.id, { param: 'previous_response_id' }))
+      throw new Refusal(
+        errorFacts('not_found', `No object "${id}" was found.`, read.id, { param: 'previous_response_id' }),
+      )
     }
     tokens += object?.tokens ?? 0
   }
   return tokens > 0 ? tokens : undefined
 }
 
-async function findObject(deps: CallDependencies, read: ReadCall, id: string): ReturnType<CallDependencies['objects']['find']> {
+async function findObject(
+  deps: CallDependencies,
+  read: ReadCall,
+  id: string,
+): ReturnType<CallDependencies['objects']['find']> {
   try {
     return await deps.objects.find(id)
   } catch (error) {
@@ -214,7 +300,10 @@ function termsOf(read: ReadCall, ceiling: CostCeiling, priceVersion: string): Ho
     unit: plan.unit,
     scale: plan.scale,
     onExhausted: plan.onExhausted,
-    overflowPeriod: plan.onExhausted.mode === 'overflow' ? overflowPeriod(plan.onExhausted.period, read.startedAtMs, plan.timezone) : '',
+    overflowPeriod:
+      plan.onExhausted.mode === 'overflow'
+        ? overflowPeriod(plan.onExhausted.period, read.startedAtMs, plan.timezone)
+        : '',
     observe: plan.enforcement === 'observe',
     facts: {
       model: read.call.model,
@@ -254,7 +343,12 @@ async function holdMoney(
   problem: Problem | undefined,
 ): Promise<AdmittedCall> {
   if (!deps.outbox.accepting) {
-    throw new Refusal(errorFacts('overloaded', 'The gateway cannot record settlements at the moment; try again.', read.id, { rule: 'outbox', retryAfterSeconds: 5 }))
+    throw new Refusal(
+      errorFacts('overloaded', 'The gateway cannot record settlements at the moment; try again.', read.id, {
+        rule: 'outbox',
+        retryAfterSeconds: 5,
+      }),
+    )
   }
   deps.outbox.intent(read.id, terms.account)
   const held = await holdOnce(deps, read, holdRequest(read, terms, ceiling, false))
@@ -263,13 +357,16 @@ async function holdMoney(
     throw new Refusal(holdRefused(read, held))
   }
   const would: Would | undefined =
-    problem !== undefined ? { code: problem.facts.code, rule: problem.facts.rule } : held?.would && { code: codeOf(held.would), rule: 'funds' }
+    problem !== undefined
+      ? { code: problem.facts.code, rule: problem.facts.rule }
+      : held?.would && { code: codeOf(held.would), rule: 'funds' }
   const limit = outputLimit(read, ceiling, held)
   if (would) deps.metrics.wouldRefuse({ account: terms.account, code: would.code, rule: would.rule })
   return {
     ...read,
     price,
-    costScale: price === undefined ? DEFAULT_SCALE : (read.snapshot.settings.unitScales.get(price.costUnit) ?? DEFAULT_SCALE),
+    costScale:
+      price === undefined ? DEFAULT_SCALE : (read.snapshot.settings.unitScales.get(price.costUnit) ?? DEFAULT_SCALE),
     ceiling,
     terms,
     held,
@@ -280,7 +377,11 @@ async function holdMoney(
 }
 
 /** Asks again with the same id where the answer was lost. Undefined: Redis is away, and observe lets the call pass. */
-async function holdOnce(deps: CallDependencies, read: ReadCall, request: HoldRequest): Promise<Held | HoldRefused | undefined> {
+async function holdOnce(
+  deps: CallDependencies,
+  read: ReadCall,
+  request: HoldRequest,
+): Promise<Held | HoldRefused | undefined> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await deps.wallet.hold(request)
@@ -290,7 +391,8 @@ async function holdOnce(deps: CallDependencies, read: ReadCall, request: HoldReq
       deps.log.warn({ request_id: read.id, cause: error.message }, 'the wallet did not answer')
       if (request.observe && !error.unknown) return undefined
       // It may have been held all the same: the id is closed as soon as Redis is back.
-      if (attempt > 1 || error.unknown) void deps.outbox.void({ id: read.id, account: request.account, reason: 'unknown_hold' })
+      if (attempt > 1 || error.unknown)
+        void deps.outbox.void({ id: read.id, account: request.account, reason: 'unknown_hold' })
       else deps.outbox.drop(read.id)
       throw new Refusal(walletUnavailable(read.id))
     }
@@ -298,10 +400,15 @@ async function holdOnce(deps: CallDependencies, read: ReadCall, request: HoldReq
 }
 
 function walletUnavailable(id: string): ErrorFacts {
-  return errorFacts('wallet_unavailable', 'The wallet cannot be reached at the moment, and the rule is to refuse; nothing was sent or charged. Try again.', id, {
-    rule: 'on_redis_down',
-    retryAfterSeconds: 2,
-  })
+  return errorFacts(
+    'wallet_unavailable',
+    'The wallet cannot be reached at the moment, and the rule is to refuse; nothing was sent or charged. Try again.',
+    id,
+    {
+      rule: 'on_redis_down',
+      retryAfterSeconds: 2,
+    },
+  )
 }
 
 /** The limit to write into the call: the plan's, or what the wallet pays for. Undefined: the call goes as it came. */
@@ -345,7 +452,13 @@ function holdRefused(read: ReadCall, refused: HoldRefused): ErrorFacts {
   })
 }
 
-function refusalMessage(code: ErrorCode, needed: string, available: string, unit: string, topUpUrl: string | undefined): string {
+function refusalMessage(
+  code: ErrorCode,
+  needed: string,
+  available: string,
+  unit: string,
+  topUpUrl: string | undefined,
+): string {
   const figures = `This call may cost ${needed} ${unit}; ${available} ${unit} is available`
   switch (code) {
     case 'insufficient_funds':
@@ -399,7 +512,14 @@ interface Decision {
 
 function answerDecision(response: TollgateResponse, id: string, decision: Decision): void {
   const body = JSON.stringify(decision)
-  response.writeHead(200, ['content-type', 'application/json', 'content-length', String(Buffer.byteLength(body)), 'x-tollgate-request-id', id])
+  response.writeHead(200, [
+    'content-type',
+    'application/json',
+    'content-length',
+    String(Buffer.byteLength(body)),
+    'x-tollgate-request-id',
+    id,
+  ])
   response.end(body)
 }
 

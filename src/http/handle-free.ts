@@ -11,15 +11,22 @@ import { upstreamWithoutModel } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
 /** Throws Refusal; resolves when the answer has ended. */
-export async function handleFree(deps: CallDependencies, incoming: IncomingCall, request: IncomingMessage, response: TollgateResponse): Promise<void> {
+export async function handleFree(
+  deps: CallDependencies,
+  incoming: IncomingCall,
+  request: IncomingMessage,
+  response: TollgateResponse,
+): Promise<void> {
   const match = incoming.route.matches[0] as OperationMatch
-  const upstream = match.objectId === undefined ? withoutObject(incoming) : await ownerUpstream(deps, incoming, match.objectId)
+  const upstream =
+    match.objectId === undefined ? withoutObject(incoming) : await ownerUpstream(deps, incoming, match.objectId)
   await forwardUnmetered(deps, incoming, upstream, match.operation.endpoint, request, response)
 }
 
 function withoutObject(incoming: IncomingCall): Upstream {
   const upstream = upstreamWithoutModel(incoming.route, incoming.snapshot.settings)
-  if (upstream === undefined) throw new Refusal(errorFacts('not_entitled', 'No upstream serves this path.', incoming.id, { rule: 'upstreams' }))
+  if (upstream === undefined)
+    throw new Refusal(errorFacts('not_entitled', 'No upstream serves this path.', incoming.id, { rule: 'upstreams' }))
   return upstream
 }
 
@@ -37,11 +44,22 @@ async function ownerUpstream(deps: CallDependencies, incoming: IncomingCall, obj
   throw new Refusal(errorFacts('not_found', `No object "${objectId}" was found.`, id))
 }
 
-async function findObject(deps: CallDependencies, incoming: IncomingCall, objectId: string): ReturnType<CallDependencies['objects']['find']> {
+async function findObject(
+  deps: CallDependencies,
+  incoming: IncomingCall,
+  objectId: string,
+): ReturnType<CallDependencies['objects']['find']> {
   try {
     return await deps.objects.find(objectId)
   } catch (error) {
     if (!(error instanceof WalletUnavailable)) throw error
-    throw new Refusal(errorFacts('wallet_unavailable', 'The owner of the object cannot be looked up at the moment. Try again.', incoming.id, { retryAfterSeconds: 2 }))
+    throw new Refusal(
+      errorFacts(
+        'wallet_unavailable',
+        'The owner of the object cannot be looked up at the moment. Try again.',
+        incoming.id,
+        { retryAfterSeconds: 2 },
+      ),
+    )
   }
 }

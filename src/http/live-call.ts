@@ -3,16 +3,16 @@
  * checkpoints on the way, and exactly one ending, which is recorded before the caller sees the last event.
  */
 import type { IncomingMessage } from 'node:http'
-import { formatAmount, type Atoms } from '../core/money.ts'
+import { type Atoms, formatAmount } from '../core/money.ts'
 import { priceUsage } from '../core/price-usage.ts'
 import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
-import { errorFacts, type ErrorFacts } from '../errors.ts'
+import { type ErrorFacts, errorFacts } from '../errors.ts'
 import { createDecoder, type Decoder, isKnownEncoding } from '../meter/decode.ts'
 import { JsonMeter } from '../meter/json-meter.ts'
 import { StreamMeter } from '../meter/stream-meter.ts'
 import type { AnswerFacts, StreamReader } from '../providers/provider.ts'
 import { callerResponseHeaders, rawHeader, upstreamRequestHeaders } from '../proxy/headers.ts'
-import { targetPath, type AnswerListener, type UpstreamExchange, type UpstreamFailure } from '../proxy/upstream.ts'
+import { type AnswerListener, targetPath, type UpstreamExchange, type UpstreamFailure } from '../proxy/upstream.ts'
 import type { CheckpointResult, SettleResult } from '../wallet/wallet-types.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import type { CallDependencies } from './call-dependencies.ts'
@@ -138,7 +138,10 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     if (status >= 300 && status < 400) {
       this.#exchange?.abort()
       this.#end('refused')
-      this.#refuse('upstream_unreachable', `The upstream "${this.admitted.upstream.name}" answered with a redirect (${status}), which is never followed.`)
+      this.#refuse(
+        'upstream_unreachable',
+        `The upstream "${this.admitted.upstream.name}" answered with a redirect (${status}), which is never followed.`,
+      )
       return
     }
     const type = rawHeader(raw, 'content-type')?.toLowerCase() ?? ''
@@ -175,7 +178,9 @@ export class LiveCall implements AnswerListener, ResponseOwner {
 
   onFailure(failure: UpstreamFailure): void {
     this.#upstreamDone = true
-    if (failure.aborted || this.#ended) {
+    // Whoever aborted writes the caller's ending.
+    if (failure.aborted) return
+    if (this.#ended) {
       this.#closeAnswer()
       return
     }
@@ -185,7 +190,10 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     }
     this.#end(failure.sent ? 'no_answer' : 'never_sent')
     const { upstream } = this.admitted
-    this.#deps.log.warn({ request_id: this.admitted.id, upstream: upstream.name, cause: failure.cause, sent: failure.sent }, 'upstream gave no answer')
+    this.#deps.log.warn(
+      { request_id: this.admitted.id, upstream: upstream.name, cause: failure.cause, sent: failure.sent },
+      'upstream gave no answer',
+    )
     if (failure.timeout) this.#refuse('upstream_timeout', `The upstream "${upstream.name}" did not answer in time.`)
     else this.#refuse('upstream_unreachable', `The upstream "${upstream.name}" could not be reached.`)
   }
@@ -253,7 +261,8 @@ export class LiveCall implements AnswerListener, ResponseOwner {
       this.#progressBytes = this.#bodyBytes
       this.#deps.outbox.progress(this.admitted.id, this.#estimateAtoms())
     }
-    if (this.admitted.held && !this.#extending && nowMs - this.#checkpointAtMs >= limits.checkpointEveryMs) this.#checkpoint(undefined)
+    if (this.admitted.held && !this.#extending && nowMs - this.#checkpointAtMs >= limits.checkpointEveryMs)
+      this.#checkpoint(undefined)
   }
 
   /** The grace of a stop is over: the caller gets an error event, the call its end. */
@@ -266,7 +275,13 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     const facts = this.#failure('overloaded', 'The gateway is stopping; the answer was broken off.')
     if (this.#mode === 'stream') this.#finishStream([this.#streamReader().errorEvent(facts)])
     else if (this.#response.headersSent) this.#response.destroy()
-    else writeError(this.#response, this.admitted.provider, { ...facts, retryAfterSeconds: 1 }, this.#tollgateHeaders(undefined))
+    else
+      writeError(
+        this.#response,
+        this.admitted.provider,
+        { ...facts, retryAfterSeconds: 1 },
+        this.#tollgateHeaders(undefined).slice(2),
+      )
   }
 
   // ---- a JSON answer
@@ -285,7 +300,8 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     // go into the headers.
     this.#buffered.push(chunk)
     this.#bufferedBytes += chunk.length
-    if (!this.#response.headersSent && this.#bufferedBytes <= this.admitted.snapshot.settings.metering.bufferBytes) return
+    if (!this.#response.headersSent && this.#bufferedBytes <= this.admitted.snapshot.settings.metering.bufferBytes)
+      return
     if (!this.#response.headersSent) this.#writeHead(this.#tollgateHeaders(undefined))
     while (this.#buffered.length > 1) this.#write(this.#buffered.shift() as Buffer)
     this.#bufferedBytes = chunk.length
@@ -316,7 +332,8 @@ export class LiveCall implements AnswerListener, ResponseOwner {
   /** Output tokens that the hold pays for. Without slices a count beyond twice the limit is a runaway, not a miscount. */
   #firstAllowance(): number {
     const { held, ceiling, call, plan } = this.admitted
-    if (!held || plan.enforcement === 'observe' || !call.generates || ceiling.perTokenAtoms === 0n) return Number.POSITIVE_INFINITY
+    if (!held || plan.enforcement === 'observe' || !call.generates || ceiling.perTokenAtoms === 0n)
+      return Number.POSITIVE_INFINITY
     const tokens = held.tokens * call.answers
     return ceiling.sliced ? tokens : tokens * 2 + 64
   }
@@ -346,7 +363,8 @@ export class LiveCall implements AnswerListener, ResponseOwner {
       return
     }
     const slice = meter.allowance - this.#sliceStartTokens
-    if (!this.#extending && !this.#refusedExtension && meter.outputTokens - this.#sliceStartTokens >= slice / 2) this.#askForSlice()
+    if (!this.#extending && !this.#refusedExtension && meter.outputTokens - this.#sliceStartTokens >= slice / 2)
+      this.#askForSlice()
   }
 
   #terminalEvent(meter: StreamMeter): void {
@@ -412,7 +430,14 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     this.#checkpointAtMs = this.#deps.now()
     const { holdDeadlineMs } = snapshot.settings.limits
     this.#deps.wallet
-      .checkpoint({ id, account: terms.account, number: ++this.#checkpoints, cumulativeAtoms: this.#estimateAtoms(), deadlineMs: holdDeadlineMs, extend })
+      .checkpoint({
+        id,
+        account: terms.account,
+        number: ++this.#checkpoints,
+        cumulativeAtoms: this.#estimateAtoms(),
+        deadlineMs: holdDeadlineMs,
+        extend,
+      })
       .then(
         (result) => this.#checkpointed(result, extend !== undefined),
         () => {
@@ -465,7 +490,8 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     if (this.#gone) return
     const reader = this.#streamReader()
     const pieces: Buffer[] = []
-    if (settled && (this.admitted.caller.streamCost || this.admitted.snapshot.settings.answers.streamCost)) pieces.push(this.#costComment(settled))
+    if (settled && (this.admitted.caller.streamCost || this.admitted.snapshot.settings.answers.streamCost))
+      pieces.push(this.#costComment(settled))
     if (this.admitted.plan.streaming?.onCut === 'error') pieces.push(reader.errorEvent(this.#cutError(refusal)))
     else pieces.push(reader.cutEnding())
     this.#finishStream(pieces)
@@ -475,14 +501,25 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     const { terms, plan, id } = this.admitted
     const away = refusal === undefined || refusal.status === 'checkpointed'
     return errorFacts(
-      away ? 'wallet_unavailable' : refusal.status === 'held_by_open_calls' ? 'held_by_open_calls' : 'insufficient_funds',
-      away ? 'The answer was cut: the wallet could not be asked for its next part.' : 'The answer was cut: the wallet does not cover its next part.',
+      away
+        ? 'wallet_unavailable'
+        : refusal.status === 'held_by_open_calls'
+          ? 'held_by_open_calls'
+          : 'insufficient_funds',
+      away
+        ? 'The answer was cut: the wallet could not be asked for its next part.'
+        : 'The answer was cut: the wallet does not cover its next part.',
       id,
       {
         rule: 'funds',
         unit: terms.unit,
         topUpUrl: plan.topUpUrl ?? null,
-        ...(away ? {} : { needed: formatAmount(refusal.neededAtoms, terms.scale), available: formatAmount(refusal.availableAtoms, terms.scale) }),
+        ...(away
+          ? {}
+          : {
+              needed: formatAmount(refusal.neededAtoms, terms.scale),
+              available: formatAmount(refusal.availableAtoms, terms.scale),
+            }),
       },
     )
   }
@@ -502,7 +539,7 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     const facts = this.#failure(code, `The upstream "${this.admitted.upstream.name}" broke off its answer.`)
     if (this.#mode === 'stream') this.#finishStream([this.#streamReader().errorEvent(facts)])
     else if (this.#response.headersSent) this.#response.destroy()
-    else writeError(this.#response, this.admitted.provider, facts, this.#tollgateHeaders(undefined))
+    else writeError(this.#response, this.admitted.provider, facts, this.#tollgateHeaders(undefined).slice(2))
   }
 
   /** The one ending of the call's money. Recorded when this returns; Redis is told after. Undefined: voided, or done before. */
@@ -526,7 +563,13 @@ export class LiveCall implements AnswerListener, ResponseOwner {
       inputLikelyTokens: likelyInput(admitted),
       onNoAnswer: admitted.upstream.onNoAnswer,
     })
-    if (ending === 'no_answer') this.#deps.metrics.unbilledExposure(admitted.terms.account, admitted.terms.unit, admitted.terms.floorAtoms, admitted.terms.scale)
+    if (ending === 'no_answer')
+      this.#deps.metrics.unbilledExposure(
+        admitted.terms.account,
+        admitted.terms.unit,
+        admitted.terms.floorAtoms,
+        admitted.terms.scale,
+      )
     if (end.kind === 'void') {
       this.#void(end.reason)
       this.#count(ending, undefined, undefined)
@@ -544,10 +587,15 @@ export class LiveCall implements AnswerListener, ResponseOwner {
   #settle(ending: Ending, end: Extract<End, { kind: 'settle' }>, facts: AnswerFacts): Settled {
     const { admitted } = this
     const { terms, price, snapshot } = admitted
-    const priced = priceUsage(price, end.usage, { scale: terms.scale, costScale: admitted.costScale, unpricedKind: snapshot.settings.metering.unpricedKind })
+    const priced = priceUsage(price, end.usage, {
+      scale: terms.scale,
+      costScale: admitted.costScale,
+      unpricedKind: snapshot.settings.metering.unpricedKind,
+    })
     // A cut call has used up what it holds and no more: its estimate cannot be dearer than the hold.
     const capped = ending === 'cut' || terms.onExhausted.mode === 'block'
-    const bounded = end.source === 'estimate' && capped && admitted.held !== undefined && priced.chargeAtoms > this.#heldAtoms
+    const bounded =
+      end.source === 'estimate' && capped && admitted.held !== undefined && priced.chargeAtoms > this.#heldAtoms
     const finalAtoms = bounded ? this.#heldAtoms : priced.chargeAtoms
     const info = settleInfo(admitted, {
       usage: end.usage,
@@ -578,7 +626,11 @@ export class LiveCall implements AnswerListener, ResponseOwner {
     })
   }
 
-  #count(ending: Ending, priced: { chargeAtoms: Atoms; costAtoms: Atoms; unpricedKinds: readonly string[] } | undefined, end: Extract<End, { kind: 'settle' }> | undefined): void {
+  #count(
+    ending: Ending,
+    priced: { chargeAtoms: Atoms; costAtoms: Atoms; unpricedKinds: readonly string[] } | undefined,
+    end: Extract<End, { kind: 'settle' }> | undefined,
+  ): void {
     const { admitted } = this
     const now = performance.now()
     this.#deps.metrics.ended({
@@ -587,7 +639,13 @@ export class LiveCall implements AnswerListener, ResponseOwner {
       model: admitted.call.model,
       endpoint: admitted.operation.endpoint,
       outcome:
-        ending === 'cut' ? 'cut' : ending === 'complete' || ending === 'client_gone' ? (admitted.trimmedTo === undefined ? 'passed' : 'trimmed') : 'failed',
+        ending === 'cut'
+          ? 'cut'
+          : ending === 'complete' || ending === 'client_gone'
+            ? admitted.trimmedTo === undefined
+              ? 'passed'
+              : 'trimmed'
+            : 'failed',
       unit: admitted.terms.unit,
       scale: admitted.terms.scale,
       ...(admitted.price ? { costUnit: admitted.price.costUnit, costScale: admitted.costScale } : {}),
@@ -595,13 +653,15 @@ export class LiveCall implements AnswerListener, ResponseOwner {
       usageMissing: end?.source === 'estimate' && ending === 'complete',
       priced,
       upstreamSeconds: (now - this.#sentMs) / 1000,
-      firstByteSeconds: this.#firstByteMs === undefined ? undefined : (this.#firstByteMs - admitted.startedMonotonicMs) / 1000,
+      firstByteSeconds:
+        this.#firstByteMs === undefined ? undefined : (this.#firstByteMs - admitted.startedMonotonicMs) / 1000,
     })
   }
 
   #answerFacts(): AnswerFacts {
     if (this.#mode === 'stream') return (this.#meter as StreamMeter).facts
-    if (this.#mode === 'json') return this.admitted.metering.readJson((this.#jsonMeter as JsonMeter).end(), this.admitted.call)
+    if (this.#mode === 'json')
+      return this.admitted.metering.readJson((this.#jsonMeter as JsonMeter).end(), this.admitted.call)
     return NO_FACTS
   }
 
@@ -620,7 +680,11 @@ export class LiveCall implements AnswerListener, ResponseOwner {
       ...(seen?.tokens ?? { input: this.#mode === 'waiting' ? admitted.call.input.lowTokens : likelyInput(admitted) }),
       output: Math.max(seen?.tokens.output ?? 0, this.#mode === 'stream' ? this.#outputTokens() : 0),
     }
-    const { chargeAtoms } = priceUsage(price, { tokens, raw: null }, { scale: terms.scale, unpricedKind: snapshot.settings.metering.unpricedKind })
+    const { chargeAtoms } = priceUsage(
+      price,
+      { tokens, raw: null },
+      { scale: terms.scale, unpricedKind: snapshot.settings.metering.unpricedKind },
+    )
     return chargeAtoms > terms.floorAtoms ? chargeAtoms : terms.floorAtoms
   }
 
@@ -640,7 +704,10 @@ export class LiveCall implements AnswerListener, ResponseOwner {
   #keepObject(id: string, tokens: number): void {
     const { terms, upstream } = this.admitted
     this.#deps.objects.record(id, terms.account, upstream, tokens).catch(() => {
-      this.#deps.log.warn({ request_id: this.admitted.id }, 'the owner of a stored answer could not be recorded; it will answer to nobody')
+      this.#deps.log.warn(
+        { request_id: this.admitted.id },
+        'the owner of a stored answer could not be recorded; it will answer to nobody',
+      )
     })
   }
 
@@ -675,13 +742,29 @@ export class LiveCall implements AnswerListener, ResponseOwner {
   #tollgateHeaders(settled: Settled | undefined): string[] {
     const { admitted } = this
     const { terms, held, would } = admitted
-    const headers = ['x-tollgate-request-id', admitted.id, 'x-tollgate-account', terms.account, 'x-tollgate-unit', terms.unit]
+    const headers = [
+      'x-tollgate-request-id',
+      admitted.id,
+      'x-tollgate-account',
+      terms.account,
+      'x-tollgate-unit',
+      terms.unit,
+    ]
     if (held) {
-      headers.push('x-tollgate-hold', formatAmount(held.heldAtoms, terms.scale), 'x-tollgate-available', formatAmount(held.availableAtoms, terms.scale))
-      if (held.overage && held.overage.mode !== 'postpaid' && held.overage.atoms > 0n) headers.push('x-tollgate-overage', held.overage.mode)
+      headers.push(
+        'x-tollgate-hold',
+        formatAmount(held.heldAtoms, terms.scale),
+        'x-tollgate-available',
+        formatAmount(held.availableAtoms, terms.scale),
+      )
+      if (held.overage && held.overage.mode !== 'postpaid' && held.overage.atoms > 0n)
+        headers.push('x-tollgate-overage', held.overage.mode)
     }
     if (admitted.trimmedTo !== undefined) {
-      headers.push('x-tollgate-trimmed', `${admitted.metering.outputLimitName(admitted.call, admitted.upstream)}=${admitted.trimmedTo}`)
+      headers.push(
+        'x-tollgate-trimmed',
+        `${admitted.metering.outputLimitName(admitted.call, admitted.upstream)}=${admitted.trimmedTo}`,
+      )
     }
     if (would) headers.push('x-tollgate-would', would.code)
     if (settled) headers.push('x-tollgate-cost', formatAmount(settled.chargeAtoms, terms.scale))
@@ -706,7 +789,12 @@ export class LiveCall implements AnswerListener, ResponseOwner {
   #refuse(code: 'upstream_timeout' | 'upstream_unreachable', message: string): void {
     if (this.#gone) return
     this.#answered = true
-    writeError(this.#response, this.admitted.provider, this.#failure(code, message), this.#tollgateHeaders(undefined).slice(2))
+    writeError(
+      this.#response,
+      this.admitted.provider,
+      this.#failure(code, message),
+      this.#tollgateHeaders(undefined).slice(2),
+    )
   }
 
   #failure(code: ErrorFacts['code'], message: string): ErrorFacts {

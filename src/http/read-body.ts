@@ -26,7 +26,9 @@ export function readBody(request: IncomingMessage, bytesMax: number): Promise<Bo
       }
     })
     request.on('end', () => {
-      resolve({ body: chunks.length === 1 ? (chunks[0] as Buffer) : chunks.length === 0 ? EMPTY : Buffer.concat(chunks, bytes) })
+      resolve({
+        body: chunks.length === 1 ? (chunks[0] as Buffer) : chunks.length === 0 ? EMPTY : Buffer.concat(chunks, bytes),
+      })
     })
     request.on('error', () => resolve({ problem: 'gone' }))
     request.on('close', () => resolve({ problem: 'gone' }))

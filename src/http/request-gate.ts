@@ -31,9 +31,13 @@ const BROKEN_ESCAPE = /%(?![0-9a-f]{2})/i
 const METHODS = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'])
 
 /** What is wrong with the request's line or headers, as a sentence; undefined where nothing is. */
-export function requestProblem(request: IncomingMessage, limits: { readonly pathBytes: number; readonly headerCount: number }): string | undefined {
+export function requestProblem(
+  request: IncomingMessage,
+  limits: { readonly pathBytes: number; readonly headerCount: number },
+): string | undefined {
   const { method, url, httpVersion } = request
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') return `HTTP version ${httpVersion} is not supported; use HTTP/1.1.`
+  if (httpVersion !== '1.1' && httpVersion !== '1.0')
+    return `HTTP version ${httpVersion} is not supported; use HTTP/1.1.`
   if (!METHODS.has(method ?? '')) return 'This HTTP method is not supported.'
   return targetProblem(url ?? '', limits.pathBytes) ?? headersProblem(request, limits.headerCount)
 }
@@ -67,10 +71,12 @@ function headersProblem(request: IncomingMessage, headerCount: number): string |
     seen.add(name)
     if (name === 'transfer-encoding') {
       if (request.httpVersion === '1.0') return 'Transfer-Encoding needs HTTP/1.1.'
-      if ((raw[i + 1] as string).toLowerCase() !== 'chunked') return 'Transfer-Encoding other than "chunked" is not supported.'
+      if ((raw[i + 1] as string).toLowerCase() !== 'chunked')
+        return 'Transfer-Encoding other than "chunked" is not supported.'
     }
   }
   if (hosts !== 1 && request.httpVersion === '1.1') return 'The request needs exactly one Host header.'
-  if (seen?.has('transfer-encoding') && seen.has('content-length')) return 'The request has both Transfer-Encoding and Content-Length.'
+  if (seen?.has('transfer-encoding') && seen.has('content-length'))
+    return 'The request has both Transfer-Encoding and Content-Length.'
   return undefined
 }

@@ -51,7 +51,11 @@ function dialectOf(headers: IncomingHttpHeaders): Format {
 }
 
 /** The first upstream in the file whose format has the operation and whose models fit. */
-export function upstreamForModel(route: Route, model: string, settings: Settings): { upstream: Upstream; match: OperationMatch } | undefined {
+export function upstreamForModel(
+  route: Route,
+  model: string,
+  settings: Settings,
+): { upstream: Upstream; match: OperationMatch } | undefined {
   for (const upstream of route.named === undefined ? settings.upstreams : [route.named]) {
     if (route.named === undefined && !anyGlobMatches(upstream.models, model)) continue
     const match = route.matches.find((candidate) => candidate.operation.format === upstream.format)
@@ -62,7 +66,10 @@ export function upstreamForModel(route: Route, model: string, settings: Settings
 
 /** For a call that names no model: by name, else by the header that only one API uses, else the first of the format. */
 export function upstreamWithoutModel(route: Route, settings: Settings): Upstream | undefined {
-  return route.named ?? settings.upstreams.find((upstream) => upstream.format === route.dialect && upstream.models.length > 0)
+  return (
+    route.named ??
+    settings.upstreams.find((upstream) => upstream.format === route.dialect && upstream.models.length > 0)
+  )
 }
 
 /** Whether the config names this path as unmetered. */

@@ -72,7 +72,9 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
     const key = callerKey(deps, request, id)
     account = key.account.id
     if ('unknownUpstream' in found) {
-      throw new Refusal(errorFacts('not_entitled', `No upstream is named "${found.unknownUpstream}".`, id, { rule: 'upstreams' }))
+      throw new Refusal(
+        errorFacts('not_entitled', `No upstream is named "${found.unknownUpstream}".`, id, { rule: 'upstreams' }),
+      )
     }
     const route = { ...found, query: queryWithoutKey(found.query) }
     const caller = readCallerHeaders(request, snapshot.settings.runHeaders)
@@ -91,9 +93,14 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
 
 function factsOf(error: unknown, deps: CallDependencies, id: string): ErrorFacts {
   if (error instanceof Refusal) return error.facts
-  if (error instanceof InvalidCall) return errorFacts('invalid_request', error.message, id, { param: error.field ?? null })
+  if (error instanceof InvalidCall)
+    return errorFacts('invalid_request', error.message, id, { param: error.field ?? null })
   deps.log.error({ request_id: id, error }, 'a call failed in the gateway')
-  return errorFacts('internal', 'The gateway failed on this call; nothing was charged for it that is not in the ledger. Try again.', id)
+  return errorFacts(
+    'internal',
+    'The gateway failed on this call; nothing was charged for it that is not in the ledger. Try again.',
+    id,
+  )
 }
 
 /** An answer went out before the upload was whole: what is left of it must not become the next request. */
@@ -118,29 +125,68 @@ function callerKey(deps: CallDependencies, request: IncomingMessage, id: string)
   if ('key' in result) return result.key
   switch (result.problem) {
     case 'two_keys':
-      throw new Refusal(errorFacts('invalid_request', 'The request carries two different keys; send one.', id, { param: 'authorization' }))
+      throw new Refusal(
+        errorFacts('invalid_request', 'The request carries two different keys; send one.', id, {
+          param: 'authorization',
+        }),
+      )
     case 'acts_for':
-      throw new Refusal(errorFacts('invalid_request', 'x-tollgate-account may be sent only with a key that acts for other accounts; leave it out.', id, { param: 'x-tollgate-account' }))
+      throw new Refusal(
+        errorFacts(
+          'invalid_request',
+          'x-tollgate-account may be sent only with a key that acts for other accounts; leave it out.',
+          id,
+          { param: 'x-tollgate-account' },
+        ),
+      )
     case 'signed':
-      throw new Refusal(errorFacts('invalid_key', 'An AWS signature cannot carry a gateway key; send the key as "Authorization: Bearer KEY".', id))
+      throw new Refusal(
+        errorFacts(
+          'invalid_key',
+          'An AWS signature cannot carry a gateway key; send the key as "Authorization: Bearer KEY".',
+          id,
+        ),
+      )
     case 'missing':
-      throw new Refusal(errorFacts('invalid_key', 'No key was sent; send one as "Authorization: Bearer KEY" or "x-api-key: KEY".', id))
+      throw new Refusal(
+        errorFacts('invalid_key', 'No key was sent; send one as "Authorization: Bearer KEY" or "x-api-key: KEY".', id),
+      )
     case 'unknown':
       throw new Refusal(errorFacts('invalid_key', 'The key is not known; check it, or ask for a new one.', id))
   }
 }
 
-async function handleUnmetered(deps: CallDependencies, incoming: IncomingCall, request: IncomingMessage, response: TollgateResponse): Promise<void> {
+async function handleUnmetered(
+  deps: CallDependencies,
+  incoming: IncomingCall,
+  request: IncomingMessage,
+  response: TollgateResponse,
+): Promise<void> {
   const { route, snapshot, key, id } = incoming
   const { settings } = snapshot
   const named = isUnmetered(request.method as string, route.path, settings)
   if (!named && key.plan.enforcement !== 'observe') {
-    throw new Refusal(errorFacts('endpoint_not_metered', `${request.method} ${route.path} is not metered here, and metering.unmetered_paths does not name it.`, id, { rule: 'metering.unmetered_paths' }))
+    throw new Refusal(
+      errorFacts(
+        'endpoint_not_metered',
+        `${request.method} ${route.path} is not metered here, and metering.unmetered_paths does not name it.`,
+        id,
+        { rule: 'metering.unmetered_paths' },
+      ),
+    )
   }
   const upstream = upstreamWithoutModel(route, settings)
-  if (upstream === undefined) throw new Refusal(errorFacts('not_entitled', 'No upstream serves this path.', id, { rule: 'upstreams' }))
+  if (upstream === undefined)
+    throw new Refusal(errorFacts('not_entitled', 'No upstream serves this path.', id, { rule: 'upstreams' }))
   if (touchesObjects(route.path) && !upstream.shared) {
-    throw new Refusal(errorFacts('not_found', `The upstream "${upstream.name}" does not share its objects; objects answer only to the account that made them through the gateway.`, id, { rule: 'shared' }))
+    throw new Refusal(
+      errorFacts(
+        'not_found',
+        `The upstream "${upstream.name}" does not share its objects; objects answer only to the account that made them through the gateway.`,
+        id,
+        { rule: 'shared' },
+      ),
+    )
   }
   const bytes = await forwardUnmetered(deps, incoming, upstream, 'unmetered', request, response)
   deps.metrics.unmeteredBytes(upstream.name, 'received', bytes)

@@ -1,6 +1,7 @@
 /** The ledger's settle entry as far as the gateway knows it (SPEC section 7); the script adds what money did. */
-import type { PricedUsage } from '../core/price-usage.ts'
+
 import { formatAmount } from '../core/money.ts'
+import type { PricedUsage } from '../core/price-usage.ts'
 import type { Usage } from '../core/usage.ts'
 import type { AnswerFacts } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
@@ -48,7 +49,9 @@ export function settleInfo(admitted: AdmittedCall, figures: SettleFigures): stri
 }
 
 /** Who called what: of the hold entry too. The request id is the hold's own id and stands there already. */
-export function callInfo(admitted: Pick<AdmittedCall, 'key' | 'caller' | 'upstream' | 'call' | 'operation'>): Record<string, unknown> {
+export function callInfo(
+  admitted: Pick<AdmittedCall, 'key' | 'caller' | 'upstream' | 'call' | 'operation'>,
+): Record<string, unknown> {
   const { key, caller } = admitted
   return {
     key: key.id,

@@ -4,7 +4,12 @@ import { ERRORS, type ErrorFacts } from '../errors.ts'
 import type { Provider } from '../providers/provider.ts'
 
 /** Writes and ends the answer. `extra`: further headers of ours, [name, value, …]. Does nothing once headers have gone. */
-export function writeError(response: ServerResponse, provider: Provider, error: ErrorFacts, extra: readonly string[] = []): void {
+export function writeError(
+  response: ServerResponse,
+  provider: Provider,
+  error: ErrorFacts,
+  extra: readonly string[] = [],
+): void {
   if (response.headersSent || response.destroyed) return
   const { contentType, body } = provider.errorBody(error)
   const row = ERRORS[error.code]

@@ -13,7 +13,12 @@ export interface PassthroughResult {
 }
 
 export class Passthrough {
-  readonly #proxy = httpProxy.createProxyServer({ xfwd: false, changeOrigin: true, ignorePath: true, proxyTimeout: 600_000 })
+  readonly #proxy = httpProxy.createProxyServer({
+    xfwd: false,
+    changeOrigin: true,
+    ignorePath: true,
+    proxyTimeout: 600_000,
+  })
   readonly #http = new HttpAgent({ keepAlive: true })
   readonly #https = new HttpsAgent({ keepAlive: true })
 
@@ -30,7 +35,12 @@ export class Passthrough {
   }
 
   /** Resolves when the answer has ended either way; rejects where the upstream gave none and nothing was answered. */
-  send(request: IncomingMessage, response: ServerResponse, upstream: Upstream, path: string): Promise<PassthroughResult> {
+  send(
+    request: IncomingMessage,
+    response: ServerResponse,
+    upstream: Upstream,
+    path: string,
+  ): Promise<PassthroughResult> {
     const exchange: Exchange = { upstream, outgoing: undefined, status: undefined, bytes: 0 }
     exchanges.set(response, exchange)
     return new Promise((resolve, reject) => {
@@ -84,7 +94,11 @@ function setHeaders(outgoing: ClientRequest, request: IncomingMessage, response:
   for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name)
   if (host !== undefined) outgoing.setHeader('host', host)
   const accepted = request.headers['accept-encoding']
-  const headers = upstreamRequestHeaders(request.rawHeaders, exchange.upstream, typeof accepted === 'string' ? accepted : undefined)
+  const headers = upstreamRequestHeaders(
+    request.rawHeaders,
+    exchange.upstream,
+    typeof accepted === 'string' ? accepted : undefined,
+  )
   for (let i = 0; i < headers.length; i += 2) outgoing.appendHeader(headers[i] as string, headers[i + 1] as string)
   // http-proxy drops the framing of a DELETE without a length: it is written from what the caller sent.
   if (length !== undefined) outgoing.setHeader('content-length', length)

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { redisAvailable } from '../support/redis.ts'
 import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const run = test.skipIf(!redisAvailable)
@@ -21,29 +21,42 @@ function chat(more: Record<string, unknown> = {}): Record<string, unknown> {
 
 const asHeader = (directives: string): Record<string, string> => ({ 'x-simulate': directives })
 
-run.each([1, 2])('300 concurrent calls of 0.10 on 1.05 with %i worker(s): exactly 10 reach the provider', async (workers) => {
-  await withGateway({ plan: 'trim: { enabled: false }', workers }, async (gateway) => {
-    await gateway.grant('1.05')
-    const answers = await Promise.all(
-      Array.from({ length: 300 }, () =>
-        gateway.post('/v1/chat/completions', chat(), asHeader('output=100,latency=1500')).then(async (answer) => ({
-          status: answer.status,
-          code: answer.headers.get('x-tollgate-error'),
-          body: (await answer.json()) as { error?: { code: string; tollgate: Record<string, string> } },
-        })),
-      ),
-    )
-    expect(answers.filter((answer) => answer.status === 200)).toHaveLength(10)
-    expect(answers.filter((answer) => answer.code === 'held_by_open_calls' && answer.status === 429).length).toBeGreaterThan(280)
-    const refused = answers.find((answer) => answer.status === 429)
-    expect(refused?.body.error).toMatchObject({ code: 'held_by_open_calls', tollgate: { needed: '0.1', available: '0.05', unit: 'USD' } })
-    expect(gateway.simulator.stats.requests).toBe(10)
-    await waitFor('nothing held', async () => (await gateway.balance())['held'] === '0')
-    expect(await gateway.balance()).toMatchObject({ available: '0.05', held: '0', debt: '0', posted: '1' })
-    const after = await gateway.post('/v1/chat/completions', chat(), asHeader('output=100'))
-    expect([after.status, after.headers.get('x-tollgate-error'), after.headers.get('x-should-retry')]).toEqual([402, 'insufficient_funds', 'false'])
-  })
-}, 30_000)
+run.each([1, 2])(
+  '300 concurrent calls of 0.10 on 1.05 with %i worker(s): exactly 10 reach the provider',
+  async (workers) => {
+    await withGateway({ plan: 'trim: { enabled: false }', workers }, async (gateway) => {
+      await gateway.grant('1.05')
+      const answers = await Promise.all(
+        Array.from({ length: 300 }, () =>
+          gateway.post('/v1/chat/completions', chat(), asHeader('output=100,latency=1500')).then(async (answer) => ({
+            status: answer.status,
+            code: answer.headers.get('x-tollgate-error'),
+            body: (await answer.json()) as { error?: { code: string; tollgate: Record<string, string> } },
+          })),
+        ),
+      )
+      expect(answers.filter((answer) => answer.status === 200)).toHaveLength(10)
+      expect(
+        answers.filter((answer) => answer.code === 'held_by_open_calls' && answer.status === 429).length,
+      ).toBeGreaterThan(280)
+      const refused = answers.find((answer) => answer.status === 429)
+      expect(refused?.body.error).toMatchObject({
+        code: 'held_by_open_calls',
+        tollgate: { needed: '0.1', available: '0.05', unit: 'USD' },
+      })
+      expect(gateway.simulator.stats.requests).toBe(10)
+      await waitFor('nothing held', async () => (await gateway.balance())['held'] === '0')
+      expect(await gateway.balance()).toMatchObject({ available: '0.05', held: '0', debt: '0', posted: '1' })
+      const after = await gateway.post('/v1/chat/completions', chat(), asHeader('output=100'))
+      expect([after.status, after.headers.get('x-tollgate-error'), after.headers.get('x-should-retry')]).toEqual([
+        402,
+        'insufficient_funds',
+        'false',
+      ])
+    })
+  },
+  30_000,
+)
 
 run('a call of 4,000 tokens on a wallet that pays for 500 is sent with a limit of 500 and says so', async () => {
   await withGateway({}, async (gateway) => {
@@ -60,41 +73,55 @@ run('a call of 4,000 tokens on a wallet that pays for 500 is sent with a limit o
   })
 })
 
-run('a stream that never stops is cut where the wallet ends, with the ending of its format', async () => {
-  await withGateway({ plan: 'streaming: { slice_tokens: 200, on_cut: finish }' }, async (gateway) => {
-    await gateway.grant('1.00')
-    const answer = await gateway.post('/v1/chat/completions', chat({ stream: true, max_tokens: 100_000 }), asHeader('fault=endless,tps=2000'))
-    const text = await answer.text()
-    const events = text.split('\n\n').filter((event) => event.startsWith('data: {'))
-    const tokens = events.filter((event) => /"content":"[^"]/.test(event)).length
-    expect(tokens).toBeGreaterThanOrEqual(800)
-    expect(tokens).toBeLessThanOrEqual(1200)
-    expect(text).toContain('"finish_reason":"length"')
-    expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true)
-    await waitFor('nothing held', async () => (await gateway.balance())['held'] === '0')
-    const balance = await gateway.balance()
-    expect(Number(balance['debt'])).toBeLessThanOrEqual(0.2)
-    expect(Number(balance['posted'])).toBeCloseTo(tokens / 1000, 6)
-    await waitFor('the upstream socket closed', () => gateway.simulator.stats.open === 0)
-  })
-}, 20_000)
-
-run('two gateways on one Redis share one wallet to the cent', async () => {
-  await withGateway({ plan: 'trim: { enabled: false }' }, async (first) => {
-    await withGateway({ plan: 'trim: { enabled: false }', redis: first.redis }, async (second) => {
-      await first.grant('1.05')
-      const answers = await Promise.all(
-        Array.from({ length: 300 }, (_, index) =>
-          (index % 2 ? first : second).post('/v1/chat/completions', chat(), asHeader('output=100,latency=1500')).then((answer) => answer.status),
-        ),
+run(
+  'a stream that never stops is cut where the wallet ends, with the ending of its format',
+  async () => {
+    await withGateway({ plan: 'streaming: { slice_tokens: 200, on_cut: finish }' }, async (gateway) => {
+      await gateway.grant('1.00')
+      const answer = await gateway.post(
+        '/v1/chat/completions',
+        chat({ stream: true, max_tokens: 100_000 }),
+        asHeader('fault=endless,tps=2000'),
       )
-      expect(answers.filter((status) => status === 200)).toHaveLength(10)
-      expect(first.simulator.stats.requests + second.simulator.stats.requests).toBe(10)
-      await waitFor('nothing held', async () => (await first.balance())['held'] === '0')
-      expect(await first.balance()).toMatchObject({ available: '0.05', held: '0', debt: '0' })
+      const text = await answer.text()
+      const events = text.split('\n\n').filter((event) => event.startsWith('data: {'))
+      const tokens = events.filter((event) => /"content":"[^"]/.test(event)).length
+      expect(tokens).toBeGreaterThanOrEqual(800)
+      expect(tokens).toBeLessThanOrEqual(1200)
+      expect(text.slice(-1500)).toContain('"finish_reason":"length"')
+      expect(text.trimEnd().endsWith('data: [DONE]')).toBe(true)
+      await waitFor('nothing held', async () => (await gateway.balance())['held'] === '0')
+      const balance = await gateway.balance()
+      expect(Number(balance['debt'])).toBeLessThanOrEqual(0.2)
+      expect(Number(balance['posted'])).toBeCloseTo(tokens / 1000, 6)
+      await waitFor('the upstream socket closed', () => gateway.simulator.stats.open === 0)
     })
-  })
-}, 30_000)
+  },
+  20_000,
+)
+
+run(
+  'two gateways on one Redis share one wallet to the cent',
+  async () => {
+    await withGateway({ plan: 'trim: { enabled: false }' }, async (first) => {
+      await withGateway({ plan: 'trim: { enabled: false }', redis: first.redis }, async (second) => {
+        await first.grant('1.05')
+        const answers = await Promise.all(
+          Array.from({ length: 300 }, (_, index) =>
+            (index % 2 ? first : second)
+              .post('/v1/chat/completions', chat(), asHeader('output=100,latency=1500'))
+              .then((answer) => answer.status),
+          ),
+        )
+        expect(answers.filter((status) => status === 200)).toHaveLength(10)
+        expect(first.simulator.stats.requests + second.simulator.stats.requests).toBe(10)
+        await waitFor('nothing held', async () => (await first.balance())['held'] === '0')
+        expect(await first.balance()).toMatchObject({ available: '0.05', held: '0', debt: '0' })
+      })
+    })
+  },
+  30_000,
+)
 
 run.each([
   ['negative', 'on_exhausted: { mode: negative, floor: "-20.00" }', { debt: '0.1' }],
@@ -123,7 +150,9 @@ run('observe refuses nothing, says what it would have done, and flags what no gr
     const answer = await gateway.post('/v1/chat/completions', chat(), asHeader('output=100'))
     expect([answer.status, answer.headers.get('x-tollgate-would')]).toEqual([200, 'not_entitled'])
     await waitFor('the charge', async () => (await gateway.balance())['flagged'] === '0.1')
-    const ledger = (await (await gateway.admin('GET', 'accounts/acme/ledger?type=settle')).json()) as { items: Record<string, unknown>[] }
+    const ledger = (await (await gateway.admin('GET', 'accounts/acme/ledger?type=settle')).json()) as {
+      items: Record<string, unknown>[]
+    }
     expect(ledger.items[0]).toMatchObject({ would: { code: 'not_entitled' }, charged: '0.1' })
   })
 })
@@ -133,9 +162,25 @@ run('a dry run answers what a call would do, sends nothing and holds nothing', a
     await gateway.grant('0.50')
     const ask = async (body: Record<string, unknown>): Promise<unknown> =>
       (await gateway.post('/v1/chat/completions', body, { 'x-tollgate-dry-run': '1' })).json()
-    expect(await ask(chat())).toEqual({ decision: 'pass', code: null, rule: null, hold: '0.1', unit: 'USD', output_limit: 100, available: '0.5' })
+    expect(await ask(chat())).toEqual({
+      decision: 'pass',
+      code: null,
+      rule: null,
+      hold: '0.1',
+      unit: 'USD',
+      output_limit: 100,
+      available: '0.5',
+    })
     expect(await ask(chat({ max_tokens: 4000 }))).toMatchObject({ decision: 'trim', output_limit: 500, hold: '0.5' })
-    expect(await ask(chat({ max_tokens: 4000, tools: [{ type: 'function', function: { name: 'f', parameters: {} } }], response_format: { type: 'json_schema', json_schema: { name: 's', strict: true, schema: {} } } }))).toMatchObject({
+    expect(
+      await ask(
+        chat({
+          max_tokens: 4000,
+          tools: [{ type: 'function', function: { name: 'f', parameters: {} } }],
+          response_format: { type: 'json_schema', json_schema: { name: 's', strict: true, schema: {} } },
+        }),
+      ),
+    ).toMatchObject({
       decision: 'refuse',
       code: 'insufficient_funds',
     })

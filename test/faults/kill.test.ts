@@ -26,8 +26,17 @@ async function wholeLedger(wallet: Wallet): Promise<LedgerEntry[]> {
 function call(gateway: GatewayProcess, stream: boolean): Promise<unknown> {
   return fetch(`${gateway.url}/v1/chat/completions`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', 'x-simulate': stream ? 'output=100,tps=20' : 'output=100,latency=20000' },
-    body: JSON.stringify({ model: 'gpt-5-mini', max_tokens: 100, stream, messages: [{ role: 'user', content: 'hello' }] }),
+    headers: {
+      authorization: `Bearer ${TEST_KEY}`,
+      'content-type': 'application/json',
+      'x-simulate': stream ? 'output=100,tps=20' : 'output=100,latency=20000',
+    },
+    body: JSON.stringify({
+      model: 'gpt-5-mini',
+      max_tokens: 100,
+      stream,
+      messages: [{ role: 'user', content: 'hello' }],
+    }),
   })
     .then((answer) => answer.text())
     .catch(() => undefined)
@@ -39,7 +48,10 @@ test.skipIf(!redisAvailable).each([1, 2])(
     const dir = mkdtempSync(join(tmpdir(), 'tollgate-kill-'))
     const redis = await startRedis()
     const simulator = await startSimulator({ seed: 1 })
-    const files = writeConfig(dir, simulator.url, redis.url, { workers, settings: 'limits: { hold_deadline: 2s, checkpoint_every: 500ms }' })
+    const files = writeConfig(dir, simulator.url, redis.url, {
+      workers,
+      settings: 'limits: { hold_deadline: 2s, checkpoint_every: 500ms }',
+    })
     const connection = new Redis(redis.url)
     const wallet = createWallet(connection)
     let gateway = await startGatewayProcess(files.tollgate)
@@ -71,10 +83,18 @@ test.skipIf(!redisAvailable).each([1, 2])(
       await gateway.kill('SIGKILL')
       await Promise.all(calls)
       gateway = await startGatewayProcess(files.tollgate)
-      await waitFor('nothing held', async () => (await wallet.balances('acme'))[0]?.heldAtoms === 0n, { withinMs: 15_000 })
-      await waitFor('every end in the ledger', async () => (await wholeLedger(wallet)).filter((entry) => ['settle', 'void', 'timeout'].includes(entry.type)).length === 100, {
-        withinMs: 20_000,
+      await waitFor('nothing held', async () => (await wallet.balances('acme'))[0]?.heldAtoms === 0n, {
+        withinMs: 15_000,
       })
+      await waitFor(
+        'every end in the ledger',
+        async () =>
+          (await wholeLedger(wallet)).filter((entry) => ['settle', 'void', 'timeout'].includes(entry.type)).length ===
+          100,
+        {
+          withinMs: 20_000,
+        },
+      )
       const ledger = await wholeLedger(wallet)
       const holds = ledger.filter((entry) => entry.type === 'hold').map((entry) => entry.op)
       const ends = ledger.filter((entry) => ['settle', 'void', 'timeout'].includes(entry.type)).map((entry) => entry.op)

@@ -1,12 +1,13 @@
 /** Recorded provider traffic through the running gateway: the ledger has the stated usage, the caller the provider's bytes. */
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { entitlementsFor, startTestGateway, TEST_KEY, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
-import { startTestGateway, type TestGateway, TEST_KEY, entitlementsFor } from '../support/gateway.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 interface Recording {
@@ -14,9 +15,19 @@ interface Recording {
   readonly provider: string
   readonly endpoint: string
   readonly streamFormat: string | null
-  readonly request: { readonly method: string; readonly path: string; readonly body?: unknown; readonly headers: Record<string, string> }
+  readonly request: {
+    readonly method: string
+    readonly path: string
+    readonly body?: unknown
+    readonly headers: Record<string, string>
+  }
   readonly response: { readonly status: number; readonly headers: Record<string, string>; readonly bodyBase64: string }
-  readonly expected: { readonly tokens: Record<string, number> | null; readonly ambiguous?: unknown; readonly usageAbsent?: string; readonly error?: unknown }
+  readonly expected: {
+    readonly tokens: Record<string, number> | null
+    readonly ambiguous?: unknown
+    readonly usageAbsent?: string
+    readonly error?: unknown
+  }
 }
 
 const folder = fileURLToPath(new URL('../../../shared/recordings', import.meta.url))
@@ -62,7 +73,10 @@ function replay(request: IncomingMessage, response: import('node:http').ServerRe
     const pieces = (CUTS[request.headers['x-cut'] as string] as (body: Buffer) => Buffer[])(body)
     const send = (index: number): void => {
       if (index === pieces.length) response.end()
-      else response.write(pieces[index] as Buffer, () => (index % 50 === 49 ? setImmediate(send, index + 1) : send(index + 1)))
+      else
+        response.write(pieces[index] as Buffer, () =>
+          index % 50 === 49 ? setImmediate(send, index + 1) : send(index + 1),
+        )
     }
     send(0)
   })
@@ -85,7 +99,10 @@ afterAll(async () => {
   upstream.close()
 })
 
-function send(recording: Recording, cut: string): Promise<{ status: number; headers: IncomingMessage['headers']; body: Buffer }> {
+function send(
+  recording: Recording,
+  cut: string,
+): Promise<{ status: number; headers: IncomingMessage['headers']; body: Buffer }> {
   const { port } = new URL(gateway.url)
   const prefix = recording.request.path.startsWith('/v1') ? '' : '/v1'
   return new Promise((resolve, reject) => {
@@ -94,12 +111,20 @@ function send(recording: Recording, cut: string): Promise<{ status: number; head
         port,
         method: recording.request.method,
         path: `/u/${recording.provider}${prefix}${recording.request.path}`,
-        headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json', 'accept-encoding': 'gzip, br', 'x-recording': recording.id, 'x-cut': cut },
+        headers: {
+          authorization: `Bearer ${TEST_KEY}`,
+          'content-type': 'application/json',
+          'accept-encoding': 'gzip, br',
+          'x-recording': recording.id,
+          'x-cut': cut,
+        },
       },
       (response) => {
         const chunks: Buffer[] = []
         response.on('data', (chunk: Buffer) => chunks.push(chunk))
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }))
+        response.on('end', () =>
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }),
+        )
         response.on('error', reject)
       },
     )
@@ -117,7 +142,8 @@ function decoded(recording: Recording): Buffer {
 /** The stream as the caller should get it: without the usage event, where the gateway asked for it and the caller had not. */
 function expectedStream(recording: Recording): string {
   const text = decoded(recording).toString('latin1')
-  const asked = (recording.request.body as { stream_options?: { include_usage?: boolean } }).stream_options?.include_usage === true
+  const asked =
+    (recording.request.body as { stream_options?: { include_usage?: boolean } }).stream_options?.include_usage === true
   if (asked || !['chat.completions', 'completions'].includes(recording.endpoint)) return text
   return text
     .split(/(?<=\n\n)/)
@@ -136,7 +162,16 @@ async function settled(requestId: string): Promise<Record<string, unknown> | und
 function totals(tokens: Record<string, number>): Record<string, number> {
   const of = (...kinds: string[]): number => kinds.reduce((sum, kind) => sum + (tokens[kind] ?? 0), 0)
   return {
-    input_total: of('input', 'cached_input', 'cache_write_5m', 'cache_write_1h', 'audio_input', 'cached_audio_input', 'image_input', 'video_input'),
+    input_total: of(
+      'input',
+      'cached_input',
+      'cache_write_5m',
+      'cache_write_1h',
+      'audio_input',
+      'cached_audio_input',
+      'image_input',
+      'video_input',
+    ),
     input_cached_read: of('cached_input', 'cached_audio_input'),
     input_cache_write: of('cache_write_5m', 'cache_write_1h'),
     output_total: of('output', 'audio_output', 'image_output'),
@@ -146,28 +181,34 @@ function totals(tokens: Record<string, number>): Record<string, number> {
   }
 }
 
-const cases = recordings.flatMap((recording) => Object.keys(CUTS).map((cut) => ({ recording, cut, name: `${recording.id}, ${cut}` })))
+const cases = recordings.flatMap((recording) =>
+  Object.keys(CUTS).map((cut) => ({ recording, cut, name: `${recording.id}, ${cut}` })),
+)
 
-test.skipIf(!available || cases.length === 0).each(cases.length > 0 ? cases : [{ recording: undefined, cut: '', name: 'no recordings' }])('$name', async ({ recording, cut }) => {
-  const shown = recording as Recording
-  const answer = await send(shown, cut)
-  const requestId = answer.headers['x-tollgate-request-id'] as string
-  if (answer.headers['x-tollgate-error'] !== undefined) {
-    // A request that is refused here before it is sent: background responses are not supported yet.
-    expect([answer.headers['x-tollgate-error'], (shown.request.body as { background?: boolean }).background], answer.body.toString().slice(0, 300)).toEqual(['invalid_request', true])
-    return
-  }
-  expect(answer.status).toBe(shown.response.status)
-  if (shown.streamFormat === 'sse' && shown.response.status === 200) expect(answer.body.toString('latin1')).toBe(expectedStream(shown))
-  else expect(answer.body.equals(Buffer.from(shown.response.bodyBase64, 'base64'))).toBe(true)
-  const end = await settled(requestId)
-  const { tokens, ambiguous } = shown.expected
-  if (ambiguous) return
-  if (tokens === null) {
-    if (shown.response.status >= 400) expect(end).toMatchObject({ type: 'void' })
-    return
-  }
-  expect(end).toMatchObject({ type: 'settle', usage_source: 'provider' })
-  const got = totals((end?.['tokens'] ?? {}) as Record<string, number>)
-  for (const [kind, count] of Object.entries(tokens)) if (kind in got && typeof count === 'number') expect([kind, got[kind]]).toEqual([kind, count])
-})
+test
+  .skipIf(!available || cases.length === 0)
+  .each(cases.length > 0 ? cases : [{ recording: undefined, cut: '', name: 'no recordings' }])(
+  '$name',
+  async ({ recording, cut }) => {
+    const shown = recording as Recording
+    const answer = await send(shown, cut)
+    const requestId = answer.headers['x-tollgate-request-id'] as string
+    expect(answer.status).toBe(shown.response.status)
+    // A limit that no provider takes is refused before it is sent, as the provider would have.
+    if (answer.headers['x-tollgate-error'] === 'invalid_request') return
+    if (shown.streamFormat === 'sse' && shown.response.status === 200)
+      expect(answer.body.toString('latin1')).toBe(expectedStream(shown))
+    else expect(answer.body.equals(Buffer.from(shown.response.bodyBase64, 'base64'))).toBe(true)
+    const end = await settled(requestId)
+    const { tokens, ambiguous } = shown.expected
+    if (ambiguous) return
+    if (tokens === null) {
+      if (shown.response.status >= 400) expect(end).toMatchObject({ type: 'void' })
+      return
+    }
+    expect(end).toMatchObject({ type: 'settle', usage_source: 'provider' })
+    const got = totals((end?.['tokens'] ?? {}) as Record<string, number>)
+    for (const [kind, count] of Object.entries(tokens))
+      if (kind in got && typeof count === 'number') expect([kind, got[kind]]).toEqual([kind, count])
+  },
+)

@@ -15,7 +15,10 @@ export interface GatewayProcess {
 const CLI = fileURLToPath(new URL('../../src/cli.ts', import.meta.url))
 
 /** `tollgate serve` on a config file; resolves when it serves. Throws with its output where it ends before. */
-export async function startGatewayProcess(configFile: string, env: Record<string, string> = {}): Promise<GatewayProcess> {
+export async function startGatewayProcess(
+  configFile: string,
+  env: Record<string, string> = {},
+): Promise<GatewayProcess> {
   const child = spawn(process.execPath, [CLI, 'serve', '--config', configFile], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

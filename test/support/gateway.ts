@@ -3,14 +3,14 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
 import { newId } from '../../src/core/ids.ts'
 import { parseAmount } from '../../src/core/money.ts'
 import { type Gateway, startGateway } from '../../src/gateway.ts'
 import { SILENT_LOG } from '../../src/log.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
-import type { Wallet } from '../../src/wallet/wallet-types.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
-import { Redis } from 'ioredis'
+import type { Wallet } from '../../src/wallet/wallet-types.ts'
 import { startRedis, type TestRedis } from './redis.ts'
 
 export const TEST_KEY = 'tg-test-key'
@@ -82,8 +82,17 @@ accounts:
 `
 }
 
-export function writeConfig(dir: string, simulatorUrl: string, redisUrl: string, options: TestGatewayOptions): TestGateway['files'] {
-  const files = { tollgate: join(dir, 'tollgate.yaml'), entitlements: join(dir, 'entitlements.yaml'), prices: join(dir, 'price-book.yaml') }
+export function writeConfig(
+  dir: string,
+  simulatorUrl: string,
+  redisUrl: string,
+  options: TestGatewayOptions,
+): TestGateway['files'] {
+  const files = {
+    tollgate: join(dir, 'tollgate.yaml'),
+    entitlements: join(dir, 'entitlements.yaml'),
+    prices: join(dir, 'price-book.yaml'),
+  }
   const upstreams =
     options.upstreams ??
     `  openai: { format: openai, base_url: "${simulatorUrl}/v1", api_key: sk-upstream-secret, models: ["gpt-*", "o*", "text-embedding-*"] }

@@ -4,8 +4,16 @@ import { requestProblem } from '../../../src/http/request-gate.ts'
 
 const LIMITS = { pathBytes: 4096, headerCount: 200 }
 
-function request(change: Partial<{ method: string; url: string; httpVersion: string; rawHeaders: string[] }>): IncomingMessage {
-  return { method: 'POST', url: '/v1/chat/completions', httpVersion: '1.1', rawHeaders: ['Host', 'x'], ...change } as unknown as IncomingMessage
+function request(
+  change: Partial<{ method: string; url: string; httpVersion: string; rawHeaders: string[] }>,
+): IncomingMessage {
+  return {
+    method: 'POST',
+    url: '/v1/chat/completions',
+    httpVersion: '1.1',
+    rawHeaders: ['Host', 'x'],
+    ...change,
+  } as unknown as IncomingMessage
 }
 
 test.each([

@@ -19,13 +19,52 @@ test.each([
 })
 
 test("the caller's credentials, hop-by-hop names and our own headers do not reach an upstream; its own do", () => {
-  const raw = ['Host', 'gw', 'Authorization', 'Bearer tg-1', 'x-api-key', 'tg-1', 'Cookie', 'a=b', 'Connection', 'keep-alive, X-Secret', 'X-Secret', '1', 'x-tollgate-run', 'r', 'X-Forwarded-For', '1.2.3.4', 'anthropic-version', '2023-06-01', 'Content-Length', '3']
+  const raw = [
+    'Host',
+    'gw',
+    'Authorization',
+    'Bearer tg-1',
+    'x-api-key',
+    'tg-1',
+    'Cookie',
+    'a=b',
+    'Connection',
+    'keep-alive, X-Secret',
+    'X-Secret',
+    '1',
+    'x-tollgate-run',
+    'r',
+    'X-Forwarded-For',
+    '1.2.3.4',
+    'anthropic-version',
+    '2023-06-01',
+    'Content-Length',
+    '3',
+  ]
   const headers = upstreamRequestHeaders(raw, upstream('https://u', { headers: { 'x-own': 'yes' } }), undefined)
-  expect(headers).toEqual(['anthropic-version', '2023-06-01', 'accept-encoding', 'identity', 'x-own', 'yes', 'authorization', 'Bearer sk-own'])
+  expect(headers).toEqual([
+    'anthropic-version',
+    '2023-06-01',
+    'accept-encoding',
+    'identity',
+    'x-own',
+    'yes',
+    'authorization',
+    'Bearer sk-own',
+  ])
 })
 
 test('an upstream cannot speak in our name', () => {
-  const raw = ['Content-Type', 'text/plain', 'x-tollgate-cost', '0', 'Transfer-Encoding', 'chunked', 'Content-Length', '5'].map((text) => Buffer.from(text))
+  const raw = [
+    'Content-Type',
+    'text/plain',
+    'x-tollgate-cost',
+    '0',
+    'Transfer-Encoding',
+    'chunked',
+    'Content-Length',
+    '5',
+  ].map((text) => Buffer.from(text))
   expect(callerResponseHeaders(raw, false)).toEqual(['Content-Type', 'text/plain', 'Content-Length', '5'])
   expect(callerResponseHeaders(raw, true)).toEqual(['Content-Type', 'text/plain'])
 })
