@@ -112,6 +112,11 @@ export class NumberFamily {
     if (options.labels.length === 0) this.#series.at([])
   }
 
+  /** Makes the series, at 0 where it is new: an increase over it then sees its first count. */
+  touch(values: readonly string[]): void {
+    this.#series.at(values)
+  }
+
   /** Amounts that are not above 0 change nothing: a counter never falls. */
   add(values: readonly string[], amount: number): void {
     if (amount > 0) this.#series.at(values).value += amount

@@ -137,15 +137,20 @@ export class Metrics {
 
   /** Replaces what was known of the wallets: those that are no longer named disappear. */
   wallets(wallets: Iterable<WalletGauge>, holdsOpen: Iterable<readonly [account: string, count: number]>): void {
-    const { walletAvailable, walletHeld, walletDebt, walletSeconds, holdsOpen: open } = this.#families
-    for (const family of [walletAvailable, walletHeld, walletDebt, walletSeconds, open]) family.clear()
+    const all = this.#families
+    const gauges = [all.walletAvailable, all.walletHeld, all.walletDebt, all.walletSeconds, all.holdsOpen]
+    for (const gauge of gauges) gauge.clear()
     for (const { account, unit, available, held, debt, secondsToEmpty } of wallets) {
-      walletAvailable.set([account, unit], available)
-      walletHeld.set([account, unit], held)
-      walletDebt.set([account, unit], debt)
-      if (secondsToEmpty !== undefined) walletSeconds.set([account, unit], secondsToEmpty)
+      all.walletAvailable.set([account, unit], available)
+      all.walletHeld.set([account, unit], held)
+      all.walletDebt.set([account, unit], debt)
+      if (secondsToEmpty !== undefined) all.walletSeconds.set([account, unit], secondsToEmpty)
+      for (const rare of [all.overrun, all.unbilledExposure]) rare.touch([account, unit])
     }
-    for (const [account, count] of holdsOpen) open.set([account], count)
+    for (const [account, count] of holdsOpen) {
+      all.holdsOpen.set([account], count)
+      for (const rare of [all.holdsExpired, all.lateSettlements, all.unreconciled]) rare.touch([account])
+    }
   }
 
   /** All values as plain data: what a worker sends to the process that answers the scrape. */

@@ -56,9 +56,13 @@ export async function startPrometheus(target: string): Promise<PrometheusServer>
   }
 }
 
-/** Asks each 100 ms for up to 20 s; failures of the question count as no. */
-export async function waitFor(question: () => Promise<boolean>, message: () => string): Promise<void> {
-  const untilMs = Date.now() + 20_000
+/** Asks each 100 ms; failures of the question count as no. */
+export async function waitFor(
+  question: () => Promise<boolean>,
+  message: () => string,
+  withinMs = 20_000,
+): Promise<void> {
+  const untilMs = Date.now() + withinMs
   while (!(await question().catch(() => false))) {
     if (Date.now() > untilMs) throw new Error(message())
     await new Promise((resolve) => setTimeout(resolve, 100))
