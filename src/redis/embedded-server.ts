@@ -62,7 +62,7 @@ class PrivateServer {
   /** Undefined where the process could not even be started. */
   #pid: number | undefined
   #stopping = false
-  readonly #onExit = () => this.#terminate()
+  readonly #onExit = () => this.#signal('SIGTERM')
 
   constructor(directory: string, options: ServerOptions) {
     this.#directory = directory
@@ -87,10 +87,10 @@ class PrivateServer {
     return join(this.#directory, name)
   }
 
-  #terminate(): void {
+  #signal(signal: NodeJS.Signals): void {
     if (this.#pid === undefined) return
     try {
-      process.kill(this.#pid, 'SIGTERM')
+      process.kill(this.#pid, signal)
     } catch {
       // Gone already.
     }
@@ -108,7 +108,7 @@ class PrivateServer {
       return true
     }
     this.#options.log.warn({ pid }, 'a Redis left behind does not answer: it is ended')
-    this.#terminate()
+    this.#signal('SIGTERM')
     await this.#ended()
     return false
   }
@@ -119,7 +119,7 @@ class PrivateServer {
     while (pid !== undefined && isAlive(pid)) {
       if (performance.now() > deadlineMs) {
         this.#options.log.warn({ pid }, 'the embedded Redis does not end: killed')
-        process.kill(pid, 'SIGKILL')
+        this.#signal('SIGKILL')
       }
       await sleep(20)
     }
@@ -141,7 +141,7 @@ class PrivateServer {
     })
     const answered = await waitForAnswer(url, () => failure === undefined)
     if (answered !== 'pong') {
-      this.#terminate()
+      this.#signal('SIGTERM')
       const log = (await readOr(this.#file('redis.log'), '')).trimEnd().split('\n').slice(-5).join('\n')
       throw new Error(`${this.#options.binary.path} did not start (${failure ?? 'no answer'}):\n${log}`)
     }

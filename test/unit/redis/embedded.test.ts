@@ -86,7 +86,7 @@ async function killedGateway(value: string, searchPath = process.env['PATH']): P
   child.stdout.on('data', (chunk) => {
     url += chunk
   })
-  expect(await once(child, 'exit')).toEqual([null, 'SIGKILL'])
+  expect(await once(child, 'close')).toEqual([null, 'SIGKILL'])
   return url
 }
 

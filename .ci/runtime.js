@@ -1,0 +1,2 @@
+/* Run through the bootstrap: says which Node everything else runs on. */
+console.log(`Node ${process.versions.node}`)
