@@ -51,7 +51,6 @@ function untilInterrupted(): Promise<Interrupt> {
 }
 
 function conclude(failures: readonly string[], out: Narrator): void {
-  out.gap()
   if (failures.length === 0) {
     out.banner('Every claim above was checked and came true.')
     return

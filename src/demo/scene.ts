@@ -44,6 +44,7 @@ export class Scene {
 
   /** The money of one call, from its entry in the ledger. */
   async receipt(account: string, answer: Answer, asked: string, more: ReceiptLines = {}): Promise<SettleView> {
+    if (answer.status !== 200) throw new Error(`the call was answered ${answer.status}: ${answer.text}`)
     const settle = await this.finance.settle(account, answer.requestId)
     const returned = parseAmount(settle.hold) - parseAmount(settle.charged)
     this.out.gap()
