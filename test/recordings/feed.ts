@@ -33,17 +33,19 @@ export function* inSteps(body: Buffer, step: number): Generator<Buffer> {
   for (let at = 0; at < body.length; at += step) yield body.subarray(at, at + step)
 }
 
-/** Each event in two pieces, cut at its `offset`-th byte; shorter ones whole. */
-export function cutEvents(body: Buffer, ends: readonly number[], offset: number): Buffer[] {
+/** Each event cut at its `offset`-th byte and every `stride` bytes after it; shorter ones whole. */
+export function cutEvents(body: Buffer, ends: readonly number[], offset: number, stride: number): Buffer[] {
   const pieces: Buffer[] = []
   let start = 0
-  for (const end of ends) {
-    if (offset > 0 && start + offset < end)
-      pieces.push(body.subarray(start, start + offset), body.subarray(start + offset, end))
-    else pieces.push(body.subarray(start, end))
+  for (const end of [...ends, body.length]) {
+    let at = start
+    for (let cut = start + offset; cut < end; cut += stride) {
+      pieces.push(body.subarray(at, cut))
+      at = cut
+    }
+    pieces.push(body.subarray(at, end))
     start = end
   }
-  pieces.push(body.subarray(start))
   return pieces
 }
 
