@@ -167,8 +167,8 @@ function* messageSteps(call: Call, choice: Choice, input: SplitInput): Generator
     closing = signatureDelta(call) + blockStop(index++)
   }
   for (const part of choice.parts) {
-    yield* blockSteps(part, index, closing)
-    closing = blockStop(index++)
+    const unsent = yield* blockSteps(part, index, closing)
+    closing = unsent + blockStop(index++)
   }
   const usage = faults.has('no_usage') ? undefined : endUsage(input, choice.outputTokens)
   const delta = { stop_reason: STOP[choice.finish], stop_sequence: null }
@@ -212,7 +212,8 @@ function signatureDelta(call: Call): string {
   return blockDelta(0, 'signature_delta', 'signature', idTail(call.idSeed + 1, 64))
 }
 
-function* blockSteps(part: Part, index: number, closing: string): Generator<string> {
+/** Yields a step for each token and returns what opens the block where there was none to carry it. */
+function* blockSteps(part: Part, index: number, closing: string): Generator<string, string> {
   const opened =
     part.type === 'text'
       ? { type: 'text', text: '' }
@@ -226,6 +227,7 @@ function* blockSteps(part: Part, index: number, closing: string): Generator<stri
     yield opening + delta
     opening = ''
   }
+  return opening
 }
 
 function blockStart(index: number, block: JsonObject): string {

@@ -266,6 +266,24 @@ test('messages think, use a tool, answer its result, and stop at max_tokens', as
   expect([second.stop_reason, second.usage.output_tokens]).toEqual(['max_tokens', 7])
 })
 
+test('an answer without a token is whole in every format, streamed too', async () => {
+  const message = { model: 'c+output:0', max_tokens: 9, messages: user('x') }
+  expect((await anthropic.messages.stream(message).finalMessage()).content).toEqual([{ type: 'text', text: '' }])
+  const chat = await openai.chat.completions.stream({ model: 'm+output:0', messages: user('x') }).finalChatCompletion()
+  expect([chat.choices[0]?.finish_reason, chat.choices[0]?.message.content ?? '']).toEqual(['stop', ''])
+  expect((await openai.responses.stream({ model: 'm+output:0', input: 'x' }).finalResponse()).status).toBe('completed')
+})
+
+test('reasoning can use up the whole limit', async () => {
+  const chat = await openai.chat.completions.create({
+    model: 'm+reasoning:50',
+    max_completion_tokens: 20,
+    messages: user('x'),
+  })
+  expect([chat.choices[0]?.finish_reason, chat.choices[0]?.message.content]).toEqual(['length', ''])
+  expect(chat.usage).toMatchObject({ completion_tokens: 20, completion_tokens_details: { reasoning_tokens: 20 } })
+})
+
 test('count_tokens says what the message is then billed', async () => {
   const request = { model: 'claude', messages: user('how long is a road'), system: 'be brief' }
   const { input_tokens } = await anthropic.messages.countTokens(request)
