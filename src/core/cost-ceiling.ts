@@ -1,49 +1,11 @@
 import { type ExactRates, exactRates, roundCeiling, roundFloor, tokenRate, type UnpricedKind } from './exact-rates.ts'
 import { ATOMS_MAX, type Atoms, formatAmount } from './money.ts'
+import { type CeilingCall, type CeilingPlan, leastTokens, outputLimit, sliceTokens, trims } from './output-tokens.ts'
 import type { CallPrice } from './price-book.ts'
 import type { TokenKind } from './usage.ts'
 
 /** Input of a call that cannot be seen, where neither recorded tokens nor a context window say more. */
 export const ASSUMED_INPUT_TOKENS = 128_000
-/** Output of a call where neither the caller, the plan nor the price book names a limit. */
-export const ASSUMED_OUTPUT_TOKENS = 16_384
-
-/** What the ceiling must know of a call; a provider's CallRequest has it all. */
-export interface CeilingCall {
-  readonly stream: boolean
-  readonly input: {
-    readonly highTokens: number
-    readonly lowTokens: number
-    readonly cacheWriteTokens: number
-    readonly cacheWriteKind: 'cache_write_5m' | 'cache_write_1h'
-  }
-  readonly generates: boolean
-  readonly outputLimit: number | undefined
-  readonly answers: number
-  readonly thinkingBudget: number
-  readonly reasoning: boolean
-  readonly structured: boolean
-  readonly tools: boolean
-  readonly audioOutput: boolean
-  readonly unseenInput: boolean
-}
-
-/** What a plan says of the ceiling; a Plan of the snapshot has it all. */
-export interface CeilingPlan {
-  readonly unit: string
-  readonly enforcement: 'enforce' | 'observe'
-  readonly maxCostPerCallAtoms: Atoms | undefined
-  readonly maxOutputTokens: number | undefined
-  readonly trim: {
-    readonly enabled: boolean
-    readonly minOutputTokens: number
-    readonly minReasoningTokens: number
-    readonly structured: boolean
-    readonly tools: boolean
-  }
-  readonly streaming: { readonly sliceTokens: number } | undefined
-}
-
 export interface CeilingQuestion {
   readonly call: CeilingCall
   /** undefined (observe, `allow_unmetered`): everything costs 0. */
@@ -99,8 +61,8 @@ export function costCeiling(question: CeilingQuestion): CostCeiling | CeilingRef
   const { call, price, plan } = question
   const observe = plan.enforcement === 'observe'
   const rates = price && exactRates(price.charge, question.scale)
-  const guesses: ('input' | 'output')[] = []
-  const output = outputLimit(question, observe, guesses)
+  const output = outputLimit(call, plan, price?.maxOutputTokens)
+  const guesses: ('input' | 'output')[] = output.guessed ? ['output'] : []
   const money = {
     fixedAtoms: fixedAtoms(question, rates, guesses),
     perTokenAtoms: call.generates ? perTokenAtoms(question, rates) : 0n,
@@ -126,49 +88,6 @@ export function costCeiling(question: CeilingQuestion): CostCeiling | CeilingRef
     guesses,
     would: refusal,
   }
-}
-
-/** Whether the plan allows the call's limit to be lowered. */
-function trims(call: CeilingCall, plan: CeilingPlan): boolean {
-  const { trim } = plan
-  return trim.enabled && (trim.structured || !call.structured) && (trim.tools || !call.tools)
-}
-
-function outputLimit(
-  { call, price, plan }: CeilingQuestion,
-  observe: boolean,
-  guesses: ('input' | 'output')[],
-): { readonly limitTokens: number; readonly writeLimit: number | undefined } {
-  if (!call.generates) return { limitTokens: 0, writeLimit: undefined }
-  const own = call.outputLimit === undefined ? undefined : wholeTokens(call.outputLimit)
-  const limit = plan.maxOutputTokens
-  // Observe changes no call: its plan's limit cannot bound what comes back.
-  if (limit !== undefined && !observe && (own === undefined || own > limit)) {
-    return { limitTokens: limit, writeLimit: limit }
-  }
-  const known = own ?? price?.maxOutputTokens
-  if (known === undefined) guesses.push('output')
-  return { limitTokens: known ?? ASSUMED_OUTPUT_TOKENS, writeLimit: undefined }
-}
-
-/** A caller may name any number at all. */
-function wholeTokens(limit: number): number {
-  return limit >= Number.MAX_SAFE_INTEGER ? Number.MAX_SAFE_INTEGER : Math.max(0, Math.ceil(limit))
-}
-
-/** Providers refuse a limit at or below the thinking budget, so none is written there. */
-function leastTokens(call: CeilingCall, plan: CeilingPlan, limitTokens: number): number {
-  if (!trims(call, plan)) return limitTokens
-  const { minOutputTokens, minReasoningTokens } = plan.trim
-  const useful =
-    call.reasoning && call.thinkingBudget === 0
-      ? minReasoningTokens
-      : Math.max(1, minOutputTokens) + call.thinkingBudget
-  return Math.min(limitTokens, useful)
-}
-
-function sliceTokens(call: CeilingCall, plan: CeilingPlan): number | undefined {
-  return call.stream && call.generates && !call.reasoning ? plan.streaming?.sliceTokens : undefined
 }
 
 function fixedAtoms(

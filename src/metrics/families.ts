@@ -161,6 +161,7 @@ export class HistogramFamily {
       counts: new Array<number>(options.bounds.length + 1).fill(0),
       sum: 0,
     }))
+    if (options.labels.length === 0) this.#series.at([])
   }
 
   observe(values: readonly string[], value: number): void {

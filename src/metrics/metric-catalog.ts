@@ -40,7 +40,7 @@ export const METRICS = {
     'account unit',
     'Input sent, never answered nor charged, in units.',
   ),
-  holdRatio: histogram('hold_to_charge_ratio', 'account', RATIOS, 'Held over charged: how tight holds are.'),
+  holdRatio: histogram('hold_to_charge_ratio', '', RATIOS, 'Held over charged: how tight holds are.'),
   overhead: histogram('overhead_seconds', 'stage', SHORT_SECONDS, 'Time that the gateway adds, by stage.'),
   upstreamSeconds: histogram('upstream_seconds', 'upstream', SECONDS, 'From sending a call to the end of its answer.'),
   firstByte: histogram(

@@ -82,7 +82,7 @@ export class Metrics {
     if (result.status === 'late_settled') this.#families.lateSettlements.add([account], 1)
     if (result.status === 'unmatched') this.#families.unreconciled.add([account], 1)
     if (heldAtoms !== undefined && chargedAtoms > 0n)
-      this.#families.holdRatio.observe([account], Number(heldAtoms) / Number(chargedAtoms))
+      this.#families.holdRatio.observe([], Number(heldAtoms) / Number(chargedAtoms))
   }
 
   /** Holds that a sweep ended by their deadline. */

@@ -174,7 +174,7 @@ test('one scrape sees all workers: counts are summed, gauges taken as their mean
   expect(
     await value('requests_total', 'account="acme",upstream="openai",model="gpt-5-mini",endpoint="chat",outcome="cut"'),
   ).toEqual([2])
-  expect(await value('hold_to_charge_ratio_count', 'acme')).toEqual([2])
+  expect(await value('hold_to_charge_ratio_count')).toEqual([4])
   expect(await value('wallet_available', 'acme')).toEqual([12.5])
   expect(await value('wallet_seconds_to_empty', 'acme')).toEqual([7200])
   expect(await value('redis_up')).toEqual([0])

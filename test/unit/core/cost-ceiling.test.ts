@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
-import { type CeilingCall, type CeilingPlan, type CostCeiling, costCeiling } from '../../../src/core/cost-ceiling.ts'
+import { type CostCeiling, costCeiling } from '../../../src/core/cost-ceiling.ts'
 import { ATOMS_MAX } from '../../../src/core/money.ts'
+import type { CeilingCall, CeilingPlan } from '../../../src/core/output-tokens.ts'
 import type { CallPrice, Rates } from '../../../src/core/price-book.ts'
 
 const INPUT = { highTokens: 0, lowTokens: 0, cacheWriteTokens: 0, cacheWriteKind: 'cache_write_5m' } as const
