@@ -22,6 +22,8 @@ export interface SaturationFigures {
   /** How much of its core the measured process used. */
   readonly coreShare: number | null
   readonly redisCpuMicros: number | null
+  /** How much of the time another process had its core: beyond a few hundredths the figures say little. */
+  readonly disturbed: number | null
 }
 
 /** Milliseconds beyond what the same round measured without anything in between. */
@@ -82,6 +84,7 @@ function saturation(
     cpuOverNginx: overNginx('cpuMicros'),
     coreShare: median(samples.map((sample) => sample.coreShare)),
     redisCpuMicros: median(samples.map((sample) => sample.redisCpuMicros)),
+    disturbed: median(samples.map((sample) => sample.disturbed)),
   }
 }
 

@@ -1,7 +1,7 @@
 /** One measurement of one row: at saturation, or at a fixed rate. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LoadJob, LoadResult, Spread } from './load-types.ts'
-import { cpuMs, type Peer } from './processes.ts'
+import { type CpuTimes, cpuMs, cpuTimes, type Peer } from './processes.ts'
 import { CONNECTIONS, saturate } from './saturate.ts'
 import { benchPost, type Traffic, wireRequest } from './traffic.ts'
 
@@ -29,6 +29,8 @@ export interface SaturationSample {
   /** How much of its core it used, 0 to 1: below about 0.95 the other core was the bottleneck. */
   readonly coreShare: number
   readonly redisCpuMicros: number
+  /** How much of the time another process had its core, 0 to 1. */
+  readonly disturbed: number
   readonly failed: number
 }
 
@@ -47,15 +49,16 @@ export async function measureSaturation(
   await sleep(AFTERWARDS_MS)
   return {
     callsPerSecond: result.calls / result.seconds,
-    cpuMicros: ((cpuOf(row.pid) - before.row) * 1000) / result.calls,
-    coreShare: (loaded - before.row) / (result.seconds * 1000),
+    cpuMicros: ((cpuOf(row.pid).usedMs - before.row.usedMs) * 1000) / result.calls,
+    coreShare: (loaded.usedMs - before.row.usedMs) / (result.seconds * 1000),
+    disturbed: (loaded.waitedMs - before.row.waitedMs) / (result.seconds * 1000),
     redisCpuMicros: row.metered ? ((cpuMs(bench.redisPid) - before.redis) * 1000) / result.calls : Number.NaN,
     failed: result.failed,
   }
 }
 
-function cpuOf(pid: number | undefined): number {
-  return pid === undefined ? Number.NaN : cpuMs(pid)
+function cpuOf(pid: number | undefined): CpuTimes {
+  return pid === undefined ? { usedMs: Number.NaN, waitedMs: Number.NaN } : cpuTimes(pid)
 }
 
 export interface RateSample {

@@ -1,7 +1,7 @@
 /**
  * What a call through the gateway costs, beside nginx and beside nothing in between. Method: bench/README.md.
  *
- *   node bench/overhead.ts [--quick] [--rounds N] [--variant NAME=PRELOAD] [--out FILE]
+ *   node bench/overhead.ts [--quick] [--rounds N] [--variant NAME=PRELOAD] [--patience S] [--out FILE]
  *
  * Loopback only. Everything it starts is its own, and stopped at the end.
  */
@@ -14,7 +14,7 @@ import { type BenchGateway, METERED_PATH, startBenchGateway, UNMETERED_PATH } fr
 import { type Bench, measureRate, measureSaturation, RATE, type Row } from './measure.ts'
 import { startNginx } from './nginx.ts'
 import { printFigures } from './print.ts'
-import { MEASURING_CORE, onPath, pinning, startPeer } from './processes.ts'
+import { MEASURING_CORE, onPath, pinning, startPeer, untilQuiet } from './processes.ts'
 import { type BenchRedis, startBenchRedis } from './redis.ts'
 import { CONNECTIONS, saturator } from './saturate.ts'
 import { measureWallet, type WalletFigures } from './wallet.ts'
@@ -24,6 +24,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     rounds: { type: 'string' },
     variant: { type: 'string', multiple: true, default: [] },
+    patience: { type: 'string', default: '0' },
     out: { type: 'string' },
   },
 })
@@ -68,13 +69,23 @@ async function startRows(dir: string, originPort: number, redis: BenchRedis): Pr
   }
 }
 
+const startedMs = performance.now()
+
+/** On a machine with other work: waits for a lull, within the patience for the whole run. */
+async function lull(): Promise<void> {
+  await untilQuiet(Number(options.patience) * 1000 - (performance.now() - startedMs))
+}
+
 async function measureRow(bench: Bench, row: Row): Promise<RoundSamples> {
-  return {
-    json: await measureSaturation(bench, row, 'json', SECONDS.saturation),
-    jsonRate: await measureRate(bench, row, 'json', SECONDS.rate),
-    stream: await measureSaturation(bench, row, 'stream', SECONDS.saturation),
-    pacedRate: await measureRate(bench, row, 'paced', SECONDS.rate),
-  }
+  await lull()
+  const json = await measureSaturation(bench, row, 'json', SECONDS.saturation)
+  await lull()
+  const jsonRate = await measureRate(bench, row, 'json', SECONDS.rate)
+  await lull()
+  const stream = await measureSaturation(bench, row, 'stream', SECONDS.saturation)
+  await lull()
+  const pacedRate = await measureRate(bench, row, 'paced', SECONDS.rate)
+  return { json, jsonRate, stream, pacedRate }
 }
 
 async function measureRounds(bench: Bench, rows: readonly Row[]): Promise<Round[]> {

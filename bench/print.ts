@@ -42,10 +42,15 @@ function printSaturation(
       show(figures.cpuMicros, 1),
       show(figures.cpuOverNginx, 2),
       show(figures.coreShare, 2),
+      show(figures.disturbed, 2),
       show(figures.redisCpuMicros, 1),
     ]
   })
-  printTable(title, ['row', 'calls/s', '× nginx', 'CPU µs/call', '× nginx', 'of its core', 'Redis µs/call'], lines)
+  printTable(
+    title,
+    ['row', 'calls/s', '× nginx', 'CPU µs/call', '× nginx', 'of its core', 'disturbed', 'Redis µs/call'],
+    lines,
+  )
 }
 
 function printAdded(title: string, rows: readonly RowFigures[], pick: (row: RowFigures) => AddedFigures): void {

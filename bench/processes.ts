@@ -2,7 +2,8 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, cpus } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
 
 /** Core of what is measured, core of what measures it. */
 export const MEASURED_CORE = 0
@@ -41,7 +42,7 @@ export function startPeer(
 ): Peer {
   const path = new URL(file, import.meta.url).pathname
   const [command, all] = pinned(core, process.execPath, [...nodeArgs, path, ...args])
-  const child = spawn(command, all, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = spawn(command, all, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], serialization: 'advanced' })
   const gone = once(child, 'exit')
   const next = async (): Promise<unknown> => {
     const [message] = await Promise.race([
@@ -71,18 +72,52 @@ export async function endWithin(child: ChildProcess, gone: Promise<unknown>, wit
   clearTimeout(timer)
 }
 
-/**
- * CPU time that a process has used so far, all its threads, in milliseconds; NaN where the kernel does not say. By
- * thread and to the nanosecond: /proc/PID/stat counts in hundredths of a second.
- */
-export function cpuMs(pid: number): number {
+export interface CpuTimes {
+  /** CPU time used so far, all threads, in milliseconds. */
+  readonly usedMs: number
+  /** Time so far in which it could have run and another process had the core, in milliseconds. */
+  readonly waitedMs: number
+}
+
+/** Of a process; NaN where the kernel does not say. From schedstat: /proc/PID/stat counts in hundredths of a second. */
+export function cpuTimes(pid: number): CpuTimes {
   try {
-    let nanoseconds = 0
-    for (const task of readdirSync(`/proc/${pid}/task`)) {
-      nanoseconds += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0])
+    const tasks = readdirSync(`/proc/${pid}/task`).map((task) => readSchedstat(`/proc/${pid}/task/${task}/schedstat`))
+    return {
+      usedMs: tasks.reduce((sum, times) => sum + times.usedMs, 0),
+      // Threads of one process wait for each other too: only the first one's wait shows that others were in the way.
+      waitedMs: tasks[0]?.waitedMs ?? Number.NaN,
     }
-    return nanoseconds / 1e6
   } catch {
-    return Number.NaN
+    return { usedMs: Number.NaN, waitedMs: Number.NaN }
   }
+}
+
+export function cpuMs(pid: number): number {
+  return cpuTimes(pid).usedMs
+}
+
+function readSchedstat(file: string): CpuTimes {
+  const [used, waited] = readFileSync(file, 'utf8').split(' ')
+  return { usedMs: Number(used) / 1e6, waitedMs: Number(waited) / 1e6 }
+}
+
+/** Waits until other processes leave the machine alone, at most so long: figures taken beside them say little. */
+export async function untilQuiet(patienceMs: number): Promise<void> {
+  const endMs = performance.now() + patienceMs
+  while (performance.now() < endMs) {
+    const before = machineTicks()
+    await sleep(500)
+    const after = machineTicks()
+    if ((after.busy - before.busy) / (after.all - before.all) < QUIET_SHARE) return
+  }
+}
+
+const QUIET_SHARE = 0.1
+
+function machineTicks(): { readonly busy: number; readonly all: number } {
+  const times = cpus().map(({ times }) => times)
+  const sum = (pick: (of: (typeof times)[number]) => number) => times.reduce((total, of) => total + pick(of), 0)
+  const busy = sum((of) => of.user + of.nice + of.sys + of.irq)
+  return { busy, all: busy + sum((of) => of.idle) }
 }
