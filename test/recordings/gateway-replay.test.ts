@@ -181,7 +181,12 @@ function totals(tokens: Record<string, number>): Record<string, number> {
   }
 }
 
-const cases = recordings.flatMap((recording) =>
+interface Case {
+  readonly recording: Recording | undefined
+  readonly cut: string
+  readonly name: string
+}
+const cases: Case[] = recordings.flatMap((recording) =>
   Object.keys(CUTS).map((cut) => ({ recording, cut, name: `${recording.id}, ${cut}` })),
 )
 

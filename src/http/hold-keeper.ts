@@ -1,0 +1,140 @@
+/** Keeps the hold of an open call: renews its deadline, and asks for the next slice of a stream in good time. */
+import type { Atoms } from '../core/money.ts'
+import type { CheckpointResult } from '../wallet/wallet-types.ts'
+import type { AdmittedCall } from './admitted-call.ts'
+import type { CallDependencies } from './call-dependencies.ts'
+
+/** How long a stream waits for its next slice (WALLET section 3). */
+const SLICE_WAIT_MS = 300
+/** Next slice of a stream without slices whose provider goes far beyond the limit it was given. */
+const RUNAWAY_SLICE_TOKENS = 1_024
+
+export type SliceRefusal = Exclude<CheckpointResult, { readonly status: 'checkpointed' }>
+
+/** The call whose hold is kept. */
+export interface KeptCall {
+  /** What is known to be used so far, in all. */
+  knownAtoms(): Atoms
+  /** This many more output tokens may pass. */
+  onSlice(tokens: number): void
+  /** The money ended. Undefined: the wallet did not answer. */
+  onNoSlice(refusal: SliceRefusal | undefined): void
+}
+
+export class HoldKeeper {
+  readonly #deps: CallDependencies
+  readonly #admitted: AdmittedCall
+  readonly #call: KeptCall
+  #heldAtoms: Atoms
+  #checkpoints = 0
+  #renewedAtMs: number
+  #asking = false
+  #refusal: SliceRefusal | undefined
+  /** Nothing may pass until a slice comes. */
+  #waiting = false
+  #timer: NodeJS.Timeout | undefined
+  #closed = false
+
+  constructor(deps: CallDependencies, admitted: AdmittedCall, call: KeptCall) {
+    this.#deps = deps
+    this.#admitted = admitted
+    this.#call = call
+    this.#heldAtoms = admitted.held?.heldAtoms ?? 0n
+    this.#renewedAtMs = admitted.startedAtMs
+  }
+
+  /** By the hold and all its extensions. */
+  get heldAtoms(): Atoms {
+    return this.#heldAtoms
+  }
+
+  /** Output tokens that the hold pays for. Without slices a count of twice the limit is a runaway, not a miscount. */
+  get firstAllowance(): number {
+    const { held, ceiling, call, plan } = this.#admitted
+    const unbounded = !held || plan.enforcement === 'observe' || !call.generates || ceiling.perTokenAtoms === 0n
+    if (unbounded) return Number.POSITIVE_INFINITY
+    const tokens = held.tokens * call.answers
+    return ceiling.sliced ? tokens : tokens * 2 + 64
+  }
+
+  /** Each second. */
+  tick(nowMs: number): void {
+    const { checkpointEveryMs } = this.#admitted.snapshot.settings.limits
+    if (this.#admitted.held && !this.#asking && nowMs - this.#renewedAtMs >= checkpointEveryMs) this.#checkpoint(false)
+  }
+
+  /** Half of the slice is used: the next one is asked for while the stream goes on. */
+  askEarly(): void {
+    if (!this.#asking && !this.#refusal) this.#ask()
+  }
+
+  /** The slice is used up and the stream stands still. Answers by onSlice or onNoSlice, in 300 ms at the latest. */
+  wait(): void {
+    if (this.#waiting) return
+    this.#waiting = true
+    if (!this.#asking) this.#ask()
+    this.#timer = setTimeout(onTimeout, SLICE_WAIT_MS, this)
+  }
+
+  close(): void {
+    this.#closed = true
+    clearTimeout(this.#timer)
+  }
+
+  timedOut(): void {
+    if (this.#waiting && !this.#closed) this.#call.onNoSlice(this.#refusal)
+  }
+
+  #ask(): void {
+    this.#asking = true
+    this.#checkpoint(true)
+  }
+
+  #checkpoint(extend: boolean): void {
+    const { id, terms, snapshot, ceiling, call, plan } = this.#admitted
+    const { holdDeadlineMs } = snapshot.settings.limits
+    const sliceTokens = plan.streaming?.sliceTokens ?? RUNAWAY_SLICE_TOKENS
+    const wantTokens = Math.max(1, Math.ceil(sliceTokens / call.answers))
+    this.#renewedAtMs = this.#deps.now()
+    this.#deps.sweeper.touch(terms.account, this.#renewedAtMs + holdDeadlineMs)
+    this.#deps.wallet
+      .checkpoint({
+        id,
+        account: terms.account,
+        number: ++this.#checkpoints,
+        cumulativeAtoms: this.#call.knownAtoms(),
+        deadlineMs: holdDeadlineMs,
+        extend: extend ? { perTokenAtoms: ceiling.perTokenAtoms, leastTokens: 1, wantTokens } : undefined,
+      })
+      .then(
+        (result) => this.#answered(result, extend),
+        () => {
+          // Redis is away: the stream goes on to the end of what it holds, and is then cut (on_redis_down: deny).
+          if (extend) this.#asking = false
+        },
+      )
+  }
+
+  #answered(result: CheckpointResult, extend: boolean): void {
+    if (result.status === 'checkpointed') this.#heldAtoms = result.heldAtoms
+    if (!extend) return
+    this.#asking = false
+    if (this.#closed) return
+    if (result.status === 'checkpointed') {
+      this.#refusal = undefined
+      this.#waiting = false
+      clearTimeout(this.#timer)
+      this.#call.onSlice(result.tokens * this.#admitted.call.answers)
+    } else if (this.#waiting && this.#refusal) {
+      this.#call.onNoSlice(result)
+    } else {
+      // Asked for early and refused: what other calls release until the slice is used up may still do.
+      this.#refusal = result
+      if (this.#waiting) this.#ask()
+    }
+  }
+}
+
+function onTimeout(keeper: HoldKeeper): void {
+  keeper.timedOut()
+}

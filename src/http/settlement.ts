@@ -1,0 +1,156 @@
+/** The ending of a call's money: what it comes to, recorded in the outbox, counted in the metrics. */
+import type { Atoms } from '../core/money.ts'
+import { priceUsage } from '../core/price-usage.ts'
+import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
+import type { AnswerFacts } from '../providers/provider.ts'
+import type { SettleResult } from '../wallet/wallet-types.ts'
+import type { AdmittedCall } from './admitted-call.ts'
+import type { CallDependencies } from './call-dependencies.ts'
+import { decideEnd, type End, type Ending } from './decide-end.ts'
+import { settleInfo } from './settle-info.ts'
+
+/** How far an exchange came. */
+export interface Progress {
+  readonly ending: Ending
+  readonly facts: AnswerFacts
+  /** The usage is the answer's last word. */
+  readonly usageFinal: boolean
+  readonly failedInside: boolean
+  /** Output tokens counted from what was delivered. */
+  readonly outputTokens: number
+  /** Of the upstream's answer; undefined where none came. */
+  readonly status: number | undefined
+  readonly sentMonotonicMs: number
+  readonly firstByteMonotonicMs: number | undefined
+  /** By the hold and its extensions. */
+  readonly heldAtoms: Atoms
+}
+
+export interface Settled {
+  readonly chargeAtoms: Atoms
+  readonly heldAtoms: Atoms
+  readonly usage: Usage
+}
+
+/** Recorded when this returns; Redis is told after, and nobody waits for it. Undefined: voided, nothing is charged. */
+export function endCall(deps: CallDependencies, admitted: AdmittedCall, progress: Progress): Settled | undefined {
+  const { terms } = admitted
+  const end = decideEnd({
+    ending: progress.ending,
+    usage: progress.facts.usage,
+    usageFinal: progress.usageFinal,
+    failedInside: progress.failedInside,
+    outputTokens: progress.outputTokens,
+    answered: progress.status !== undefined,
+    inputLowTokens: admitted.call.input.lowTokens,
+    inputLikelyTokens: likelyInputTokens(admitted),
+    onNoAnswer: admitted.upstream.onNoAnswer,
+  })
+  if (progress.ending === 'no_answer') {
+    deps.metrics.unbilledExposure(terms.account, terms.unit, terms.floorAtoms, terms.scale)
+  }
+  if (end.kind === 'settle') return settle(deps, admitted, progress, end)
+  void deps.outbox.void({ id: terms.id, account: terms.account, reason: end.reason })
+  count(deps, admitted, progress, undefined, undefined)
+  return undefined
+}
+
+function settle(
+  deps: CallDependencies,
+  admitted: AdmittedCall,
+  progress: Progress,
+  end: Extract<End, { kind: 'settle' }>,
+): Settled {
+  const { terms, price, costScale, snapshot } = admitted
+  const { heldAtoms, ending } = progress
+  const { unpricedKind } = snapshot.settings.metering
+  const priced = priceUsage(price, end.usage, { scale: terms.scale, costScale, unpricedKind })
+  // An estimate of ours makes no debt where the plan allows none, and a cut call has used up what it holds, no more.
+  const bounded = admitted.held !== undefined && (ending === 'cut' || terms.onExhausted.mode === 'block')
+  const dearer = end.source === 'estimate' && bounded && priced.chargeAtoms > heldAtoms
+  const chargeAtoms = dearer ? heldAtoms : priced.chargeAtoms
+  const info = settleInfo(admitted, {
+    usage: end.usage,
+    source: end.source,
+    priced,
+    facts: progress.facts,
+    cut: ending === 'cut',
+    status: progress.status ?? null,
+    endedMonotonicMs: performance.now(),
+    firstByteMonotonicMs: progress.firstByteMonotonicMs,
+  })
+  const settled: Settled = { chargeAtoms, heldAtoms, usage: end.usage }
+  deps.outbox
+    .settle({ terms, finalAtoms: chargeAtoms, info })
+    .then((result) => countPosted(deps, admitted, settled, result))
+  count(deps, admitted, progress, end, { ...priced, chargeAtoms })
+  return settled
+}
+
+function countPosted(deps: CallDependencies, admitted: AdmittedCall, settled: Settled, result: SettleResult): void {
+  const { account, unit, scale } = admitted.terms
+  deps.metrics.posted({
+    account,
+    unit,
+    scale,
+    result,
+    heldAtoms: admitted.held && settled.heldAtoms,
+    chargedAtoms: settled.chargeAtoms,
+  })
+}
+
+function count(
+  deps: CallDependencies,
+  admitted: AdmittedCall,
+  progress: Progress,
+  end: Extract<End, { kind: 'settle' }> | undefined,
+  priced: Parameters<CallDependencies['metrics']['ended']>[0]['priced'],
+): void {
+  const { terms, price, costScale } = admitted
+  const { ending, firstByteMonotonicMs } = progress
+  deps.metrics.ended({
+    account: terms.account,
+    upstream: admitted.upstream.name,
+    model: admitted.call.model,
+    endpoint: admitted.operation.endpoint,
+    outcome: outcomeOf(ending, admitted.trimmedTo !== undefined),
+    unit: terms.unit,
+    scale: terms.scale,
+    ...(price ? { costUnit: price.costUnit, costScale } : {}),
+    usage: end?.usage,
+    usageMissing: end?.source === 'estimate' && ending === 'complete',
+    priced,
+    upstreamSeconds: (performance.now() - progress.sentMonotonicMs) / 1000,
+    firstByteSeconds:
+      firstByteMonotonicMs === undefined ? undefined : (firstByteMonotonicMs - admitted.startedMonotonicMs) / 1000,
+  })
+}
+
+function outcomeOf(ending: Ending, trimmed: boolean): 'passed' | 'trimmed' | 'cut' | 'failed' {
+  if (ending === 'cut') return 'cut'
+  if (ending !== 'complete' && ending !== 'client_gone') return 'failed'
+  return trimmed ? 'trimmed' : 'passed'
+}
+
+/** What a call has cost so far, as far as is known, and never below its floor: for checkpoints and progress records. */
+export function knownAtoms(admitted: AdmittedCall, seen: Usage | undefined, outputTokens: number): Atoms {
+  const { terms, price, snapshot, call } = admitted
+  const input = seen?.tokens ?? { input: call.input.lowTokens }
+  const tokens = { ...input, output: Math.max(seen?.tokens.output ?? 0, outputTokens) }
+  const { unpricedKind } = snapshot.settings.metering
+  const { chargeAtoms } = priceUsage(price, { tokens, raw: null }, { scale: terms.scale, unpricedKind })
+  return chargeAtoms > terms.floorAtoms ? chargeAtoms : terms.floorAtoms
+}
+
+/** Between what is certain and what is held: the geometric mean of the low and the high count. */
+function likelyInputTokens(admitted: AdmittedCall): number {
+  const { lowTokens, highTokens } = admitted.call.input
+  return Math.round(Math.sqrt(Math.max(1, lowTokens) * Math.max(1, highTokens)))
+}
+
+/** Of an answer that is stored at the provider: what a call that continues it will read. */
+export function totalTokens(usage: Usage): number {
+  let total = 0
+  for (const kind of TOKEN_KINDS) total += usage.tokens[kind] ?? 0
+  return total
+}
