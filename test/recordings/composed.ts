@@ -45,7 +45,11 @@ const chatUsage = {
 const chatTokens = { tokens: { input: 36, cached_input: 64, output: 40 }, reasoning: 30 }
 const usageChunk = chunk({ choices: [], usage: chatUsage })
 const chatRequest = { model: 'gpt-5-mini', stream: true, messages: [{ role: 'user', content: 'Name three rivers ☕' }] }
-const chatEvents = [delta('Guten '), delta('Tag ☕'), stop]
+const head = chunk({
+  choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }],
+  usage: null,
+})
+const chatEvents = [head, delta('Guten '), delta('Tag ☕'), stop]
 
 const response = (more: object): object => ({
   id: 'resp_1',

@@ -34,6 +34,7 @@ const DELTA = Buffer.from('delta')
 const USAGE = Buffer.from('usage')
 const ERROR = Buffer.from('error')
 const INDEX = Buffer.from('index')
+const ROLE = Buffer.from('role')
 const DATA = Buffer.from('data')
 const TEXT = Buffer.from('text')
 const FINISH_REASON = Buffer.from('finish_reason')
@@ -44,6 +45,18 @@ const OPEN_BRACE = 0x7b
 const HEADS_MAX = 3
 /** {"choices":[{"index"… : object, array, object. */
 const CHOICE_DEPTH = 3
+/** OpenAI allows 128 answers. */
+const CHOICES_MAX = 1024
+
+/** What the bytes of one event say. */
+interface Scan {
+  /** It may carry usage, an ending or an error. */
+  mustParse: boolean
+  finishReason: boolean
+  role: boolean
+  /** Indexes of the choices that it speaks of. */
+  choices: number[]
+}
 
 /** One for the process: scans are synchronous and keep nothing. */
 const cursor = new JsonCursor()
@@ -68,8 +81,10 @@ export class CompletionStream implements StreamReader {
   #events = 0
   readonly #open = new Set<number>()
   readonly #closed = new Set<number>()
+  /** Choices whose role was sent: clients put it together from all deltas, so it must come once. */
+  readonly #withRole = new Set<number>()
   /** Of the event scanned last. */
-  #mustParse = false
+  readonly #scan: Scan = { mustParse: false, finishReason: false, role: false, choices: [] }
 
   constructor(call: CallRequest, object: 'chat.completion.chunk' | 'text_completion') {
     this.#call = call
@@ -96,7 +111,7 @@ export class CompletionStream implements StreamReader {
   }
 
   textTokens(event: StreamEvent): number {
-    return this.#scan(event.data)
+    return this.#scanEvent(event.data)
   }
 
   onEvent(event: StreamEvent): EventVerdict {
@@ -106,49 +121,40 @@ export class CompletionStream implements StreamReader {
       return 'terminal'
     }
     this.#events++
-    this.#counted += this.#scan(data)
+    this.#counted += this.#scanEvent(data)
+    this.#noteChoices()
     if (event.name === 'error') this.failed = true
-    if (!this.#mustParse && (this.#id !== undefined || this.#heads >= HEADS_MAX)) return 'pass'
+    if (!this.#scan.mustParse && (this.#id !== undefined || this.#heads >= HEADS_MAX)) return 'pass'
     return this.#parse(data)
   }
 
-  /** Counts the text that was generated, and notes which choices the event speaks of and whether it must be parsed. */
-  #scan(data: Buffer): number {
+  /** Counts the text that was generated, and notes what else the event says; changes nothing of the stream's state. */
+  #scanEvent(data: Buffer): number {
+    const scan = this.#scan
+    scan.mustParse = false
+    scan.finishReason = false
+    scan.role = false
+    scan.choices.length = 0
     cursor.open(data)
     counter.reset()
-    this.#mustParse = false
     let deltaDepth = Number.POSITIVE_INFINITY
     while (cursor.next()) {
       if (cursor.depth <= deltaDepth) deltaDepth = Number.POSITIVE_INFINITY
-      if (cursor.depth > deltaDepth) this.#scanDelta(data)
+      if (cursor.depth > deltaDepth) scanDelta(data, scan)
       else if (cursor.keyIs(DELTA)) deltaDepth = cursor.depth
-      else this.#scanChunk(data)
+      else scanChunk(data, scan)
     }
     return counter.tokens
   }
 
-  #scanDelta(data: Buffer): void {
-    if (!cursor.isString) return
-    if (cursor.keyIs(DATA)) counter.addAudio(cursor.valueEnd - cursor.valueStart)
-    else if (isTextName()) counter.addText(data, cursor.valueStart, cursor.valueEnd)
-  }
-
-  #scanChunk(data: Buffer): void {
-    const length = cursor.keyLength
-    if (length === 5) {
-      if (cursor.keyIs(INDEX) && cursor.depth === CHOICE_DEPTH) this.#noteChoice(cursor.wholeNumber)
-      else if (cursor.keyIs(USAGE) && cursor.firstByte === OPEN_BRACE) this.#mustParse = true
-      else if (cursor.keyIs(ERROR) && (cursor.firstByte === OPEN_BRACE || cursor.isString)) this.#mustParse = true
-    } else if (length === 4 && cursor.isString && cursor.keyIs(TEXT) && cursor.depth === CHOICE_DEPTH)
-      counter.addText(data, cursor.valueStart, cursor.valueEnd)
-    else if (length === FINISH_REASON.length && cursor.keyIs(FINISH_REASON)) {
-      this.#sawFinishReason = true
-      if (cursor.firstByte === QUOTE) this.#mustParse = true
+  #noteChoices(): void {
+    const scan = this.#scan
+    if (scan.finishReason) this.#sawFinishReason = true
+    for (const index of scan.choices) {
+      if (index < 0 || index >= CHOICES_MAX) continue
+      if (!this.#closed.has(index)) this.#open.add(index)
+      if (scan.role) this.#withRole.add(index)
     }
-  }
-
-  #noteChoice(index: number): void {
-    if (index >= 0 && !this.#closed.has(index) && this.#open.size < this.#call.answers) this.#open.add(index)
   }
 
   #parse(data: Buffer): EventVerdict {
@@ -211,7 +217,9 @@ export class CompletionStream implements StreamReader {
 
   #lengthChoice(index: number): Readonly<Record<string, unknown>> {
     const end = { index, logprobs: null, finish_reason: 'length' }
-    return this.#object === 'text_completion' ? { text: '', ...end } : { ...end, delta: {} }
+    return this.#object === 'text_completion'
+      ? { text: '', ...end }
+      : { ...end, delta: this.#withRole.has(index) ? {} : { role: 'assistant', content: '' } }
   }
 
   /** What was held and counted: no usage of the provider's will come any more. */
@@ -219,6 +227,30 @@ export class CompletionStream implements StreamReader {
     const prompt = this.#usage ? totalInput(this.#usage) : this.#call.input.highTokens
     const completion = this.outputTokens
     return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion }
+  }
+}
+
+function scanDelta(data: Buffer, scan: Scan): void {
+  if (!cursor.isString) return
+  const length = cursor.keyLength
+  if (length === 4) {
+    if (cursor.keyIs(ROLE)) scan.role = true
+    else if (cursor.keyIs(DATA)) counter.addAudio(cursor.valueEnd - cursor.valueStart)
+  }
+  if (isTextName()) counter.addText(data, cursor.valueStart, cursor.valueEnd)
+}
+
+function scanChunk(data: Buffer, scan: Scan): void {
+  const length = cursor.keyLength
+  if (length === 5) {
+    if (cursor.keyIs(INDEX) && cursor.depth === CHOICE_DEPTH) scan.choices.push(cursor.wholeNumber)
+    else if (cursor.keyIs(USAGE) && cursor.firstByte === OPEN_BRACE) scan.mustParse = true
+    else if (cursor.keyIs(ERROR) && (cursor.firstByte === OPEN_BRACE || cursor.isString)) scan.mustParse = true
+  } else if (length === 4 && cursor.isString && cursor.depth === CHOICE_DEPTH && cursor.keyIs(TEXT))
+    counter.addText(data, cursor.valueStart, cursor.valueEnd)
+  else if (length === FINISH_REASON.length && cursor.keyIs(FINISH_REASON)) {
+    scan.finishReason = true
+    if (cursor.firstByte === QUOTE) scan.mustParse = true
   }
 }
 

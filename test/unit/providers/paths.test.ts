@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest'
+import { providers } from '../../../src/providers/registry.ts'
+
+function match(format: 'openai' | 'anthropic', method: string, path: string): string {
+  const found = providers.get(format)?.match(method, path)
+  if (!found) return 'none'
+  const { kind, endpoint, metering } = found.operation
+  expect(metering === undefined).toBe(kind === 'free')
+  return found.objectId === undefined ? `${kind} ${endpoint}` : `${kind} ${endpoint} ${found.objectId}`
+}
+
+describe('a path is known by its last segments, whatever stands before them', () => {
+  test.each([
+    ['openai', 'POST', '/v1/chat/completions', 'metered chat'],
+    ['openai', 'POST', '/openai/deployments/prod/chat/completions?api-version=2024-02-01', 'metered chat'],
+    ['openai', 'POST', '/chat/completions', 'metered chat'],
+    ['openai', 'POST', '/v1/completions', 'metered completions'],
+    ['openai', 'POST', '/v1/responses', 'metered responses'],
+    ['openai', 'POST', '/openai/v1/embeddings', 'metered embeddings'],
+    ['openai', 'GET', '/v1/responses/resp_1', 'free responses resp_1'],
+    ['openai', 'GET', '/v1/responses/resp_1?stream=true', 'free responses resp_1'],
+    ['openai', 'DELETE', '/v1/responses/resp_1', 'free responses resp_1'],
+    ['openai', 'POST', '/v1/responses/resp_1/cancel', 'free responses resp_1'],
+    ['openai', 'GET', '/v1/responses/resp_1/input_items?limit=5', 'free responses resp_1'],
+    ['openai', 'GET', '/v1/chat/completions/chatcmpl-1', 'free chat chatcmpl-1'],
+    ['openai', 'POST', '/v1/chat/completions/chatcmpl-1', 'free chat chatcmpl-1'],
+    ['openai', 'DELETE', '/v1/chat/completions/chatcmpl-1', 'free chat chatcmpl-1'],
+    ['openai', 'GET', '/v1/chat/completions/chatcmpl-1/messages', 'free chat chatcmpl-1'],
+    ['anthropic', 'POST', '/v1/messages', 'metered messages'],
+    ['anthropic', 'POST', '/anthropic/v1/messages?beta=true', 'metered messages'],
+    ['anthropic', 'POST', '/v1/messages/count_tokens', 'free count_tokens'],
+  ] as const)('%s %s %s', (format, method, path, expected) => {
+    expect(match(format, method, path)).toBe(expected)
+  })
+})
+
+describe('what is not metered is not known', () => {
+  test.each([
+    ['openai', 'GET', '/v1/chat/completions'],
+    ['openai', 'GET', '/v1/responses'],
+    ['openai', 'POST', '/v1/responses/resp_1'],
+    ['openai', 'POST', '/v1/responses/compact/x'],
+    ['openai', 'POST', '/v1/responses/resp_1/input_items'],
+    ['openai', 'DELETE', '/v1/responses/resp_1/input_items'],
+    ['openai', 'GET', '/v1/responses/..'],
+    ['openai', 'GET', '/v1/responses/%2e%2e'],
+    ['openai', 'GET', '/v1/responses/resp_1%2f..%2fresp_2'],
+    ['openai', 'GET', '/v1/responses/'],
+    ['openai', 'POST', '/v1/chat%2fcompletions'],
+    ['openai', 'POST', '/v1/images/generations'],
+    ['openai', 'POST', '/v1/audio/speech'],
+    ['openai', 'POST', '/v1/batches'],
+    ['openai', 'POST', '/v1/moderations'],
+    ['openai', 'POST', '/v1/files'],
+    ['openai', 'GET', '/v1/models'],
+    ['openai', 'POST', '/v1/messages'],
+    ['openai', 'PUT', '/v1/chat/completions'],
+    ['anthropic', 'POST', '/v1/threads/thread_1/messages'],
+    ['anthropic', 'GET', '/v1/messages'],
+    ['anthropic', 'POST', '/v1/messages/batches'],
+    ['anthropic', 'POST', '/v1/complete'],
+  ] as const)('%s %s %s', (format, method, path) => {
+    expect(match(format, method, path)).toBe('none')
+  })
+})
