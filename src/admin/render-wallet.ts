@@ -178,9 +178,8 @@ export const CHARGE_TYPES: readonly string[] = ['settle', 'late_settle', 'timeou
 export function ledgerJson(entry: LedgerEntry, account: string) {
   const text = (atoms: Atoms) => formatAmount(atoms, entry.scale)
   const settles = entry.type === 'settle' || entry.type === 'late_settle'
-  const more = settles
-    ? { ...SETTLE_FIELDS, request_id: entry.op, account, unit: entry.unit, ...entry.fields }
-    : entry.fields
+  const unit = entry.unit === '' ? {} : { unit: entry.unit }
+  const settled = settles ? { ...SETTLE_FIELDS, request_id: entry.op, account } : {}
   return {
     seq: entry.seq,
     at: timeText(entry.atMs),
@@ -189,6 +188,8 @@ export function ledgerJson(entry: LedgerEntry, account: string) {
     actor: entry.actor,
     legs: entry.legs.map((leg) => ({ account: leg.account, amount: text(leg.atoms), unit: entry.unit })),
     balance_after: Object.fromEntries(Object.entries(entry.balanceAfter).map(([of, atoms]) => [of, text(atoms)])),
-    ...more,
+    ...settled,
+    ...unit,
+    ...entry.fields,
   }
 }

@@ -1,0 +1,144 @@
+/** The admin API as commands use it. Errors are CliError with a line that says what to do. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { newId } from '../core/ids.ts'
+import { CliError } from './cli-error.ts'
+
+export interface AdminAddress {
+  readonly url: string
+  readonly token: string | undefined
+}
+
+export const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090'
+
+// Redis away for a moment, a gateway being restarted: the same Idempotency-Key makes asking again free.
+const POST_ATTEMPTS = 3
+
+interface ErrorBody {
+  readonly error?: {
+    readonly code?: string
+    readonly message?: string
+    readonly fields?: readonly { readonly message: string }[]
+  }
+}
+
+export class AdminClient {
+  readonly #base: string
+  readonly #token: string | undefined
+
+  constructor(address: AdminAddress) {
+    if (!URL.canParse(address.url) || !/^https?:/.test(address.url)) {
+      throw new CliError(`"${address.url}" is no URL of an admin API; write it like ${DEFAULT_ADMIN_URL}`, 2)
+    }
+    this.#base = `${address.url.replace(/\/+$/, '')}/admin/v1/`
+    this.#token = address.token
+  }
+
+  async get<Answer>(path: string, query: Readonly<Record<string, string | number | undefined>> = {}): Promise<Answer> {
+    const given = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
+    const search = given.length > 0 ? `?${new URLSearchParams(given)}` : ''
+    return (await this.#answer(await this.#send('GET', path + search))).body as Answer
+  }
+
+  /** `repeated`: it had been done before under the same key (200 where the first answer is 201). */
+  async post<Answer>(path: string, body: object): Promise<{ readonly body: Answer; readonly status: number }> {
+    const key = `cli-${newId(Date.now())}`
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const response = await this.#send('POST', path, { 'idempotency-key': key }, JSON.stringify(body))
+        if (response.status !== 503 || attempt === POST_ATTEMPTS) {
+          const answer = await this.#answer(response)
+          return { body: answer.body as Answer, status: answer.status }
+        }
+        await response.body?.cancel()
+      } catch (error) {
+        if (!(error instanceof Unreachable) || error.refused || attempt === POST_ATTEMPTS) throw error
+      }
+      await sleep(500 * attempt)
+    }
+  }
+
+  /** All pages of a list, one after the other. */
+  async *pages<Item>(
+    path: string,
+    query: Readonly<Record<string, string | number | undefined>> = {},
+  ): AsyncGenerator<readonly Item[]> {
+    let after: string | undefined
+    do {
+      const page: { readonly items: readonly Item[]; readonly next: string | null } = await this.get(path, {
+        limit: 1000,
+        ...query,
+        ...(after === undefined ? {} : { after }),
+      })
+      yield page.items
+      after = page.next ?? undefined
+    } while (after !== undefined)
+  }
+
+  /** The stream of a ledger that is followed. */
+  async follow(path: string, lastEventId: number | undefined): Promise<AsyncIterable<Uint8Array>> {
+    const headers = {
+      accept: 'text/event-stream',
+      ...(lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) }),
+    }
+    const response = await this.#send('GET', path, headers)
+    if (!response.ok || !response.body) throw await this.#refusal(response)
+    return response.body
+  }
+
+  async #send(method: string, path: string, headers: Record<string, string> = {}, body?: string): Promise<Response> {
+    try {
+      return await fetch(this.#base + path, {
+        method,
+        redirect: 'error',
+        headers: {
+          ...headers,
+          ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body }),
+      })
+    } catch (error) {
+      throw new Unreachable(new URL(this.#base).origin, error)
+    }
+  }
+
+  async #answer(response: Response): Promise<{ readonly body: unknown; readonly status: number }> {
+    if (!response.ok) throw await this.#refusal(response)
+    try {
+      return { body: await response.json(), status: response.status }
+    } catch {
+      throw new CliError(
+        `${new URL(this.#base).origin} does not answer like an admin API; is it the gateway's other port?`,
+      )
+    }
+  }
+
+  async #refusal(response: Response): Promise<CliError> {
+    const { error } = (await response.json().catch(() => ({}))) as ErrorBody
+    if (response.status === 401) {
+      const hint = this.#token === undefined ? 'set TOLLGATE_ADMIN_TOKEN' : 'TOLLGATE_ADMIN_TOKEN is not known to it'
+      return new CliError(`the admin API wants a token: ${hint}`)
+    }
+    if (error?.code === undefined) return new CliError(`the admin API answered ${response.status}`)
+    return new CliError(`${error.code}: ${error.message ?? ''}`)
+  }
+}
+
+export class Unreachable extends CliError {
+  /** Nothing listens there: nothing was sent. */
+  readonly refused: boolean
+  constructor(origin: string, error: unknown) {
+    const cause = error instanceof Error ? (error.cause as Error | undefined) : undefined
+    const detail = (cause as { code?: string } | undefined)?.code ?? cause?.message ?? String(error)
+    super(
+      `cannot reach the admin API at ${origin} (${detail}): is the gateway running? --admin or TOLLGATE_ADMIN_URL says where`,
+    )
+    this.name = 'Unreachable'
+    this.refused = detail === 'ECONNREFUSED'
+  }
+}
+
+/** One part of a path: ids may have slashes and colons. */
+export function part(id: string): string {
+  return encodeURIComponent(id)
+}

@@ -1,0 +1,204 @@
+/** The commands and their options. What a command does is in a file of its own, loaded when it is called. */
+import { Command, CommanderError } from 'commander'
+
+import { AdminClient, DEFAULT_ADMIN_URL } from './admin-client.ts'
+import { CliError } from './cli-error.ts'
+import type { GrantOptions } from './money-commands.ts'
+import type { LedgerOptions, Output } from './read-commands.ts'
+
+export interface CliEnvironment {
+  readonly env: NodeJS.ProcessEnv
+  readonly print: (text: string) => void
+  readonly printError: (text: string) => void
+  readonly input: AsyncIterable<Uint8Array>
+}
+
+const DEFAULT_CONFIG = 'config/tollgate.yaml'
+
+interface AdminOptions {
+  readonly admin?: string
+  readonly json?: boolean
+  readonly reason?: string
+}
+
+export function makeProgram(cli: CliEnvironment, exit: (code: number) => void): Command {
+  const program = new Command('tollgate')
+    .description('Inline metering gateway for LLM APIs: serves calls, and keeps their money.')
+    .configureOutput({ writeOut: cli.print, writeErr: cli.printError })
+    .exitOverride()
+    .showHelpAfterError('(tollgate --help shows the commands)')
+  const configOption = (command: Command) => command.option('--config <file>', 'tollgate.yaml', DEFAULT_CONFIG)
+  addLocal(program, configOption, cli, exit)
+  addReading(program, cli)
+  addMoney(program, cli)
+  return program
+}
+
+function addLocal(
+  program: Command,
+  configOption: (command: Command) => Command,
+  cli: CliEnvironment,
+  exit: (code: number) => void,
+): void {
+  configOption(program.command('serve').description('run the gateway')).action(async ({ config }) => {
+    const { serveCommand } = await import('./serve-command.ts')
+    exit(await serveCommand(config, cli.env))
+  })
+  configOption(program.command('validate').description('check all YAML; needs nothing running')).action(
+    async (options) => {
+      const { validateCommand } = await import('./validate-command.ts')
+      exit(await validateCommand(options))
+    },
+  )
+  configOption(program.command('adopt-redis').description('say that an empty, or another, Redis is meant')).action(
+    async ({ config }) => {
+      const { adoptCommand } = await import('./adopt-command.ts')
+      cli.print(await adoptCommand(config, cli.env))
+    },
+  )
+  const simulator = program.command('simulator').description('run a local provider that speaks the providers’ formats')
+  simulator
+    .option('--port <port>', 'default 8090; 0: a free one')
+    .option('--host <host>', 'default 127.0.0.1')
+    .option('--seed <number>', 'default 1')
+    .option('--defaults <controls>', 'controls for every call, such as latency=200,tps=50')
+    .action(async (options) => {
+      const { simulatorCommand } = await import('./simulator-command.ts')
+      exit(await simulatorCommand(options))
+    })
+  const keys = program.command('keys').description('virtual keys')
+  keys
+    .command('hash')
+    .argument('[key]', 'left out or -: read from standard input')
+    .description('print the sha256 line of a key')
+    .action(async (key) => {
+      const { keysHashCommand } = await import('./keys-hash-command.ts')
+      cli.print(await keysHashCommand(key, cli.input))
+    })
+}
+
+/** A command that talks to a running gateway. */
+function remote(parent: Command, name: string, description: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option(
+      '--admin <url>',
+      `admin API; default TOLLGATE_ADMIN_URL, else ${DEFAULT_ADMIN_URL} (token: TOLLGATE_ADMIN_TOKEN)`,
+    )
+    .option('--json', 'print JSON')
+}
+
+function connect(cli: CliEnvironment, options: AdminOptions): { readonly admin: AdminClient; readonly output: Output } {
+  const url = options.admin ?? (cli.env['TOLLGATE_ADMIN_URL'] || DEFAULT_ADMIN_URL)
+  const token = cli.env['TOLLGATE_ADMIN_TOKEN'] || undefined
+  return { admin: new AdminClient({ url, token }), output: { json: options.json === true, print: cli.print } }
+}
+
+function addReading(program: Command, cli: CliEnvironment): void {
+  const read = () => import('./read-commands.ts')
+  const one = (name: 'balance' | 'grants' | 'holds', description: string) =>
+    remote(program, name, description)
+      .argument('<account>')
+      .action(async (account: string, options: AdminOptions) => {
+        const { admin, output } = connect(cli, options)
+        const commands = await read()
+        const run = { balance: commands.balanceCommand, grants: commands.grantsCommand, holds: commands.holdsCommand }[
+          name
+        ]
+        await run(admin, account, output)
+      })
+  one('balance', 'what an account has')
+  one('grants', 'credit grants of an account, oldest first')
+  one('holds', 'open calls of an account and what they hold')
+  remote(program, 'ledger', 'every change of an account’s money, oldest first')
+    .argument('<account>')
+    .option('--follow', 'go on with each new entry')
+    .option('--since <time>', '2026-11-01, 2026-11-01T08:00:00Z, or 24h ago')
+    .option('--until <time>', 'exclusive')
+    .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
+    .option('--timezone <zone>', 'of dates and periods (default UTC)')
+    .option('--type <type>', 'entries of one type, such as settle')
+    .action(async (account: string, options: AdminOptions & LedgerOptions) => {
+      const { admin, output } = connect(cli, options)
+      await (await read()).ledgerCommand(admin, account, options, output)
+    })
+  const accounts = program.command('accounts').description('accounts')
+  remote(accounts, 'list', 'accounts with what they have').action(async (options: AdminOptions) => {
+    const { admin, output } = connect(cli, options)
+    await (await read()).accountsCommand(admin, output)
+  })
+}
+
+function addMoney(program: Command, cli: CliEnvironment): void {
+  const money = () => import('./money-commands.ts')
+  remote(program, 'grant', 'add a credit grant')
+    .argument('<account>')
+    .argument('<amount>', 'decimal, such as 10.50')
+    .argument('<unit>', 'such as USD')
+    .option('--funding <kind>', 'required: promotional, invoiced or external')
+    .option('--priority <number>', '0 to 1000, lower is drawn first (default 10)')
+    .option('--effective <time>', 'from when it can be used (default now)')
+    .option('--expires <time>', 'exclusive: 2027-01-01 is usable to the end of 2026 (default never)')
+    .option('--timezone <zone>', 'of dates (default UTC)')
+    .option('--key <key>', 'unique in the account for ever: repeating the command makes no second grant')
+    .option('--models <pattern...>', 'only for these models')
+    .option('--label <name=value...>', 'labels of the grant')
+    .action(async (account: string, amount: string, unit: string, options: AdminOptions & GrantOptions) => {
+      const { admin, output } = connect(cli, options)
+      await (await money()).grantCommand(admin, [account, amount, unit], options, output)
+    })
+  remote(program, 'void', 'forfeit what is free of a grant')
+    .argument('<account>')
+    .argument('<grant>')
+    .option('--reason <text>', 'for the ledger')
+    .action(async (account: string, grant: string, options: AdminOptions) => {
+      const { admin, output } = connect(cli, options)
+      await (await money()).voidCommand(admin, [account, grant], options, output)
+    })
+  remote(program, 'adjust', 'correct a wallet by hand; a negative amount takes free credit away')
+    .argument('<account>')
+    .argument('<amount>', 'decimal, such as 5 or -2.50')
+    .argument('<unit>')
+    .option('--reason <text>', 'required, for the ledger')
+    .action(async (account: string, amount: string, unit: string, options: AdminOptions) => {
+      const { admin, output } = connect(cli, options)
+      await (await money()).adjustCommand(admin, [account, amount, unit], options, output)
+    })
+  for (const name of ['freeze', 'unfreeze'] as const) {
+    const description = name === 'freeze' ? 'refuse new calls of an account; open ones go on' : 'allow calls again'
+    remote(program, name, description)
+      .argument('<account>')
+      .option('--reason <text>', 'for the ledger')
+      .action(async (account: string, options: AdminOptions) => {
+        const { admin, output } = connect(cli, options)
+        await (await money()).freezeCommand(admin, account, name === 'freeze', options, output)
+      })
+  }
+}
+
+/** Runs one command line. Answers the exit code: 0 done, 1 refused or failed, 2 wrong usage. Never throws. */
+export async function runCli(args: readonly string[], cli: CliEnvironment): Promise<number> {
+  let exitCode = 0
+  const program = makeProgram(cli, (code) => {
+    exitCode = code
+  })
+  try {
+    await program.parseAsync(args, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    // Commander has printed its own message; help and version end this way too, with 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    const message = error instanceof Error ? error.message : String(error)
+    // Each line of a config's problems begins with its place, as editors and terminals want it.
+    const prefix = error instanceof Error && error.name === 'ConfigError' ? '' : 'tollgate: '
+    cli.printError(
+      message
+        .split('\n')
+        .map((line) => `${prefix}${line}\n`)
+        .join(''),
+    )
+    if (cli.env['TOLLGATE_LOG_LEVEL'] === 'debug' && error instanceof Error) cli.printError(`${error.stack}\n`)
+    return error instanceof CliError ? error.exitCode : 1
+  }
+}
