@@ -130,6 +130,7 @@ class FileConfigStore implements ConfigStore {
 
   private run(unattended: boolean): Promise<ReloadResult> {
     this.running = this.readAndSwap(unattended)
+      .catch((error: unknown) => this.failed(error))
       .finally(() => {
         this.running = undefined
       })
@@ -138,6 +139,13 @@ class FileConfigStore implements ConfigStore {
         return result
       })
     return this.running
+  }
+
+  /** A fault of ours or of the machine, such as a thread that cannot be started: what is in force stays. */
+  private failed(error: unknown): ReloadResult {
+    const message = `could not be read: ${error instanceof Error ? error.message : String(error)}`
+    const problem = { file: shownPath(this.files.entitlements.file), line: 1, column: 1, message }
+    return { result: 'rejected', version: this.snapshot.version, problems: [problem], notes: [] }
   }
 
   private async readAndSwap(unattended: boolean): Promise<ReloadResult> {

@@ -5,6 +5,8 @@ import { remedy, suggest } from './suggest.ts'
 type Issue = z.core.$ZodIssue
 export type JsonSchema = { readonly [key: string]: unknown }
 
+const SUGGESTIONS_MAX = 200
+
 const SECRET_FIELDS = new Set(['api_key', 'secret', 'sha256', 'url', 'headers', 'base_url', 'top_up_url'])
 
 /** `plans.pro.models[0]` */
@@ -26,10 +28,12 @@ export function describeIssues(file: YamlFile, issues: readonly Issue[], json: J
   const misspelt = new Set<string>()
   for (const issue of issues) {
     if (issue.code !== 'unrecognized_keys') continue
-    for (const key of issue.keys) {
-      const near = suggest(key, fieldsAt(json, issue.path))
+    const known = fieldsAt(json, issue.path)
+    for (const [i, key] of issue.keys.entries()) {
+      // Past that many nobody reads on, and looking for what was meant is most of the work.
+      const near = i < SUGGESTIONS_MAX ? suggest(key, known) : undefined
       if (near !== undefined) misspelt.add(JSON.stringify([...issue.path.map(String), near]))
-      describeUnknown(file, issue.path, key, json)
+      describeUnknown(file, issue.path, key, i < SUGGESTIONS_MAX ? known : [])
     }
   }
   for (const issue of issues) {
@@ -39,8 +43,7 @@ export function describeIssues(file: YamlFile, issues: readonly Issue[], json: J
   }
 }
 
-function describeUnknown(file: YamlFile, path: Path, key: string, json: JsonSchema): void {
-  const known = fieldsAt(json, path)
+function describeUnknown(file: YamlFile, path: Path, key: string, known: readonly string[]): void {
   const hint = known.includes(key) ? '; it does not go with the other fields here' : remedy(key, known, 'known fields')
   const where = path.length === 0 ? '' : `${shownField(path)}: `
   file.report([...path, key], 'key', `${where}unknown field "${shorten(key)}"${hint}`)

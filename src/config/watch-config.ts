@@ -72,7 +72,9 @@ class DirectoryWatcher implements ConfigWatcher {
     } else if (state !== this.handled) {
       this.handled = state
       // The files may have moved on while they were read.
-      this.onChange().finally(() => !this.closed && this.look())
+      void this.onChange().then(() => {
+        if (!this.closed) this.look()
+      })
     }
   }
 

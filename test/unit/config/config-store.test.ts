@@ -147,7 +147,7 @@ test('texts can be looked at without putting them in force', async () => {
 test('a large config is parsed apart: the same as in place, and the loop never stalls', async () => {
   const directory = makeDirectory()
   const { store } = await openStore(writeConfig(directory))
-  const accounts = Array.from({ length: 4000 }, (_, i) => {
+  const accounts = Array.from({ length: 2000 }, (_, i) => {
     const sha256 = i.toString(16).padStart(63, '0')
     return `  a${i}:\n    { plan: pro, labels: { n: l${i} }, keys: [ { id: k, sha256: "f${sha256}" } ] }\n`
   }).join('')
@@ -162,7 +162,7 @@ test('a large config is parsed apart: the same as in place, and the loop never s
   delay.disable()
   expect(result.result).toBe('applied')
   const { plans, accounts: read, keys } = store.current()
-  expect([read.size, keys.size]).toEqual([4000, 4000])
+  expect([read.size, keys.size]).toEqual([2000, 2000])
   const key = keys.get(`f${(77).toString(16).padStart(63, '0')}`)
   expect(key).toMatchObject({ id: 'k', account: { id: 'a77' }, labels: { n: 'l77' } })
   expect(key?.plan).toBe(plans.get('pro'))
@@ -173,7 +173,7 @@ test('a large config is parsed apart: the same as in place, and the loop never s
   writeFileSync(join(directory, 'entitlements.yaml'), `${text}  a5: { plan: pro }\n`)
   expect((await store.reload()).problems).toEqual([
     expect.objectContaining({
-      line: 8004,
+      line: 4004,
       column: 3,
       message: 'accounts.a5: duplicate account "a5"; it stands above already',
     }),

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { parse } from 'yaml'
+import * as z from 'zod'
 import { generatedFiles } from '../../../src/config/generated-files.ts'
 import { loadConfigFiles } from '../../../src/config/load-config.ts'
 import { parseConfig } from '../../../src/config/parse-config.ts'
@@ -18,6 +20,17 @@ test.each(['tollgate.yaml', 'reference/tollgate.yaml'])('config/%s and the files
   if ('problems' in loaded) throw new Error(loaded.problems.map(formatProblem).join('\n'))
   expect((parseConfig(loaded.files, {}).problems ?? []).map(formatProblem)).toEqual([])
 })
+
+test.each(['tollgate', 'entitlements', 'price-book'])(
+  'an editor finds nothing wrong with %s.yaml, and a misspelt field',
+  (name) => {
+    const schema = z.fromJSONSchema(JSON.parse(readFileSync(new URL(`schema/${name}.json`, config), 'utf8')))
+    for (const path of [`${name}.yaml`, `reference/${name}.yaml`]) {
+      expect(schema.safeParse(parse(readFileSync(new URL(path, config), 'utf8'))).error?.issues).toBeUndefined()
+    }
+    expect(schema.safeParse({ versoin: 1 }).success).toBe(false)
+  },
+)
 
 test('the keys of the demo are what its comments say', async () => {
   const text = readFileSync(new URL('entitlements.yaml', config), 'utf8')
