@@ -118,7 +118,7 @@ async function refused(scene: Scene): Promise<void> {
     'Now the wallet pays for no useful answer. The next call is refused before anything is sent, in the error shape of the API that the client speaks: once as OpenAI would say it, once as Anthropic would.',
   )
   const openai = await customer.chat({ key: KEY, model: 'gpt-4o', maxTokens: 500, text: 'And now?' })
-  const anthropic = await customer.messages({ key: KEY, model: 'claude-sonnet-4-5', maxTokens: 500, text: 'And now?' })
+  const anthropic = await customer.messages({ key: KEY, model: 'claude-sonnet-5', maxTokens: 500, text: 'And now?' })
   out.gap()
   out.quote(
     `HTTP ${openai.status}   x-tollgate-error: ${openai.header('x-tollgate-error')}   x-should-retry: ${openai.header('x-should-retry')}`,
@@ -154,11 +154,11 @@ async function anthropicClient(scene: Scene): Promise<void> {
   await finance.grant('acme', { amount: '1', funding: 'invoiced' })
   const answer = await customer.messages({
     key: KEY,
-    model: 'claude-sonnet-4-5',
+    model: 'claude-sonnet-5',
     maxTokens: 1000,
     text: 'Explain ledgers. [simulate: input=3000, cached=2000, output=200]',
   })
-  const settle = await scene.receipt('acme', answer, 'claude-sonnet-4-5, an answer of at most 1,000 tokens')
+  const settle = await scene.receipt('acme', answer, 'claude-sonnet-5, an answer of at most 1,000 tokens')
   await scene.wallet('acme')
   out.gap()
   scene.check(
@@ -169,10 +169,10 @@ async function anthropicClient(scene: Scene): Promise<void> {
     settle.tokens['cached_input'] === 2000 && settle.tokens['input'] === 1000,
     'of 3,000 tokens of question 2,000 were charged at the price of cached ones',
   )
-  // 1,000 x 3.00 + 2,000 x 0.30 + 200 x 15.00 dollars a million.
+  // 1,000 x 2.00 + 2,000 x 0.20 + 200 x 10.00 dollars a million.
   scene.check(
-    settle.charged === '0.0066',
-    'charged: 1,000 at 3.00 + 2,000 at 0.30 + 200 at 15.00 USD a million = 0.0066 USD',
+    settle.charged === '0.0044',
+    'charged: 1,000 at 2.00 + 2,000 at 0.20 + 200 at 10.00 USD a million = 0.0044 USD',
   )
 }
 
