@@ -52,7 +52,8 @@ local function void()
   hold = find_hold(id)
   if hold and hold.state == 'o' then return void_open(hold) end
   if hold then return { 'hold_not_open', '0', '0' } end
-  remember_end(id, id_ms, 'a', nil, '', '')
+  -- An id older than its records needs no closing: no hold opens under it, and its end may be in the ledger.
+  if now - id_ms <= RECORDS_MS then remember_end(id, id_ms, 'a', nil, '', '') end
   return { 'absent', '0', '0' }
 end
 
