@@ -13,71 +13,14 @@ import {
   name,
   oneOf,
   sha256,
-  size,
   text,
   unitName,
 } from './fields.ts'
+import { bytes, count, DAY, limits, MIB } from './limits-schema.ts'
 
 /** Defaults that are taken from the environment, as a file would have them. */
 export const HOST_DEFAULT = `\${TOLLGATE_HOST:-127.0.0.1}`
 export const REDIS_URL_DEFAULT = `\${REDIS_URL:-}`
-
-const DAY = 86_400_000
-const HOUR = 3_600_000
-const MINUTE = 60_000
-
-/** Milliseconds; the default first. */
-const time = (fallback: string, minimumMs: number, maximumMs: number, meaning: string) =>
-  duration(minimumMs, maximumMs).describe(meaning).prefault(fallback)
-const count = (fallback: number, minimum: number, maximum: number, meaning: string) =>
-  integer(minimum, maximum).describe(meaning).prefault(fallback)
-const bytes = (fallback: string, minimum: number, maximum: number, meaning: string) =>
-  size(minimum, maximum).describe(meaning).prefault(fallback)
-
-const KIB = 1024
-const MIB = 1024 * KIB
-
-const limits = z.strictObject({
-  headers_timeout: time('10s', 100, HOUR, 'time for a request’s header block'),
-  request_timeout: time('60s', 100, DAY, 'time for a whole request, its body included'),
-  keep_alive: time('65s', 0, HOUR, 'time an idle client connection stays open'),
-  requests_per_socket: count(1000, 1, 1_000_000_000, 'requests a client connection serves before it is closed'),
-  header_bytes: bytes('16KiB', KIB, MIB, 'size of a request’s header block'),
-  header_count: count(200, 10, 10_000, 'number of headers of a request'),
-  path_bytes: bytes('4KiB', 64, 64 * KIB, 'size of a request’s path and query'),
-  connections: count(10_000, 1, 1_000_000, 'client connections at once, a worker'),
-  connections_per_address: integer(1, 1_000_000)
-    .describe('client connections of one address at once; left out: no limit')
-    .optional(),
-  body_bytes: bytes('32MiB', KIB, 512 * MIB, 'size of a request body'),
-  json_depth: count(128, 4, 10_000, 'nesting of a JSON body'),
-  upstream_connect_timeout: time('5s', 10, 10 * MINUTE, 'time to connect to an upstream'),
-  upstream_first_byte_timeout_stream: time('120s', 10, DAY, 'time to the first byte of a streamed answer'),
-  upstream_first_byte_timeout_json: time('10m', 10, DAY, 'time to the first byte of a JSON answer'),
-  upstream_idle_timeout: time('120s', 10, DAY, 'silence of an upstream in the middle of an answer'),
-  upstream_total_timeout: time('15m', 10, DAY, 'time of a whole call at an upstream'),
-  redis_command_timeout: time(
-    '300ms',
-    10,
-    MINUTE,
-    'time for one Redis command; after it the outcome is unknown and asked for again',
-  ),
-  redis_connect_timeout: time('1s', 10, MINUTE, 'time to connect to Redis'),
-  redis_breaker_failures: count(
-    5,
-    1,
-    10_000,
-    'failures within redis_breaker_window after which calls are refused at once',
-  ),
-  redis_breaker_window: time('1s', 10, HOUR, 'window in which Redis failures are counted'),
-  redis_probe_interval: time('500ms', 10, HOUR, 'time between probes of a Redis that is away'),
-  hold_deadline: time('120s', 1000, DAY, 'age of a hold without a sign of life after which it times out'),
-  checkpoint_every: time('30s', 100, DAY, 'time between signs of life of an open call'),
-  drains: count(64, 0, 1_000_000, 'answers read on at once after their clients have gone'),
-  drain_bytes: bytes('8MiB', 0, 1024 * MIB, 'bytes read of one answer after its client has gone'),
-  grace: time('30s', 0, DAY, 'time for open calls to end after SIGTERM'),
-  late_window: time('24h', MINUTE, 7 * DAY, 'time after a timeout in which the call’s own end still counts'),
-})
 
 const FORMATS = ['openai', 'anthropic'] as const
 const AUTHS = ['bearer', 'api-key', 'x-api-key', 'x-goog-api-key', 'none'] as const
