@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SILENT_LOG } from '../../../src/log.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from '../../../src/redis/embedded.ts'
-import { readVersion } from '../../../src/redis/find-redis-binary.ts'
+import { killedGateway } from '../../support/embedded-redis.ts'
 import { redisAvailable } from '../../support/redis.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
@@ -22,7 +21,7 @@ afterEach(async () => {
   rmSync(dataDir, { recursive: true, force: true })
 })
 
-async function start(options: { dataDir?: string; searchPath?: string } = {}): Promise<EmbeddedRedis> {
+async function start(options: { dataDir?: string } = {}): Promise<EmbeddedRedis> {
   const redis = await startEmbeddedRedis({ dataDir, log: SILENT_LOG, ...options })
   running.push(redis)
   return redis
@@ -55,41 +54,6 @@ const isAlive = (pid: number) => {
   }
 }
 
-/** Rejects where nothing listens. */
-async function connectTo(url: string): Promise<void> {
-  const client = new Redis(url, { retryStrategy: () => null, lazyConnect: true, connectTimeout: 1_000 })
-  client.on('error', () => {})
-  try {
-    await client.connect()
-  } finally {
-    client.disconnect()
-  }
-}
-
-/** A gateway that starts its Redis, writes, and is killed before it can stop it. Answers the server's URL. */
-async function killedGateway(value: string, searchPath = process.env['PATH']): Promise<string> {
-  const module = (path: string) => JSON.stringify(new URL(`../../../${path}`, import.meta.url).href)
-  const options = JSON.stringify({ dataDir, searchPath })
-  const program = `
-    const { startEmbeddedRedis } = await import(${module('src/redis/embedded.ts')})
-    const { Redis } = await import('ioredis')
-    const log = { info() {}, warn() {}, error() {} }
-    const redis = await startEmbeddedRedis({ ...${options}, log })
-    const client = new Redis(redis.url)
-    await client.set('balance', ${JSON.stringify(value)});
-    (await import('node:fs')).writeSync(1, redis.url)
-    process.kill(process.pid, 'SIGKILL')`
-  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  let url = ''
-  child.stdout.on('data', (chunk) => {
-    url += chunk
-  })
-  expect(await once(child, 'close')).toEqual([null, 'SIGKILL'])
-  return url
-}
-
 describe.skipIf(!redisAvailable)('with redis-server or valkey-server on PATH', () => {
   test('balances survive a stop and a start', async () => {
     const first = await start()
@@ -113,7 +77,7 @@ describe.skipIf(!redisAvailable)('with redis-server or valkey-server on PATH', (
   })
 
   test('a killed gateway’s server is taken over with its data, not started a second time', async () => {
-    await killedGateway('42')
+    await killedGateway(dataDir, '42')
     const left = Number(readFileSync(join(dataDir, 'redis', 'redis.pid'), 'utf8'))
     expect(isAlive(left)).toBe(true)
     const redis = await start()
@@ -181,50 +145,4 @@ describe.skipIf(!redisAvailable)('with redis-server or valkey-server on PATH', (
     writeFileSync(join(dataDir, 'redis', 'appendonlydir', 'appendonly.aof.manifest'), 'no manifest\n')
     await expect(start()).rejects.toThrow(/did not start[\s\S]*[Mm]anifest/)
   })
-})
-
-describe('without a server that serves', () => {
-  test('js-redis-server keeps balances in memory, on loopback alone', async () => {
-    const redis = await start({ searchPath: dataDir })
-    expect(redis).toMatchObject({ kind: 'js-redis-server', inMemory: true })
-    expect(await ask(redis, (client) => client.eval("return redis.call('INCRBY', KEYS[1], 5)", 1, 'balance'))).toBe(5)
-    await expect(connectTo(redis.url.replace('127.0.0.1', '127.0.0.2'))).rejects.toThrow()
-  })
-
-  test('its process ends with the gateway’s, stopped or killed', async () => {
-    const redis = await start({ searchPath: dataDir })
-    await stop(redis)
-    await expect(connectTo(redis.url)).rejects.toThrow()
-    const url = await killedGateway('42', dataDir)
-    await waitFor('the in-memory server to end', () =>
-      connectTo(url).then(
-        () => false,
-        () => true,
-      ),
-    )
-  })
-
-  test('a redis-server that is too old is passed over, and the warning says which', async () => {
-    const path = join(dataDir, 'redis-server')
-    writeFileSync(path, '#!/bin/sh\necho "Redis server v=6.2.14 sha=0"\n')
-    chmodSync(path, 0o755)
-    const warnings: unknown[] = []
-    const log = { ...SILENT_LOG, warn: (fields: unknown) => void warnings.push(fields) }
-    const redis = await startEmbeddedRedis({ dataDir, log, searchPath: dataDir })
-    running.push(redis)
-    expect(redis.kind).toBe('js-redis-server')
-    expect(JSON.stringify(warnings)).toContain('6.2.14')
-  })
-})
-
-test.each([
-  ['Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc', 'redis-server'],
-  ['Redis server v=8.2.1 sha=00000000:0', 'redis-server'],
-  ['Redis server v=6.2.14 sha=00000000:0', undefined],
-  ['Valkey server v=8.1.1 sha=00000000:0', 'valkey-server'],
-  ['Valkey server v=7.2.5 sha=00000000:0', 'valkey-server'],
-  ['Valkey server v=7.0.0 sha=00000000:0', undefined],
-  ['something else', undefined],
-])('%s serves as %s', (text, kind) => {
-  expect(readVersion('/usr/bin/redis-server', text)?.kind).toBe(kind)
 })
