@@ -1,3 +1,5 @@
+import { tryAgain } from './try-again.ts'
+
 /** A program that calls models through the gateway, as any client of these APIs would. */
 export interface Answer {
   readonly status: number
@@ -53,11 +55,12 @@ export class Customer {
   }
 
   async #post(path: string, body: unknown, headers: Readonly<Record<string, string>>): Promise<Answer> {
-    const response = await fetch(this.#url + path, {
+    const request = {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),
-    })
+    }
+    const response = await tryAgain(() => fetch(this.#url + path, request))
     return readAnswer(response, await response.text())
   }
 }

@@ -1,6 +1,7 @@
 /** The admin API as finance uses it: gives credit, reads balances and the ledger. */
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { tryAgain } from './try-again.ts'
 
 /** Decimal strings in `unit` (SPEC section 7). */
 export interface BalanceView {
@@ -98,15 +99,17 @@ export class Finance {
   }
 
   async #ask<T>(method: string, path: string, body?: unknown): Promise<T> {
-    const response = await fetch(this.#url + path, {
+    const request = {
       method,
       headers: {
         authorization: `Bearer ${this.#token}`,
         'content-type': 'application/json',
+        // The same in each attempt: what was done by one that seemed to fail is not done twice.
         ...(method === 'POST' ? { 'idempotency-key': randomUUID() } : {}),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    })
+    }
+    const response = await tryAgain(() => fetch(this.#url + path, request))
     const text = await response.text()
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
     return JSON.parse(text) as T
