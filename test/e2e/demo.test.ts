@@ -1,4 +1,6 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { Narrator } from '../../src/demo/narrator.ts'
@@ -14,7 +16,11 @@ interface Run {
   readonly output: string
 }
 
-function runDemo(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Run> {
+function runDemo(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  onOutput: (output: string, child: ChildProcess) => void = () => {},
+): Promise<Run> {
   const child = spawn(process.execPath, ['src/demo/demo.ts', ...args], {
     cwd: ROOT,
     env: { ...process.env, ...PORTS, ...env },
@@ -23,6 +29,7 @@ function runDemo(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<
   let output = ''
   const collect = (chunk: Buffer): void => {
     output += chunk.toString('utf8')
+    onOutput(output, child)
   }
   child.stdout.on('data', collect)
   child.stderr.on('data', collect)
@@ -80,6 +87,19 @@ test('a step that does not do what it says fails the walk by name', async () => 
   } finally {
     await services.stop()
   }
+}, 60_000)
+
+test('Ctrl-C in the middle of the walk stops everything and leaves nothing behind', async () => {
+  const temporary = mkdtempSync(join(tmpdir(), 'tollgate-test-'))
+  let interrupted = false
+  const { code, output } = await runDemo([], { TMPDIR: temporary }, (soFar, child) => {
+    if (!interrupted && soFar.includes('── 2. ')) interrupted = child.kill('SIGINT')
+  })
+  expect(code).toBe(130)
+  expect(output).not.toContain('── 13. ')
+  expect(output).not.toContain('✗')
+  expect(readdirSync(temporary)).toEqual([])
+  rmSync(temporary, { recursive: true })
 }, 60_000)
 
 test('an unknown argument is wrong usage', async () => {
