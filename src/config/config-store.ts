@@ -1,4 +1,4 @@
-import { cutShort } from './cut-short.ts'
+import { cutShort, maybeMeant } from './cut-short.ts'
 import { loadConfigFiles, loadFile, loadHotFiles, tooLarge } from './load-config.ts'
 import type { ConfigFiles, SourceFile } from './parse-config.ts'
 import { parseConfigApart } from './parse-in-worker.ts'
@@ -62,7 +62,13 @@ export async function openConfigStore(file: string, environment: Environment): P
   return new FileConfigStore(loaded.files, parsed.snapshot, environment)
 }
 
+/** How long a file that lacks lines at its end must stand still before it is taken for an edit. */
+const DOUBT_MS = 2_000
+
+type HotFiles = Pick<ConfigFiles, 'entitlements' | 'prices'>
+
 class FileConfigStore implements ConfigStore {
+  private doubted: { readonly texts: string; readonly sinceMs: number } | undefined
   private snapshot: Snapshot
   private files: ConfigFiles
   private readonly environment: Environment
@@ -161,8 +167,11 @@ class FileConfigStore implements ConfigStore {
     if ('problems' in loaded) return answer('rejected', loaded.problems)
     const { files } = loaded
     if (files.entitlements.text === entitlements.text && files.prices.text === prices.text) return answer('unchanged')
-    const cut = unattended ? [cutShort(entitlements, files.entitlements), cutShort(prices, files.prices)].flat() : []
-    if (cut.length > 0) return answer('rejected', cut)
+    if (unattended) {
+      const cut = [cutShort(entitlements, files.entitlements), cutShort(prices, files.prices)].flat()
+      if (cut.length > 0 && !this.mayBeMeant(files)) return answer('rejected', cut)
+      if (cut.length > 0 && !this.stoodStill(files)) return answer('unchanged')
+    }
 
     const generation = this.snapshot.generation + 1
     const parsed = await parseConfigApart({ files, environment: this.environment, generation, nowMs: Date.now() })
@@ -170,6 +179,28 @@ class FileConfigStore implements ConfigStore {
     this.files = files
     this.snapshot = Object.freeze({ ...parsed.snapshot, settings: this.snapshot.settings })
     return answer('applied')
+  }
+
+  private mayBeMeant(files: HotFiles): boolean {
+    const { entitlements, prices } = this.files
+    return [
+      [entitlements, files.entitlements],
+      [prices, files.prices],
+    ].every(([inForce, read]) => inForce?.text === read?.text || maybeMeant(inForce as SourceFile, read as SourceFile))
+  }
+
+  /** Whether these texts were there before and DOUBT_MS ago; looks again by then where they were not. */
+  private stoodStill(files: HotFiles): boolean {
+    const texts = `${files.entitlements.text}\0${files.prices.text}`
+    const nowMs = performance.now()
+    if (this.doubted?.texts !== texts) {
+      this.doubted = { texts, sinceMs: nowMs }
+      setTimeout(() => {
+        if (this.watcher) void this.enqueue(true)
+      }, DOUBT_MS).unref()
+      return false
+    }
+    return nowMs - this.doubted.sinceMs >= DOUBT_MS - 50
   }
 
   private async notesOnSettings(): Promise<string[]> {

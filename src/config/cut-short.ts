@@ -20,6 +20,14 @@ export function cutShort(inForce: SourceFile, read: SourceFile): Problem[] {
   return [{ file: shownPath(read.file), ...end, message: `looks cut short: ${reason}; ${IF_MEANT}` }]
 }
 
+/**
+ * Whether what was taken off is whole lines and no `...` is lost: an account deleted at the end looks like that, and a
+ * file whose writer was interrupted. The first stands still, the second rarely for long.
+ */
+export function maybeMeant(inForce: SourceFile, read: SourceFile): boolean {
+  return read.text.endsWith('\n') && !endLost(inForce.text, read.text)
+}
+
 function endLost(inForce: string, read: string): boolean {
   return endsDocument(inForce) && !endsDocument(read)
 }

@@ -246,14 +246,25 @@ test('a file that is written slowly is read once it stands still', async () => {
   expect(heard.filter((result) => result.result === 'applied')).toHaveLength(1)
 })
 
-test('a file that was left half-written is rejected by the watcher, and taken by a reload that is asked for', async () => {
+test('a file cut in the middle of a line is rejected by the watcher, and taken by a reload that is asked for', async () => {
   const directory = makeDirectory()
   const { store, heard } = await openStore(writeConfig(directory))
   store.watch()
-  writeFileSync(join(directory, 'entitlements.yaml'), planText(1).replace('  globex: { plan: pro }\n', ''))
+  writeFileSync(join(directory, 'entitlements.yaml'), planText(1).replace('  globex: { plan: pro }\n', '  '))
   await until(() => heard.length === 1)
   expect(heard[0]?.problems[0]?.message).toMatch(/^looks cut short: it is the beginning of the one in force/)
   expect(store.current().accounts.size).toBe(2)
   expect(await store.reload()).toMatchObject({ result: 'applied' })
   expect(store.current().accounts.size).toBe(1)
+})
+
+test('an account deleted at the end of the file is out once the file has stood still for two seconds', async () => {
+  const directory = makeDirectory()
+  const { store, heard } = await openStore(writeConfig(directory))
+  store.watch()
+  writeFileSync(join(directory, 'entitlements.yaml'), planText(1).replace('  globex: { plan: pro }\n', ''))
+  await wait(1000)
+  expect(store.current().accounts.size).toBe(2)
+  await until(() => store.current().accounts.size === 1)
+  expect(heard.filter((result) => result.result === 'rejected')).toEqual([])
 })
