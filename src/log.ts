@@ -58,7 +58,7 @@ export function createLog(
   return pino(
     {
       level: level !== undefined && LEVELS.includes(level) ? level : 'info',
-      base: { pid: process.pid },
+      base: { process: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: SECRET_PATHS, censor: '[redacted]' },

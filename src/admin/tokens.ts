@@ -22,7 +22,7 @@ function sha256(text: string): Buffer {
 /** An operator's token for a gateway whose config names none: 256 random bits. */
 export function makeToken(): { readonly text: string; readonly token: AdminToken } {
   const text = `tga_${randomBytes(32).toString('base64url')}`
-  return { text, token: { name: 'start', sha256: sha256(text).toString('hex'), role: 'operator' } }
+  return { text, token: { name: 'admin', sha256: sha256(text).toString('hex'), role: 'operator' } }
 }
 
 /** Answers who the bearer token belongs to. Throws AdminError 401. */

@@ -25,6 +25,8 @@ export interface RecoverOptions {
   readonly outbox: Outbox
   readonly wallet: Pick<Wallet, 'checkpoint'>
   readonly log: Log
+  /** Told of the new deadlines, so that the timeouts are written down soon after them. */
+  readonly sweeper?: { touch(account: string, deadlineAtMs: number): void }
   /** How far from now the deadline of a hold is set whose call died: nobody renews it any more. */
   readonly deadlineMs?: number
   readonly keepMs?: number
@@ -176,6 +178,7 @@ async function checkpoint(options: RecoverOptions, id: string, account: string, 
         extend: undefined,
       })
       options.outbox.drop(id)
+      options.sweeper?.touch(account, Date.now() + deadlineMs)
       return
     } catch (error) {
       if (attempt % 20 === 1) options.log.warn({ id, error }, 'a checkpoint of an earlier process waits')

@@ -21,7 +21,7 @@ const BATCHES_AT_ONCE = 50
 export interface SweeperOptions {
   readonly wallet: Pick<Wallet, 'sweep'>
   readonly redis: Pick<RedisClient, 'call'>
-  /** Configured accounts: all are looked at once after the start, whatever an earlier process left in Redis. */
+  /** Configured accounts: all are looked at after the start, whatever an earlier process left in Redis. */
   readonly accounts: () => Iterable<string>
   readonly log: Log
   readonly intervalMs?: number
@@ -80,7 +80,10 @@ export class Sweeper {
 
   async #look(): Promise<void> {
     for (const account of [...this.#atStart]) {
-      if (await this.#sweep(account)) this.#atStart.delete(account)
+      if (!(await this.#sweep(account))) continue
+      this.#atStart.delete(account)
+      // And once more: recovery brings deadlines of an earlier process's calls forward about now.
+      this.touch(account, this.#nowMs() + 1)
     }
     const nowMs = this.#nowMs()
     for (const [member, bucketMs] of this.#known) if (bucketMs < nowMs) this.#known.delete(member)

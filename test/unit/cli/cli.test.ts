@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -8,7 +8,7 @@ import { runCli } from '../../../src/cli/program.ts'
 import { table } from '../../../src/cli/table.ts'
 import { timeRange } from '../../../src/cli/time-range.ts'
 import { newId } from '../../../src/core/ids.ts'
-import { redisAvailable } from '../../support/redis.ts'
+import { redisAvailable, startRedis } from '../../support/redis.ts'
 import { type AdminHarness, startAdmin, TOKENS } from '../admin/harness.ts'
 import { terms } from '../outbox/fake-wallet.ts'
 
@@ -257,6 +257,29 @@ describe.skipIf(!redisAvailable)('with a gateway', () => {
         .map((line) => JSON.parse(line).type),
     ).toEqual(['grant', 'freeze'])
   })
+})
+
+describe.skipIf(!redisAvailable)('adopt-redis', () => {
+  test('lets a gateway go on with a Redis that lost its marker, and says so', async () => {
+    const server = await startRedis()
+    const dir = mkdtempSync(join(tmpdir(), 'tollgate-adopt-'))
+    writeFileSync(
+      join(dir, 'tollgate.yaml'),
+      `version: 1\nredis: { url: "${server.url}" }\nprices: p.yaml\nentitlements: e.yaml\n`,
+    )
+    writeFileSync(join(dir, 'p.yaml'), 'version: 1\nunit: USD\nentries: []\n')
+    writeFileSync(join(dir, 'e.yaml'), 'version: 1\nplans: {}\naccounts: {}\n')
+    mkdirSync(join(dir, 'data'))
+    writeFileSync(join(dir, 'data', 'instance-id'), 'the-one\n')
+    const args = `adopt-redis --config ${join(dir, 'tollgate.yaml')}`
+    expect((await run(args)).out).toMatch(/^An empty Redis is adopted as instance the-one\./)
+    expect((await run(args)).out).toMatch(/^This Redis is adopted already \(instance the-one\)/)
+    await server.stop()
+    const { code, err } = await run(args)
+    rmSync(dir, { recursive: true })
+    expect(code).toBe(1)
+    expect(err).toMatch(/^tollgate: .*ECONNREFUSED/)
+  }, 15_000)
 })
 
 describe('as a process', () => {

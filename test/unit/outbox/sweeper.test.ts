@@ -84,7 +84,7 @@ describe.skipIf(!redisAvailable)('the sweeper', () => {
     expect(wallet.swept.length).toBeLessThanOrEqual(8)
   })
 
-  test('after the start every configured account is looked at once, also when Redis was away at first', async () => {
+  test('after the start every configured account is looked at, also when Redis was away at first', async () => {
     const wallet = fakeWallet({})
     wallet.fail = () => away
     const sweeper = make(wallet, ['acme', 'globex'])
@@ -95,7 +95,13 @@ describe.skipIf(!redisAvailable)('the sweeper', () => {
     await sweeper.tick()
     await sweeper.tick()
     expect(wallet.swept).toEqual(['acme', 'globex'])
-    await sweeper.stop()
+    // Once more a little later, for deadlines that the recovery of an outbox brings forward; then no more.
+    for (let round = 0; round < 4; round++) {
+      await sweeper.stop()
+      nowMs += 20_000
+      await sweeper.tick()
+    }
+    expect(wallet.swept.sort()).toEqual(['acme', 'acme', 'globex', 'globex'])
   })
 
   test('one account that fails does not stop the others and is tried again', async () => {
