@@ -1,0 +1,82 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { JsonMeter } from '../../../src/meter/json-meter.ts'
+
+const SEED = 20261123
+
+function read(
+  bytes: Buffer,
+  names: readonly string[],
+  step = bytes.length || 1,
+): { members: Readonly<Record<string, unknown>>; unread: boolean } {
+  const meter = new JsonMeter(names)
+  for (let at = 0; at < bytes.length; at += step) meter.push(bytes.subarray(at, at + step))
+  const members = meter.end()
+  return { members, unread: meter.unread }
+}
+
+describe('members of the top level are found, and only those', () => {
+  test.each([
+    ['{"usage":{"a":1}}', { usage: { a: 1 } }],
+    [' {"x":{"usage":2},"usage" : 3 } ', { usage: 3 }],
+    ['{"x":"\\"usage\\":1","usage":null}', { usage: null }],
+    ['{"x":"a\\\\","usage":[1,"]",{"}":2}]}', { usage: [1, ']', { '}': 2 }] }],
+    ['{"us\\u0061ge":"é☕"}', { usage: 'é☕' }],
+    ['{"usage":1,"usage":2}', { usage: 2 }],
+    ['\ufeff{"usage":1}', { usage: 1 }],
+    ['{"x":[{"usage":1}]}', {}],
+    ['{}', {}],
+    ['[{"usage":1}]', {}],
+    ['<html>{"usage":1}</html>', {}],
+    ['"usage"', {}],
+    ['', {}],
+  ])('%s', (text, expected) => {
+    const bytes = Buffer.from(text)
+    for (let step = 1; step <= bytes.length + 1; step++)
+      expect(read(bytes, ['usage'], step)).toEqual({ members: expected, unread: false })
+  })
+
+  test.each([['{"usage":1'], ['{"usage":tru}'], ['{"usage":{"a":1}'], ['{usage:1}'], ['{"usage" 1}']])(
+    'what cannot be read says so: %s',
+    (text) => {
+      expect(read(Buffer.from(text), ['usage']).unread).toBe(true)
+    },
+  )
+})
+
+test('a member over 256 KiB is left out, and the ones behind it are found', () => {
+  const text = JSON.stringify({ output: 'x'.repeat(300 * 1024), big: 'y'.repeat(200 * 1024), usage: { a: 1 } })
+  const { members, unread } = read(Buffer.from(text), ['output', 'big', 'usage'], 1000)
+  expect(members).toEqual({ big: 'y'.repeat(200 * 1024), usage: { a: 1 } })
+  expect(unread).toBe(true)
+})
+
+test(`random objects give back their members, however they are cut (seed ${SEED})`, () => {
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.constantFrom('id', 'model', 'usage', 'output', 'x', 'ü', 'a"b'), fc.jsonValue()),
+      fc.integer({ min: 1, max: 20 }),
+      fc.integer({ min: 0, max: 2 }),
+      (object, step, indent) => {
+        const names = ['id', 'usage', 'ü', 'a"b']
+        const expected = Object.fromEntries(Object.entries(object).filter(([name]) => names.includes(name)))
+        const result = read(Buffer.from(JSON.stringify(object, null, indent)), names, step)
+        expect(JSON.stringify(result.members, names.toSorted())).toBe(
+          JSON.stringify(JSON.parse(JSON.stringify(expected)), names.toSorted()),
+        )
+        expect(Object.keys(result.members).toSorted()).toEqual(Object.keys(expected).toSorted())
+        expect(result.unread).toBe(false)
+      },
+    ),
+    { seed: SEED, numRuns: 1000 },
+  )
+})
+
+test(`random bytes never throw (seed ${SEED})`, () => {
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 200 }), fc.integer({ min: 1, max: 9 }), (bytes, step) => {
+      read(Buffer.concat([Buffer.from('{"usage":'), bytes]), ['usage'], step)
+    }),
+    { seed: SEED, numRuns: 2000 },
+  )
+})

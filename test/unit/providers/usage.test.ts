@@ -1,0 +1,287 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Usage } from '../../../src/core/usage.ts'
+import { mergeUsage, readMessagesUsage } from '../../../src/providers/anthropic/messages-usage.ts'
+import { readChatUsage } from '../../../src/providers/openai/chat-usage.ts'
+import { readResponsesUsage } from '../../../src/providers/openai/responses-usage.ts'
+import { totalInput, totalOutput } from '../../../src/providers/usage-totals.ts'
+
+const SEED = 20261123
+const NO_CALLS = { webSearches: 0, fileSearches: 0 }
+
+describe('usage of chat completions and their dialects: each token stands in one kind', () => {
+  test.each([
+    ['nothing but a total (Voyage)', { total_tokens: 12 }, { input: 12, output: 0 }],
+    ['explicit zero is zero', { prompt_tokens: 0, completion_tokens: 0 }, { input: 0, output: 0 }],
+    [
+      'cached: DeepSeek',
+      { prompt_tokens: 10, completion_tokens: 1, prompt_cache_hit_tokens: 4 },
+      { input: 6, cached_input: 4, output: 1 },
+    ],
+    [
+      'cached: Together',
+      { prompt_tokens: 10, completion_tokens: 1, cached_tokens: 4 },
+      { input: 6, cached_input: 4, output: 1 },
+    ],
+    [
+      'cached: Moonshot and others',
+      { prompt_tokens: 10, completion_tokens: 1, num_cached_tokens: 4 },
+      { input: 6, cached_input: 4, output: 1 },
+    ],
+    [
+      'cache writes: OpenRouter',
+      { prompt_tokens: 10, completion_tokens: 1, prompt_tokens_details: { cached_tokens: 2, cache_write_tokens: 5 } },
+      { input: 3, cached_input: 2, cache_write_5m: 5, output: 1 },
+    ],
+    [
+      'audio in and out: OpenAI',
+      {
+        prompt_tokens: 59,
+        completion_tokens: 20,
+        prompt_tokens_details: { audio_tokens: 43 },
+        completion_tokens_details: { audio_tokens: 15 },
+      },
+      { input: 16, audio_input: 43, output: 5, audio_output: 15 },
+    ],
+    [
+      'audio that is cached',
+      { prompt_tokens: 100, completion_tokens: 1, prompt_tokens_details: { audio_tokens: 80, cached_tokens: 50 } },
+      { input: 0, audio_input: 50, cached_audio_input: 30, cached_input: 20, output: 1 },
+    ],
+    [
+      'audio in the total alone: Mistral',
+      {
+        prompt_tokens: 9,
+        completion_tokens: 248,
+        total_tokens: 632,
+        prompt_audio_seconds: 3,
+        prompt_tokens_details: { audio_tokens: 375 },
+      },
+      { input: 9, audio_input: 375, output: 248 },
+    ],
+    [
+      'audio in the total alone, its count not even stated: Mistral before',
+      { prompt_tokens: 9, completion_tokens: 248, total_tokens: 632, prompt_audio_seconds: 3 },
+      { input: 9, audio_input: 375, output: 248 },
+    ],
+    [
+      'reasoning in the total alone: Gemini compatible',
+      { prompt_tokens: 5, completion_tokens: 7, total_tokens: 52 },
+      { input: 5, output: 47 },
+    ],
+    ['a total off by one', { prompt_tokens: 5, completion_tokens: 7, total_tokens: 13 }, { input: 5, output: 7 }],
+    ['a total that is too small', { prompt_tokens: 5, completion_tokens: 7, total_tokens: 2 }, { input: 5, output: 7 }],
+    [
+      'reasoning outside: xAI',
+      {
+        prompt_tokens: 468,
+        completion_tokens: 77,
+        total_tokens: 1127,
+        completion_tokens_details: { reasoning_tokens: 582 },
+      },
+      { input: 468, output: 659 },
+    ],
+    [
+      'reasoning outside the total too: Vercel',
+      {
+        prompt_tokens: 57,
+        completion_tokens: 10,
+        total_tokens: 67,
+        market_cost: 0.0001,
+        completion_tokens_details: { reasoning_tokens: 37 },
+      },
+      { input: 57, output: 47 },
+    ],
+    [
+      'reasoning inside: OpenAI',
+      {
+        prompt_tokens: 5,
+        completion_tokens: 50,
+        total_tokens: 55,
+        completion_tokens_details: { reasoning_tokens: 40 },
+      },
+      { input: 5, output: 50 },
+    ],
+  ])('%s', (_name, usage, tokens) => {
+    const read = readChatUsage(usage)
+    expect(read?.tokens).toEqual(tokens)
+    expect(read?.flags).toBeUndefined()
+    expect(read?.raw).toBe(usage)
+  })
+
+  test('llama.cpp states its cache beside usage', () => {
+    expect(readChatUsage({ prompt_tokens: 84, completion_tokens: 57 }, { cache_n: 83 })?.tokens).toEqual({
+      input: 1,
+      cached_input: 83,
+      output: 57,
+    })
+  })
+
+  test.each([
+    [null],
+    [undefined],
+    [{}],
+    [[]],
+    ['12'],
+    [5],
+    [{ cost: 1 }],
+    [{ prompt_tokens: null }],
+    [{ prompt_tokens: '7' }],
+    [{ prompt_tokens: -1 }],
+  ])('no usage in %j', (value) => {
+    expect(readChatUsage(value)).toBeUndefined()
+  })
+
+  test.each([
+    [
+      'cached beyond the prompt',
+      { prompt_tokens: 7, completion_tokens: 8, prompt_tokens_details: { cached_tokens: 161 } },
+      { input: 0, cached_input: 7, output: 8 },
+      'cached_beyond_input',
+    ],
+    [
+      'reasoning beyond the answer',
+      { prompt_tokens: 7, completion_tokens: 0, total_tokens: 7, completion_tokens_details: { reasoning_tokens: 9 } },
+      { input: 7, output: 0 },
+      'reasoning_beyond_output',
+    ],
+    ['a count that is none', { prompt_tokens: 7, completion_tokens: -3 }, { input: 7, output: 0 }, 'unreadable_count'],
+  ])('is clamped and flagged: %s', (_name, usage, tokens, flag) => {
+    const read = readChatUsage(usage)
+    expect(read?.tokens).toEqual(tokens)
+    expect(read?.flags).toEqual([flag])
+    expect(read?.reasoning ?? 0).toBeLessThanOrEqual(tokens.output)
+  })
+})
+
+describe('usage of responses', () => {
+  test('cached and reasoning tokens are parts; searches are counted', () => {
+    const usage = {
+      input_tokens: 36,
+      input_tokens_details: { cached_tokens: 6, cache_write_tokens: 10 },
+      output_tokens: 50,
+      output_tokens_details: { reasoning_tokens: 40 },
+    }
+    expect(readResponsesUsage(usage, { webSearches: 2, fileSearches: 1 })).toEqual({
+      tokens: { input: 20, cached_input: 6, cache_write_5m: 10, output: 50 },
+      reasoning: 40,
+      units: { web_search: 2, file_search: 1 },
+      raw: usage,
+    })
+  })
+})
+
+describe('usage of messages', () => {
+  test.each([
+    [
+      'no split: five minutes',
+      { input_tokens: 1, cache_creation_input_tokens: 9 },
+      false,
+      { cache_write_5m: 9, cache_write_1h: 0 },
+    ],
+    [
+      'no split, an hour asked for',
+      { input_tokens: 1, cache_creation_input_tokens: 9 },
+      true,
+      { cache_write_5m: 0, cache_write_1h: 9 },
+    ],
+    [
+      'a split that falls short: the rest is five minutes',
+      {
+        input_tokens: 1,
+        cache_creation_input_tokens: 9,
+        cache_creation: { ephemeral_5m_input_tokens: 2, ephemeral_1h_input_tokens: 3 },
+      },
+      true,
+      { cache_write_5m: 6, cache_write_1h: 3 },
+    ],
+    [
+      'a split alone',
+      { input_tokens: 1, cache_creation: { ephemeral_1h_input_tokens: 3 } },
+      false,
+      { cache_write_5m: 0, cache_write_1h: 3 },
+    ],
+  ])('%s', (_name, usage, hour, expected) => {
+    expect(readMessagesUsage(usage, hour)?.tokens).toMatchObject({ input: 1, ...expected })
+  })
+
+  test('the last value of each field wins; null says nothing', () => {
+    const merged = mergeUsage(
+      { input_tokens: 727, output_tokens: 1, service_tier: 'standard' },
+      { input_tokens: 1595, output_tokens: 30, service_tier: null },
+    )
+    expect(merged).toEqual({ input_tokens: 1595, output_tokens: 30, service_tier: 'standard' })
+  })
+
+  test('passes that are all of the message itself are in the counts already', () => {
+    const pass = { type: 'message', input_tokens: 5, output_tokens: 2 }
+    expect(
+      readMessagesUsage({ input_tokens: 10, output_tokens: 4, iterations: [pass, pass] }, false)?.tokens,
+    ).toMatchObject({ input: 10, output: 4 })
+  })
+})
+
+test(`whatever stands in a usage object, counts are whole, not negative, and add up (seed ${SEED})`, () => {
+  const count = fc.oneof(
+    fc.nat(1000),
+    fc.integer({ min: -5, max: 5 }),
+    fc.constantFrom(null, '7', 1.5, Number.POSITIVE_INFINITY, {}, []),
+  )
+  const details = fc.record(
+    {
+      cached_tokens: count,
+      audio_tokens: count,
+      image_tokens: count,
+      video_tokens: count,
+      cache_write_tokens: count,
+      reasoning_tokens: count,
+    },
+    { requiredKeys: [] },
+  )
+  const names = [
+    'prompt_tokens',
+    'completion_tokens',
+    'total_tokens',
+    'input_tokens',
+    'output_tokens',
+    'cache_read_input_tokens',
+    'cache_creation_input_tokens',
+    'prompt_audio_seconds',
+    'market_cost',
+    'cached_tokens',
+    'reasoning_tokens',
+  ]
+  const usage = fc
+    .tuple(fc.dictionary(fc.constantFrom(...names), count), details, details)
+    .map(([counts, prompt, completion]) => ({
+      ...counts,
+      prompt_tokens_details: prompt,
+      input_tokens_details: prompt,
+      completion_tokens_details: completion,
+      output_tokens_details: completion,
+      cache_creation: {
+        ephemeral_5m_input_tokens: prompt.cached_tokens,
+        ephemeral_1h_input_tokens: prompt.audio_tokens,
+      },
+    }))
+  const sound = (read: Usage | undefined): void => {
+    if (!read) return
+    for (const tokens of Object.values(read.tokens)) expect(Number.isSafeInteger(tokens) && tokens >= 0).toBe(true)
+    expect(read.reasoning ?? 0).toBeLessThanOrEqual(read.tokens.output ?? 0)
+  }
+  fc.assert(
+    fc.property(usage, (value) => {
+      const chat = readChatUsage(value)
+      sound(chat)
+      sound(readMessagesUsage(value, true))
+      const responses = readResponsesUsage(value, NO_CALLS)
+      sound(responses)
+      const input = (value as Record<string, unknown>)['input_tokens']
+      if (responses && Number.isSafeInteger(input) && (input as number) >= 0) expect(totalInput(responses)).toBe(input)
+      const output = (value as Record<string, unknown>)['output_tokens']
+      if (responses && Number.isSafeInteger(output) && (output as number) >= 0)
+        expect(totalOutput(responses)).toBe(output)
+    }),
+    { seed: SEED, numRuns: 3000 },
+  )
+})
