@@ -47,6 +47,16 @@ local function refuse(status, needed, available)
   return { status, text_of(needed), text_of(available) }
 end
 
+-- What this hold itself pins in grants that are still usable: it does not come back while the call goes on.
+local function usable_part(slices)
+  grants_of_slices(slices)
+  local total = 0
+  for i = 1, #slices do
+    if grants[slices[i].id].state == 'u' then total = total + slices[i].amount end
+  end
+  return total
+end
+
 -- Holds the next slice; answers a refusal or the tokens, and what the ledger says of it.
 local function extend(w, hold)
   local per_token, least, want = integer(ARGV[6]), integer(ARGV[7]), integer(ARGV[8])
@@ -62,8 +72,8 @@ local function extend(w, hold)
   local tokens = want
   if per_token * want > funds then tokens = math.floor(funds / per_token) end
   if tokens < least then
-    local all_back = free + pinned + overage_room(w, policy, true)
-    local status = per_token * least <= all_back and 'held_by_open_calls' or 'insufficient_funds'
+    local others_back = free + pinned - usable_part(hold.slices) + overage_room(w, policy, hold.over)
+    local status = per_token * least <= others_back and 'held_by_open_calls' or 'insufficient_funds'
     return refuse(status, per_token * least, funds)
   end
   local amount = per_token * tokens

@@ -113,7 +113,7 @@ local function decide(w, fixed, per_token, least, want, total)
   local tokens = affordable(funds, fixed, per_token, want)
   local decision = { found = found, free = free, funds = funds, policy = enforced, would = '' }
   if tokens < least then
-    local all_back = free + pinned + overage_room(w, enforced, true)
+    local all_back = free + pinned + overage_room(w, enforced, 0)
     decision.refusal = fixed + per_token * least <= all_back and 'held_by_open_calls' or 'insufficient_funds'
   end
   if enforced.observe then
@@ -126,13 +126,15 @@ local function decide(w, fixed, per_token, least, want, total)
 end
 
 local function open_hold(w, decision, amount, over_base, over)
-  local available_before = w.available
+  -- A dry run holds nothing: available stays what it is.
+  local available = w.available
   local slices = pin(w, decision.found, amount - over_base)
   hold_overage(w, decision.policy, over)
   local held = slices_total(slices) + over
+  if not dry_run then available = w.available end
   local over_mode = over > 0 and decision.policy.mode or ''
   local answer = text_of(decision.tokens) .. ';' .. text_of(decision.payable) .. ';' .. text_of(held)
-    .. ';' .. over_mode .. ';' .. text_of(over) .. ';' .. text_of(dry_run and available_before or w.available) .. ';' .. decision.would
+    .. ';' .. over_mode .. ';' .. text_of(over) .. ';' .. text_of(available) .. ';' .. decision.would
   if dry_run then return '0;' .. answer end
   answer = text_of(account.seq + 1) .. ';' .. answer
   account.open_holds = account.open_holds + 1

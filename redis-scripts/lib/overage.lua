@@ -27,16 +27,13 @@ local function over_account(policy)
   return OVER_ACCOUNTS[policy.mode]
 end
 
--- How much more, at price, may go beyond the grants. `without_held`: as if no open hold had any.
-local function overage_room(w, policy, without_held)
+-- How much more, at price, may go beyond the grants. `held`: as if open holds had only this much overage.
+local function overage_room(w, policy, held)
   if policy.mode == 'block' then return 0 end
-  if policy.mode == 'negative' then
-    local used = w.debt + (without_held and 0 or w.debt_held)
-    return math.max(0, -policy.limit - used)
-  end
+  if policy.mode == 'negative' then return math.max(0, -policy.limit - w.debt - (held or w.debt_held)) end
   if policy.mode == 'overflow' then
     local period = period_of(w.unit, policy.period)
-    local room = policy.limit - period.posted - (without_held and 0 or period.held)
+    local room = policy.limit - period.posted - (held or period.held)
     return room > 0 and divide_down(room, policy.multiplier) or 0
   end
   return ATOMS_MAX

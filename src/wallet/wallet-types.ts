@@ -2,8 +2,9 @@
  * What the wallet does for the rest of the program. Each function is one script in `redis-scripts/`, one atomic act.
  * A refusal is a status, never an exception. WalletUnavailable says that Redis did not answer.
  */
-import type { Atoms } from '../core/money.ts'
+
 import type { OnExhausted } from '../config/snapshot.ts'
+import type { Atoms } from '../core/money.ts'
 
 /** What grants' `applies_to` (and later budgets and stops) are matched against. */
 export interface HoldFacts {
@@ -45,6 +46,7 @@ export interface HoldRequest extends HoldTerms {
   readonly wantTokens: number
   /** The whole ceiling; equal to wantTokens without slices. */
   readonly totalTokens: number
+  /** From now. */
   readonly deadlineMs: number
   /** Decide and answer, write nothing. */
   readonly dryRun: boolean
@@ -69,7 +71,7 @@ export interface Held {
   readonly heldAtoms: Atoms
   /** The part of heldAtoms that no grant covers. */
   readonly overage: Overage | undefined
-  /** Free part of the usable grants without applies_to, after the hold. */
+  /** Free part of the usable grants without applies_to, after the hold; in a dry run as it is. */
   readonly availableAtoms: Atoms
   /** Only under observe: what enforcement would have answered. */
   readonly would: HoldRefusalStatus | undefined
@@ -107,10 +109,17 @@ export interface CheckpointRequest {
   /** The deadline is this far from now again. */
   readonly deadlineMs: number
   /** The next slice; undefined: renew only. */
-  readonly extend: { readonly perTokenAtoms: Atoms; readonly leastTokens: number; readonly wantTokens: number } | undefined
+  readonly extend:
+    | { readonly perTokenAtoms: Atoms; readonly leastTokens: number; readonly wantTokens: number }
+    | undefined
 }
 export type CheckpointResult =
-  | { readonly status: 'checkpointed'; readonly tokens: number; readonly heldAtoms: Atoms; readonly availableAtoms: Atoms }
+  | {
+      readonly status: 'checkpointed'
+      readonly tokens: number
+      readonly heldAtoms: Atoms
+      readonly availableAtoms: Atoms
+    }
   | {
       readonly status: 'conflict' | 'hold_not_open' | 'out_of_range' | 'held_by_open_calls' | 'insufficient_funds'
       readonly neededAtoms: Atoms
@@ -133,8 +142,10 @@ export interface SettleResult {
   readonly status: 'settled' | 'late_settled' | 'orphan_settled' | 'unmatched' | 'hold_not_open' | 'conflict'
   readonly replay: boolean
   readonly seq: number
+  /** The net of the call: grants, overage at the multiplier, and overrun; of a late settle too. */
   readonly chargedAtoms: Atoms
   readonly drawn: readonly { readonly grant: string; readonly atoms: Atoms }[]
+  /** What the policy admitted beyond the grants; the overrun is apart. */
   readonly overage: Overage | undefined
   /** Beyond the hold, and in debt beyond any limit because nothing else covered it. */
   readonly overrunAtoms: Atoms
@@ -226,7 +237,9 @@ export type AdminRefusal =
   | 'insufficient_funds'
   | 'expired'
 
-export type AdminResult<T> = { readonly status: 'done'; readonly replay: boolean; readonly value: T } | { readonly status: AdminRefusal }
+export type AdminResult<T> =
+  | { readonly status: 'done'; readonly replay: boolean; readonly value: T }
+  | { readonly status: AdminRefusal }
 
 /** All amounts in atoms of `unit`; lifetime totals may be beyond 2^53. Meanings: SPEC section 7. */
 export interface Balance {
