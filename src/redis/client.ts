@@ -4,10 +4,11 @@
  *
  * Two states. `up`: commands go out. Down: they are refused at once, and a PING each `probeMs` decides when to go up
  * again. ioredis's own re-sending is off (it ran a script twice where the caller saw one success); with it off a
- * command's promise may never settle, which is what `commandTimeout` is for.
+ * command's promise may never settle, so each has a time limit here (command-deadlines.ts).
  */
 import { Redis, type RedisOptions } from 'ioredis'
 import { WalletUnavailable } from '../wallet/wallet-types.ts'
+import { CommandDeadlines, CommandTimedOut } from './command-deadlines.ts'
 
 export type RedisArgument = string | number | Buffer
 
@@ -81,8 +82,8 @@ export function readRedisError(error: unknown): {
     return { error: new WalletUnavailable(`Redis refuses: ${error.message}`, false, { cause: error }), ...refusal }
   }
   const unsent = /isn't writeable|Connection is closed/.test(error.message)
-  const message =
-    error.message === 'Command timed out' ? 'Redis did not answer in time' : 'the connection to Redis was lost'
+  const timedOut = error instanceof CommandTimedOut || error.message === 'Command timed out'
+  const message = timedOut ? 'Redis did not answer in time' : 'the connection to Redis was lost'
   return {
     error: new WalletUnavailable(unsent ? NOT_CONNECTED : message, !unsent, { cause: error }),
     trips: true,
@@ -103,14 +104,16 @@ function open(options: ConnectOptions): Redis {
       : undefined
   const settings: RedisOptions = {
     connectTimeout: options.connectMs,
-    commandTimeout: options.commandMs,
+    // For the greeting that ioredis sends itself, which would be waited for for ever; ours have a limit of their own.
+    commandTimeout: 5 * options.commandMs,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     // Our own probe decides: ioredis's INFO would wait for ever on a server that loads or pauses.
     enableReadyCheck: false,
     disableClientInfo: true,
-    connectionName: 'tollgate',
+    // No connectionName: ioredis waits for the answer to it, and where the connection is lost meanwhile it takes itself
+    // for connected and never tries again.
     retryStrategy: reconnectDelayMs,
   }
   return path === undefined ? new Redis(options.url, settings) : new Redis({ ...settings, path })
@@ -121,6 +124,7 @@ class BreakingClient implements RedisClient {
   reason: string | undefined = NOT_CONNECTED
   readonly #redis: Redis
   readonly #options: ConnectOptions
+  readonly #deadlines: CommandDeadlines
   readonly #prober: NodeJS.Timeout
   readonly #failedAtMs: number[] = []
   readonly #waiting = new Set<() => void>()
@@ -131,8 +135,12 @@ class BreakingClient implements RedisClient {
   constructor(options: ConnectOptions) {
     this.#options = options
     this.#redis = open(options)
+    this.#deadlines = new CommandDeadlines(options.commandMs)
     this.#redis.on('ready', () => void this.#probe())
-    this.#redis.on('close', () => this.#goDown(NOT_CONNECTED))
+    this.#redis.on('close', () => {
+      this.#goDown(NOT_CONNECTED)
+      this.#deadlines.failAll(new Error('the connection was lost'))
+    })
     // Refused, unresolved, wrong password: the reason is kept for whoever asks; the retry is ioredis's.
     this.#redis.on('error', (error: Error) => {
       if (!this.up) this.reason = `${NOT_CONNECTED}: ${error.message}`
@@ -178,12 +186,13 @@ class BreakingClient implements RedisClient {
     this.#closed = true
     clearInterval(this.#prober)
     this.#redis.disconnect()
+    this.#deadlines.close()
   }
 
   async #send(command: string, args: readonly RedisArgument[]): Promise<unknown> {
     if (!this.up) throw new WalletUnavailable(this.reason ?? NOT_CONNECTED, false)
     try {
-      return await this.#redis.call(command, ...args)
+      return await this.#deadlines.bound(this.#redis.call(command, ...args))
     } catch (thrown) {
       const read = readRedisError(thrown)
       if (read.trips) this.#countFailure(read.error.message)
@@ -210,7 +219,7 @@ class BreakingClient implements RedisClient {
     if (this.#redis.status !== 'ready') return this.#goDown(NOT_CONNECTED)
     this.#probing = true
     try {
-      await this.#redis.ping()
+      await this.#deadlines.bound(this.#redis.ping())
       this.#silentProbes = 0
       this.#goUp()
     } catch (thrown) {

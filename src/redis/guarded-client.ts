@@ -29,7 +29,9 @@ class GuardedClient implements GuardedRedis {
   }
 
   get reason(): string | undefined {
-    return this.refusal ?? (this.#passed ? this.#client.reason : (this.#client.reason ?? 'Redis has not been checked yet'))
+    return (
+      this.refusal ?? (this.#passed ? this.#client.reason : (this.#client.reason ?? 'Redis has not been checked yet'))
+    )
   }
 
   pass(): void {
