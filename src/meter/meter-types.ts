@@ -15,7 +15,10 @@ export interface StreamMeterShape {
   push(chunk: Buffer): readonly Buffer[]
   /** After allowance was raised. */
   resume(): readonly Buffer[]
-  /** The body ended with proper framing: returns what was kept back of an unfinished last event. */
+  /**
+   * The body ended: returns what was kept back of a last event without its blank line. Where the stream is not whole
+   * (an error event of ours must follow), half an event is left out and anything else closed by a blank line.
+   */
   end(): readonly Buffer[]
   /** An event is kept back for want of allowance: the caller stops reading the upstream. */
   readonly blocked: boolean

@@ -6,6 +6,8 @@ import type { AnswerFacts, EventVerdict, StreamEvent, StreamReader } from '../pr
 import type { StreamMeterShape } from './meter-types.ts'
 import { SseSplitter } from './sse-splitter.ts'
 
+const BLANK_LINE = Buffer.from('\n\n')
+
 export interface StreamMeterOptions {
   /** An unfinished event beyond this is handed on unread; default 1 MiB. */
   readonly eventBytesMax?: number
@@ -22,7 +24,7 @@ export class StreamMeter implements StreamMeterShape {
   #afterTerminal: Buffer[] = []
   #lastVerdict: EventVerdict = 'pass'
   #ended = false
-  #oversized = false
+  #unreadable = false
 
   constructor(reader: StreamReader, options: StreamMeterOptions = {}) {
     this.#reader = reader
@@ -46,7 +48,7 @@ export class StreamMeter implements StreamMeterShape {
   }
 
   get unread(): boolean {
-    return this.#oversized || this.#reader.unreadable
+    return this.#unreadable || this.#reader.unreadable
   }
 
   push(chunk: Buffer): readonly Buffer[] {
@@ -114,7 +116,7 @@ export class StreamMeter implements StreamMeterShape {
     if (splitter.start > run) out.push(chunk.subarray(run, splitter.start))
     const overflow = splitter.keep()
     if (overflow.length === 0) return
-    this.#oversized = true
+    this.#unreadable = true
     out.push(...overflow)
   }
 
@@ -150,7 +152,7 @@ export class StreamMeter implements StreamMeterShape {
       if (!this.#allows(event)) return undefined
       return this.#reader.onEvent(event)
     } catch {
-      this.#oversized = true
+      this.#unreadable = true
       return 'pass'
     }
   }
@@ -161,16 +163,36 @@ export class StreamMeter implements StreamMeterShape {
     return tokens === 0 || this.#reader.outputTokens + tokens <= this.allowance
   }
 
-  /** A last event without its blank line is no event to a client, but what it says of usage is true. */
+  /**
+   * A last event without its blank line is no event to a client, but what it says of usage is true. Where the stream
+   * broke off there, an error event of ours follows: half an event is left out, anything else is closed before it.
+   */
   #finish(out: Buffer[]): void {
     const rest = this.#splitter.takeCarried()
     if (rest.length === 0 || this.terminal) return
-    const verdict = this.#judge(this.#splitter.readUnfinished(rest))
+    const event = this.#splitter.readUnfinished(rest)
+    const verdict = this.#judge(event)
     if (verdict === undefined) {
       this.blocked = true
       this.#backlog.push(rest)
       this.#splitter.reject()
     } else if (verdict === 'terminal') this.terminal = rest
-    else if (verdict === 'pass') out.push(rest)
+    else if (verdict === 'drop') return
+    else if (this.#isWhole) out.push(rest)
+    else if (event.data.length === 0 || isJson(event.data)) out.push(rest, BLANK_LINE)
+    else this.#unreadable = true
+  }
+
+  get #isWhole(): boolean {
+    return this.#reader.finished || this.#reader.failed || this.#reader.endsByFraming
+  }
+}
+
+function isJson(data: Buffer): boolean {
+  try {
+    JSON.parse(data.toString())
+    return true
+  } catch {
+    return false
   }
 }

@@ -52,7 +52,7 @@ export function cutEvents(body: Buffer, ends: readonly number[], offset: number,
 /** Offsets behind each blank line. */
 export function eventEnds(body: Buffer): number[] {
   const ends: number[] = []
-  for (const blank of body.toString('latin1').matchAll(/(?:\r\n|\n|\r)(?:\r\n|\n|\r)/g))
+  for (const blank of body.toString('latin1').matchAll(/(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)/g))
     ends.push(blank.index + blank[0].length)
   return ends
 }

@@ -54,6 +54,11 @@ function asPassed(body: Buffer, call: CallRequest): Buffer {
   return Buffer.concat(kept)
 }
 
+/** A stream that broke off loses half an event at its end. */
+function unlessBroken(body: Buffer, fed: Fed): Buffer {
+  return fed.finished || fed.failed ? body : body.subarray(0, eventEnds(body).at(-1) ?? 0)
+}
+
 function usageOf(recording: Recording, { metering, call }: { metering: Metering; call: CallRequest }) {
   const body = responseBody(recording)
   if (recording.streaming) return feed(metering, call, [body]).facts
@@ -122,8 +127,8 @@ describe.skipIf(!haveRecordings)('a stream passes byte for byte and is read the 
   test.each(streams.map((recording) => [recording.id, recording] as const))('%s', (_id, recording) => {
     const { metering, call } = prepared(recording)
     const body = responseBody(recording)
-    const passed = asPassed(body, call)
     const whole = feed(metering, call, [body])
+    const passed = unlessBroken(asPassed(body, call), whole)
     const facts = JSON.stringify(whole.facts)
     const same = (fed: Fed, how: string): void => {
       if (!fed.bytes.equals(passed)) throw new Error(`other bytes ${how}`)

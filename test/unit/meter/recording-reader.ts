@@ -19,7 +19,7 @@ export class RecordingReader implements StreamReader {
   passAll = false
   readonly failed = false
   readonly unreadable = false
-  readonly endsByFraming = false
+  endsByFraming = true
 
   onEvent(event: StreamEvent): EventVerdict {
     const data = event.data.toString()
