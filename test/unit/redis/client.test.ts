@@ -149,6 +149,25 @@ describe.skipIf(!redisAvailable)('on a real server', () => {
     await expect(redisClient.evalsha('0'.repeat(40), 0)).rejects.toThrow(/^NOSCRIPT/)
   })
 
+  test('connections that are lost as soon as they are made do not stop it from trying', async () => {
+    const redis = await startRedis()
+    stops.push(() => redis.stop())
+    let made = 0
+    const server = createServer((down) => {
+      made++
+      down.on('error', () => {})
+      if (made <= 4) return void setTimeout(() => down.destroy(), 20)
+      const up = connect(redis.port, '127.0.0.1')
+      up.on('error', () => {})
+      up.pipe(down).pipe(up)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    stops.push(() => server.close())
+    const redisClient = client(`redis://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    await redisClient.whenUp(5000)
+    expect(made).toBe(5)
+  })
+
   test('a cut while a command is under way is unknown, and it comes back by itself', async () => {
     const { redisClient, proxy } = await ready()
     proxy.swallow(true)
