@@ -32,8 +32,8 @@ function isNoScript(error: unknown): boolean {
 
 function located(error: unknown, script: Script): unknown {
   if (!(error instanceof Error)) return error
-  const match = /user_script:(\d+):/.exec(error.message)
+  const match = /@?user_script:(\d+)/.exec(error.message)
   if (!match) return error
-  const message = error.message.replace(match[0], `${script.locate(Number(match[1]))}:`)
+  const message = error.message.replace(match[0], script.locate(Number(match[1])))
   return new Error(message, { cause: error })
 }

@@ -1,0 +1,1 @@
+local function half(amount) return amount / 2 end

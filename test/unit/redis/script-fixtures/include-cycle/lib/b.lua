@@ -1,0 +1,2 @@
+-- b
+--! include lib/a.lua

@@ -1,0 +1,6 @@
+#!lua
+--[[
+
+Returns {status}.
+]]
+return 1

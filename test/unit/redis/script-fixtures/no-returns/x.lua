@@ -1,0 +1,5 @@
+#!lua
+--[[
+Says what it is for.
+]]
+return 1

@@ -1,0 +1,4 @@
+#!lua
+--[[
+Says what it is for.
+return 1

@@ -1,0 +1,2 @@
+-- A library.
+local stray = ARGV[9]

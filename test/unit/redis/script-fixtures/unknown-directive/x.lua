@@ -1,0 +1,12 @@
+#!lua
+--[[
+Says what it is for.
+
+KEYS[1]  wallet  hash
+
+ARGV[1]  amount
+
+Returns {status}.
+]]
+--! import lib/a.lua
+return {KEYS[1], ARGV[1]}

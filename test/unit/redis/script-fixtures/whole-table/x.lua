@@ -1,0 +1,11 @@
+#!lua
+--[[
+Says what it is for.
+
+KEYS[1]  wallet  hash
+
+ARGV[1]  amount
+
+Returns {status}.
+]]
+return {KEYS[1], ARGV[1], #ARGV}
