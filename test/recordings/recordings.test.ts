@@ -148,7 +148,7 @@ describe.skipIf(!haveRecordings)('a stream passes byte for byte and is read the 
       const expected = feed(metering, call, [responseBody(recording)])
       for (const end of ['\n', '\r\n', '\r']) {
         const body = withLineEnds(responseBody(recording), end)
-        const passed = asPassed(body, call)
+        const passed = unlessBroken(asPassed(body, call), expected)
         for (const step of [1, 5, 1400]) {
           const fed = feed(metering, call, inSteps(body, step))
           expect(fed.bytes.equals(passed)).toBe(true)
