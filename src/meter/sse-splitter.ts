@@ -15,6 +15,9 @@ const EVENT = Buffer.from('event')
 const BOM = Buffer.from([0xef, 0xbb, 0xbf])
 const CARRY_BYTES_FIRST = 1024
 
+const HEAD_BYTES = 256
+const TAIL_BYTES = 16 * 1024
+
 /** An unfinished event larger than this is handed on unread. */
 export const EVENT_BYTES_MAX = 1024 * 1024
 
@@ -71,6 +74,8 @@ export class SseSplitter {
   joined: Buffer | undefined
   /** The event found last is the rest of one that was too large: its bytes go on, nothing was read. */
   oversized = false
+  /** First bytes of an event that was too large. */
+  head: Buffer = EMPTY
   readonly #eventBytesMax: number
   #chunk: Buffer = EMPTY
   #at = 0
@@ -82,14 +87,16 @@ export class SseSplitter {
   #carried = 0
   #passing = false
   #first = true
+  #tail: Buffer = EMPTY
+  #tailLength = 0
 
   constructor(eventBytesMax: number = EVENT_BYTES_MAX) {
     this.#eventBytesMax = eventBytesMax
   }
 
-  /** Bytes of an unfinished event that are kept. */
-  get carried(): number {
-    return this.#carried
+  /** Last bytes of an event that was too large. */
+  get tail(): Buffer {
+    return this.#tail.subarray(0, this.#tailLength)
   }
 
   /**
@@ -116,8 +123,10 @@ export class SseSplitter {
     this.end = this.#at
     this.oversized = this.#passing
     this.joined = undefined
-    if (this.oversized) this.#passing = false
-    else if (this.#carried > 0) {
+    if (this.oversized) {
+      this.#passing = false
+      this.#keepTail(this.#chunk.subarray(0, this.end))
+    } else if (this.#carried > 0) {
       this.joined = Buffer.concat([this.#carry.subarray(0, this.#carried), this.#chunk.subarray(0, this.end)])
       this.#carried = 0
       this.event.read(this.joined, 0, this.joined.length, this.#first, this.#returns)
@@ -145,7 +154,10 @@ export class SseSplitter {
     const rest = this.#chunk.subarray(this.start)
     this.#chunk = EMPTY
     if (rest.length === 0) return []
-    if (this.#passing) return [rest]
+    if (this.#passing) {
+      this.#keepTail(rest)
+      return [rest]
+    }
     if (this.#carried + rest.length <= this.#eventBytesMax) {
       this.#append(rest)
       return []
@@ -153,6 +165,10 @@ export class SseSplitter {
     this.#passing = true
     this.#first = false
     const kept = this.takeCarried()
+    this.head = Buffer.concat([kept.subarray(0, HEAD_BYTES), rest.subarray(0, HEAD_BYTES)]).subarray(0, HEAD_BYTES)
+    this.#tailLength = 0
+    this.#keepTail(kept)
+    this.#keepTail(rest)
     return kept.length > 0 ? [kept, rest] : [rest]
   }
 
@@ -207,6 +223,15 @@ export class SseSplitter {
       this.#lineEmpty = true
     }
     return false
+  }
+
+  #keepTail(bytes: Buffer): void {
+    if (this.#tail.length === 0) this.#tail = Buffer.allocUnsafe(TAIL_BYTES)
+    const added = Math.min(bytes.length, TAIL_BYTES)
+    const kept = Math.min(this.#tailLength, TAIL_BYTES - added)
+    this.#tail.copyWithin(0, this.#tailLength - kept, this.#tailLength)
+    bytes.copy(this.#tail, kept, bytes.length - added)
+    this.#tailLength = kept + added
   }
 
   #append(bytes: Buffer): void {

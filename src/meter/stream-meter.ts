@@ -100,6 +100,7 @@ export class StreamMeter implements StreamMeterShape {
     while (splitter.next()) {
       if (splitter.oversized) {
         this.#lastVerdict = 'pass'
+        this.#readOversized()
         splitter.accept()
         continue
       }
@@ -154,6 +155,14 @@ export class StreamMeter implements StreamMeterShape {
     } catch {
       this.#unreadable = true
       return 'pass'
+    }
+  }
+
+  #readOversized(): void {
+    try {
+      this.#reader.onOversized(this.#splitter.head, this.#splitter.tail)
+    } catch {
+      this.#unreadable = true
     }
   }
 

@@ -120,6 +120,8 @@ export interface StreamReader {
   onEvent(event: StreamEvent): EventVerdict
   /** Output tokens that this event would add to `outputTokens`, before it is taken by `onEvent`. */
   textTokens(event: StreamEvent): number
+  /** An event too large to be kept has passed: its first and last bytes (up to 256 and 16 KiB), to find usage in. */
+  onOversized(head: Buffer, tail: Buffer): void
   /** What was learnt so far. */
   readonly facts: AnswerFacts
   /** Output tokens delivered so far, all answers together: counted from the deltas until usage says it. */

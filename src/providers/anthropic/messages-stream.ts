@@ -87,6 +87,9 @@ export class MessagesStream implements StreamReader {
     }
   }
 
+  /** Large are results of tools alone; totals come in events of their own. */
+  onOversized(): void {}
+
   /** Only what is generated counts: deltas, not the tool results that a block may start with. */
   #scan(event: StreamEvent): number {
     cursor.open(event.data)

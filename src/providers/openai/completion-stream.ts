@@ -11,6 +11,7 @@ import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
+import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
 import { readChatUsage } from './chat-usage.ts'
 import { completionErrorEvent } from './error-event.ts'
@@ -128,6 +129,10 @@ export class CompletionStream implements StreamReader {
     return this.#parse(data)
   }
 
+  onOversized(_head: Buffer, tail: Buffer): void {
+    this.#takeUsage(readChatUsage(usageInTail(tail)))
+  }
+
   /** Counts the text that was generated, and notes what else the event says; changes nothing of the stream's state. */
   #scanEvent(data: Buffer): number {
     const scan = this.#scan
@@ -170,11 +175,16 @@ export class CompletionStream implements StreamReader {
     if (asObject(chunk['error']) || asText(chunk['error'])) this.failed = true
     const usage = readChatUsage(chunk['usage'] ?? asObject(chunk['x_groq'])?.['usage'], chunk['timings'])
     if (!usage) return 'pass'
+    this.#takeUsage(usage)
+    const alone = Array.isArray(chunk['choices']) && chunk['choices'].length === 0
+    return alone && (this.#call.parsed as OpenAIParsed).usageIsOurs ? 'drop' : 'pass'
+  }
+
+  #takeUsage(usage: Usage | undefined): void {
+    if (!usage) return
     this.#usage = usage
     this.#stated = totalOutput(usage)
     this.#counted = 0
-    const alone = Array.isArray(chunk['choices']) && chunk['choices'].length === 0
-    return alone && (this.#call.parsed as OpenAIParsed).usageIsOurs ? 'drop' : 'pass'
   }
 
   #readHead(chunk: Readonly<Record<string, unknown>>): void {

@@ -9,6 +9,7 @@ import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
+import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
 import { openAIError } from './error-event.ts'
 import type { OpenAIParsed } from './openai-call.ts'
@@ -99,6 +100,17 @@ export class ResponsesStream implements StreamReader {
     if (tokens > 0) this.#keepDelta(event.data)
     // Some copies of the API end with chat's marker; the response has ended before.
     return this.finished && event.data.equals(DONE) ? 'terminal' : 'pass'
+  }
+
+  /** The event that ends a response holds all of its output, images too. */
+  onOversized(head: Buffer, tail: Buffer): void {
+    const start = head.toString('latin1')
+    const type = [...ENDS].find((end) => start.includes(`event: ${end}\n`) || start.includes(`"type":"${end}"`))
+    if (type === undefined) return
+    const calls = { webSearches: this.#webSearches, fileSearches: this.#fileSearches }
+    this.#usage = readResponsesUsage(usageInTail(tail), calls) ?? this.#usage
+    this.finished = true
+    if (type === 'response.failed') this.failed = true
   }
 
   #scan(event: StreamEvent): number {

@@ -33,6 +33,10 @@ export class RecordingReader implements StreamReader {
     return 'terminal'
   }
 
+  onOversized(): void {
+    this.events.push({ name: 'oversized', data: '', raw: '' })
+  }
+
   textTokens(event: StreamEvent): number {
     const data = event.data.toString()
     return data.startsWith('text:') ? Number(data.slice(5)) : 0

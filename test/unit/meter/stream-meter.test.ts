@@ -250,8 +250,44 @@ describe('an event beyond the bound', () => {
       for (let at = 0; at < bytes.length; at += step) pieces.push(bytes.subarray(at, at + step))
       const result = run(pieces, { eventBytesMax: 90 })
       expect(result.bytes).toBe(text.replace('data: drop\n\n', ''))
-      expect(result.events.map((event) => event.data)).toEqual(['1', 'drop', '2'])
+      expect(result.events.map((event) => event.data)).toEqual(['1', '', 'drop', '2'])
       expect(result.meter.unread).toBe(true)
+    }
+  })
+
+  test.each([
+    [
+      'openai',
+      '/v1/responses',
+      {
+        type: 'response.completed',
+        response: {
+          output: [{ result: 'A'.repeat(3_000_000) }],
+          usage: { input_tokens: 5, output_tokens: 7, output_tokens_details: { reasoning_tokens: 2 } },
+          user: null,
+        },
+      },
+    ],
+    [
+      'openai',
+      '/v1/chat/completions',
+      {
+        choices: [{ delta: { images: ['A'.repeat(3_000_000)] } }],
+        usage: { prompt_tokens: 5, completion_tokens: 7, completion_tokens_details: { reasoning_tokens: 2 } },
+      },
+    ],
+  ] as const)('still says its usage: %s %s', (format, path, data) => {
+    const metering = providers.get(format)?.match('POST', path)?.operation.metering
+    if (!metering) throw new Error(path)
+    const call = metering.readCall(Buffer.from('{"model":"m","stream":true}'), { jsonDepth: 128 })
+    const bytes = Buffer.from(`event: ${'type' in data ? data.type : 'message'}\ndata: ${JSON.stringify(data)}\n\n`)
+    for (const step of [1000, 65_536, 2_000_000]) {
+      const meter = new StreamMeter(metering.createStreamReader(call))
+      const out: Buffer[] = []
+      for (let at = 0; at < bytes.length; at += step) out.push(...meter.push(bytes.subarray(at, at + step)))
+      expect(Buffer.concat(out).equals(bytes)).toBe(true)
+      expect(meter.facts.usage?.tokens).toEqual({ input: 5, output: 7 })
+      expect(meter.facts.usage?.reasoning).toBe(2)
     }
   })
 
