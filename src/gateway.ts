@@ -10,9 +10,9 @@ import type { Log } from './log.ts'
 import { metricsText } from './metrics/merge-metrics.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { createWalletGauges } from './metrics/wallet-gauges.ts'
-import { connectRedis, type RedisClient } from './redis/client.ts'
+import type { RedisClient } from './redis/client.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './redis/embedded.ts'
-import { type GuardedRedis, guardWhenUp } from './redis/guarded-client.ts'
+import { connectGuarded, type GuardedRedis } from './redis/guarded-client.ts'
 import { lockDataDir } from './wallet/data-lock.ts'
 import { Outbox } from './wallet/outbox.ts'
 import { recoverOutbox } from './wallet/recover-outbox.ts'
@@ -71,6 +71,7 @@ async function start(
     worker: undefined,
     outbox: core.outbox,
     wallet: core.wallet,
+    sweeper: core.sweeper,
     log,
   })
   if (recovery.voided + recovery.resent + recovery.checkpointed + recovery.left > 0) {
@@ -175,28 +176,34 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const { settings } = store.current()
   const { limits } = settings
   let outbox: Outbox | undefined
-  const client = connectRedis({
-    url: options.redisUrl,
-    commandMs: limits.redisCommandMs,
-    connectMs: limits.redisConnectMs,
-    breakerFailures: limits.redisBreakerFailures,
-    breakerWindowMs: limits.redisBreakerWindowMs,
-    probeMs: limits.redisProbeMs,
-    onState: (up, reason) => {
-      metrics.redisUp(up)
-      if (up) log.info({}, 'Redis is up')
-      else log.warn({ reason }, 'Redis is away')
-      if (up) outbox?.nudge()
-    },
-  })
   // Nothing is asked of a Redis that has not been looked at: an emptied or evicting one must not hold money.
-  const guard = await guardWhenUp(client, {
-    dataDir: settings.dataDir,
-    expectExisting: settings.redis.expectExisting,
-    scales: settings.unitScales,
-    embeddedJs: options.embeddedJs,
-    log,
-  })
+  const guard = await connectGuarded(
+    {
+      url: options.redisUrl,
+      commandMs: limits.redisCommandMs,
+      connectMs: limits.redisConnectMs,
+      breakerFailures: limits.redisBreakerFailures,
+      breakerWindowMs: limits.redisBreakerWindowMs,
+      probeMs: limits.redisProbeMs,
+      onState: (up, reason) => {
+        metrics.redisUp(up)
+        if (up) log.info({}, 'Redis is up')
+        else log.warn({ reason }, 'Redis is away')
+        if (up) outbox?.nudge()
+      },
+    },
+    {
+      dataDir: settings.dataDir,
+      expectExisting: settings.redis.expectExisting,
+      scales: unitScales(store.current()),
+      embeddedJs: options.embeddedJs,
+      log,
+      onOtherServer: () => {
+        const entries = outbox?.resendKept() ?? 0
+        log.warn({ entries }, 'another Redis server answers; what was acknowledged lately is sent again')
+      },
+    },
+  )
   const wallet = createWallet(guard, {
     stripShebang: options.embeddedJs,
     onDuration: (script, seconds) => metrics.redisCall(script, seconds),
@@ -215,6 +222,13 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       guard.close()
     },
   }
+}
+
+/** Decimals of every unit that the config names or a plan uses. */
+function unitScales(snapshot: Snapshot): ReadonlyMap<string, number> {
+  const scales = new Map(snapshot.settings.unitScales)
+  for (const plan of snapshot.plans.values()) scales.set(plan.unit, plan.scale)
+  return scales
 }
 
 /** Keeps the store watching, and what it does in the log and the metrics. */

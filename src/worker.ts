@@ -40,7 +40,14 @@ async function run(): Promise<void> {
     metrics,
     log,
   })
-  await recoverOutbox({ dataDir: config.dataDir, worker: settings.name, outbox: core.outbox, wallet: core.wallet, log })
+  await recoverOutbox({
+    dataDir: config.dataDir,
+    worker: settings.name,
+    outbox: core.outbox,
+    wallet: core.wallet,
+    sweeper: core.sweeper,
+    log,
+  })
   watchConfig(store, metrics, log)
   const plane = await startDataPlane({
     store,

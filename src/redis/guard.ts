@@ -174,3 +174,8 @@ export async function guardRedis(
   await checkUnits(redis, options.scales)
   return { instanceId }
 }
+
+/** Id of the server process: another one after a restart or a failover. Undefined where the server tells none. */
+export async function readRunId(redis: Caller): Promise<string | undefined> {
+  return readInfo(await redis.call('INFO', 'server')).get('run_id')
+}
