@@ -33,7 +33,7 @@ ARGV[16]  dry_run        1: decide and answer, write nothing
 ARGV[17]  info           JSON for the ledger
 
 Returns {status, replay, …}; status, in order of precedence:
-  held                 and replay 1: held before with the same arguments
+  from_ledger          held before with the same arguments: seq, entry, info of the hold's ledger entry
   conflict             this id was used with other arguments
   id_closed            an end for this id came before the hold
   sweep_again          more is due than one call sweeps: repeat
@@ -67,14 +67,14 @@ local function answered()
   local hold = find_hold(id)
   if hold then
     if hold.fingerprint ~= fingerprint then return { 'conflict', '0', '0', '0' } end
-    return { 'held', '1', hold.answer }
+    return answer_from_ledger(hold.seq)
   end
   local record = redis.call('HGET', KEYS[7], id)
   if record then
     local ended = read_record(record)
     if ended.fingerprint == '' then return { 'id_closed', '0', '0', '0' } end
     if ended.fingerprint ~= fingerprint then return { 'conflict', '0', '0', '0' } end
-    return { 'held', '1', ended.answer }
+    return answer_from_ledger(ended.hold_seq)
   end
   local denied = redis.call('HGET', KEYS[9], id)
   if denied then
@@ -133,26 +133,26 @@ local function open_hold(w, decision, amount, over_base, over)
   local held = slices_total(slices) + over
   if not dry_run then available = w.available end
   local over_mode = over > 0 and decision.policy.mode or ''
-  local answer = text_of(decision.tokens) .. ';' .. text_of(decision.payable) .. ';' .. text_of(held)
+  local reply = text_of(decision.tokens) .. ';' .. text_of(decision.payable) .. ';' .. text_of(held)
     .. ';' .. over_mode .. ';' .. text_of(over) .. ';' .. text_of(available) .. ';' .. decision.would
-  if dry_run then return '0;' .. answer end
-  answer = text_of(account.seq + 1) .. ';' .. answer
+  if dry_run then return '0;' .. reply end
   account.open_holds = account.open_holds + 1
   local deadline = text_of(now + integer(ARGV[15]))
   holds[id] = {
     id = id, state = 'o', fingerprint = fingerprint, created_at = text_of(now), deadline = deadline, unit = unit,
     policy = ARGV[5], on_timeout = ARGV[8], floor = integer(ARGV[7]), known = 0, over_base = over_base, over = over,
-    slices = slices, checkpoint = '', ended = '', answer = answer, price_version = ARGV[9], facts = ARGV[6],
+    slices = slices, checkpoint = '', ended = '', seq = text_of(account.seq + 1), price_version = ARGV[9], facts = ARGV[6],
   }
   holds_changed[id] = true
   due_changes['h' .. id] = number_of(deadline)
-  local extra = 'tokens=' .. text_of(decision.tokens) .. ';held=' .. text_of(held) .. ';slices=' .. pack_slices(slices)
+  local extra = 'tokens=' .. text_of(decision.tokens) .. ';slices=' .. pack_slices(slices)
+  if decision.payable ~= decision.tokens then extra = extra .. ';payable=' .. text_of(decision.payable) end
   if over > 0 then extra = extra .. ';over=' .. over_account(decision.policy) .. '=' .. text_of(over) end
   if ARGV[9] ~= '' then extra = extra .. ';price=' .. ARGV[9] end
   if decision.would ~= '' then extra = extra .. ';would=' .. decision.would end
-  add_entry('hold', now, id, '', w, {}, extra, ARGV[17])
+  local seq = add_entry('hold', now, id, '', w, {}, extra, ARGV[17])
   commit()
-  return answer
+  return text_of(seq) .. ';' .. reply
 end
 
 local function hold()

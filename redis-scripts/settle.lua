@@ -25,8 +25,9 @@ Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; st
   conflict         settled before at another amount, or in another unit
   hold_not_open    voided, or closed before any hold
   sweep_again      more is due than one call sweeps: repeat
-  settled          the hold was open (replay 1: settled before)
-  late_settled     the hold had timed out, at most 24 h ago: charged is the net of the call
+  from_ledger      settled before at this amount: seq, entry, info of that ledger entry
+  settled          the hold was open
+  late_settled     the hold had timed out, at most 24 h ago: charged is the net of the call (replay 1: before)
   look_up          no trace, and the id is older than its records: look in the ledger, then repeat with looked_up 1
   unmatched        no trace, older than 24 h: an entry for an operator, nothing charged
   orphan_settled   no trace: charged from the copy; the id is closed
@@ -37,16 +38,11 @@ Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; st
 --! include lib/records.lua
 
 local id, id_ms, unit, scale, final = ARGV[1], integer(ARGV[2]), ARGV[3], integer(ARGV[4]), integer(ARGV[7])
-local RECORD_STATUS = { s = 'settled', r = 'orphan_settled', u = 'unmatched' }
+local final_text = text_of(final) .. unit
 
 local function answer_of(seq, w, charged, drawn, over_mode, over, overrun)
   return text_of(seq) .. ';' .. text_of(charged) .. ';' .. (over > 0 and over_mode or '') .. ';' .. text_of(over)
     .. ';' .. text_of(overrun) .. ';' .. text_of(w.available) .. ';' .. pack_slices(drawn)
-end
-
-local function replayed(status, settled_final, answer)
-  if settled_final ~= text_of(final) .. unit then return { 'conflict', '0' } end
-  return { status, '1', answer }
 end
 
 local function answered()
@@ -55,15 +51,17 @@ local function answered()
     if hold.unit ~= unit then return { 'conflict', '0' } end
     if hold.state == 'l' then
       local settled_final, answer = string.match(hold.ended, '^([^;]*);(.*)$')
-      return replayed('late_settled', settled_final, answer)
+      if settled_final ~= final_text then return { 'conflict', '0' } end
+      return { 'late_settled', '1', answer }
     end
     return nil
   end
   local record = redis.call('HGET', KEYS[7], id)
   if not record then return nil end
   local ended = read_record(record)
-  if not RECORD_STATUS[ended.kind] then return { 'hold_not_open', '0' } end
-  return replayed(RECORD_STATUS[ended.kind], ended.final, ended.ended)
+  if ended.kind == 'v' or ended.kind == 'a' then return { 'hold_not_open', '0' } end
+  if ended.final ~= final_text then return { 'conflict', '0' } end
+  return answer_from_ledger(ended.ended)
 end
 
 local function extra_of(held, overrun, more)
@@ -88,7 +86,7 @@ local function settle_open(hold)
   holds[id], holds_changed[id], due_changes['h' .. id] = false, true, false
   local answer = answer_of(seq, w, charged, drawn, policy_of(hold.policy).mode, over.amount, overrun)
   commit()
-  remember_end(id, id_ms, 's', hold, text_of(final) .. unit, answer)
+  remember_end(id, id_ms, 's', hold, final_text, text_of(seq))
   return { 'settled', '0', answer }
 end
 
@@ -140,7 +138,7 @@ local function settle_late(hold)
   add_total(w, 'posted', charged - charged_before)
   local seq = add_entry('late_settle', now, id, '', w, transfers, extra_of(nil, overrun, 'late=1'), ARGV[9])
   local answer = answer_of(seq, w, charged, drawn, policy.mode, over.amount, overrun)
-  hold.state, hold.ended = 'l', text_of(final) .. unit .. ';' .. answer
+  hold.state, hold.ended = 'l', final_text .. ';' .. answer
   hold.slices, hold.over_base, hold.over = drawn, over.base, over.amount
   holds_changed[id] = true
   commit()
@@ -155,7 +153,7 @@ local function settle_orphan(w)
   local seq = add_entry('settle', now, id, '', w, transfers, extra_of(nil, overrun, 'orphan=1'), ARGV[9])
   local answer = answer_of(seq, w, charged, drawn, policy.mode, over.amount, overrun)
   commit()
-  remember_end(id, id_ms, 'r', nil, text_of(final) .. unit, answer)
+  remember_end(id, id_ms, 'r', nil, final_text, text_of(seq))
   return { 'orphan_settled', '0', answer }
 end
 
@@ -164,7 +162,7 @@ local function keep_unmatched(w)
   local seq = add_entry('unmatched', now, id, '', w, {}, extra, ARGV[9])
   local answer = answer_of(seq, w, 0, {}, '', 0, 0)
   commit()
-  remember_end(id, id_ms, 'u', nil, text_of(final) .. unit, answer)
+  remember_end(id, id_ms, 'u', nil, final_text, text_of(seq))
   return { 'unmatched', '0', answer }
 end
 

@@ -126,12 +126,13 @@ local function period_of(unit, name)
   return period
 end
 
--- balance, available, scoped, held; and where one of them is not 0: pending, debt, overflow, flagged, postpaid.
+-- available,held of a wallet that has nothing else; otherwise followed by all that there is.
 local function balances_after(w)
-  local packed = text_of(w.available + w.scoped + w.pinned) .. ',' .. text_of(w.available) .. ',' .. text_of(w.scoped)
-    .. ',' .. text_of(w.held)
-  if w.pending == 0 and w.debt == 0 and w.overflow == 0 and w.flagged == 0 and w.postpaid == 0 then return packed end
-  return packed .. ',' .. text_of(w.pending) .. ',' .. text_of(w.debt) .. ',' .. text_of(w.overflow)
+  local packed = text_of(w.available) .. ',' .. text_of(w.held)
+  local rest = w.scoped + w.pending + w.debt + w.overflow + w.flagged + w.postpaid
+  if rest == 0 and w.pinned == w.held then return packed end
+  return packed .. ',' .. text_of(w.available + w.scoped + w.pinned) .. ',' .. text_of(w.scoped)
+    .. ',' .. text_of(w.pending) .. ',' .. text_of(w.debt) .. ',' .. text_of(w.overflow)
     .. ',' .. text_of(w.flagged) .. ',' .. text_of(w.postpaid)
 end
 
@@ -146,6 +147,14 @@ local function add_entry(kind, at_ms, operation, actor, w, transfers, extra, inf
     .. '|' .. table.concat(transfers, ',') .. '|' .. after .. '|' .. extra
   entries[#entries + 1] = { account.seq, packed, info }
   return account.seq
+end
+
+-- An entry as it was written, for the answer to a retry: {from_ledger, seq, packed, info}.
+local function answer_from_ledger(seq)
+  local id = seq .. '-0'
+  local found = redis.call('XRANGE', KEYS[6], id, id)
+  if not found[1] then error('ledger entry ' .. seq .. ' is gone before its operation record') end
+  return { 'from_ledger', seq, found[1][2][2], found[1][2][4] }
 end
 
 local function transfer(transfers, from, to, amount)

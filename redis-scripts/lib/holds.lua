@@ -37,17 +37,18 @@ end
 --[[
 state: o(pen), t(imed out: slices and overage are what was posted), l(ate settled; kept until the late window ends).
 over_base: the overage at price; over: what it counts, at the multiplier of the policy.
-answer: of the hold; checkpoint: number;arguments;answer of the last one; ended: final;answer of a late settle.
+seq: of its ledger entry, which has what it was answered; checkpoint: number;arguments;answer of the last one;
+ended: final;answer of a late settle.
 ]]
 local function read_hold(id, record)
   local state, fingerprint, created_at, deadline, unit, policy, on_timeout, floor, known, over_base, over, slices,
-    checkpoint, ended, answer, price_version, facts = string.match(record, HOLD_PATTERN)
+    checkpoint, ended, seq, price_version, facts = string.match(record, HOLD_PATTERN)
   if not state then error('hold record of an unknown form: ' .. id) end
   return {
     id = id, state = state, fingerprint = fingerprint, created_at = created_at, deadline = deadline, unit = unit,
     policy = policy, on_timeout = on_timeout, floor = number_of(floor), known = number_of(known),
     over_base = number_of(over_base), over = number_of(over), slices = read_slices(slices),
-    checkpoint = checkpoint, ended = ended, answer = answer, price_version = price_version, facts = facts,
+    checkpoint = checkpoint, ended = ended, seq = seq, price_version = price_version, facts = facts,
   }
 end
 
@@ -55,7 +56,7 @@ local function pack_hold(h)
   return '1|' .. h.state .. '|' .. h.fingerprint .. '|' .. h.created_at .. '|' .. h.deadline .. '|' .. h.unit
     .. '|' .. h.policy .. '|' .. h.on_timeout .. '|' .. text_of(h.floor) .. '|' .. text_of(h.known)
     .. '|' .. text_of(h.over_base) .. '|' .. text_of(h.over) .. '|' .. pack_slices(h.slices) .. '|' .. h.checkpoint
-    .. '|' .. h.ended .. '|' .. h.answer .. '|' .. h.price_version .. '|' .. h.facts
+    .. '|' .. h.ended .. '|' .. h.seq .. '|' .. h.price_version .. '|' .. h.facts
 end
 
 local function find_hold(id)

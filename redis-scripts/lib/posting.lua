@@ -2,6 +2,17 @@
 --! include lib/holds.lua
 --! include lib/overage.lua
 
+-- A grant stands once in a list of drawings, where it was first drawn on.
+local function add_drawn(drawn, id, amount)
+  for i = 1, #drawn do
+    if drawn[i].id == id then
+      drawn[i].amount = drawn[i].amount + amount
+      return
+    end
+  end
+  drawn[#drawn + 1] = { id = id, amount = amount }
+end
+
 -- Charges up to `amount` to grants that are usable now; answers what they took.
 local function draw_further(w, facts, amount, drawn, transfers)
   if amount == 0 then return 0 end
@@ -15,7 +26,7 @@ local function draw_further(w, facts, amount, drawn, transfers)
     grant.consumed = grant.consumed + part
     keep_in_order(grant)
     transfer(transfers, 'grant:' .. grant.id, 'consumed', part)
-    drawn[#drawn + 1] = { id = grant.id, amount = part }
+    add_drawn(drawn, grant.id, part)
     left = left - part
   end
   return amount - left
@@ -32,7 +43,7 @@ local function post_slices(w, slices, final, drawn, transfers)
     grant.consumed = grant.consumed + part
     grants_changed[grant.id] = true
     transfer(transfers, 'grant:' .. grant.id, 'consumed', part)
-    if part > 0 then drawn[#drawn + 1] = { id = grant.id, amount = part } end
+    if part > 0 then add_drawn(drawn, grant.id, part) end
     if grant.state == 'u' then
       w.pinned = w.pinned - amount
       change_free(w, grant, amount - part)

@@ -1,4 +1,4 @@
-import { parseAmount } from '../core/money.ts'
+import { isEnd, settledOf } from './answers.ts'
 import { readPage } from './ledger.ts'
 import type { ScriptCaller } from './script-caller.ts'
 import type { LedgerEntry, SettleResult } from './wallet-types.ts'
@@ -21,45 +21,10 @@ export async function findEnd(
   let end: LedgerEntry | undefined
   for (;;) {
     const page = await readPage(scripts, account, from, PAGE, undefined)
-    // A timeout is no end for this purpose: a late settle may have followed it.
-    end = page.entries.find((entry) => entry.op === id && STATUS[entry.type] !== undefined) ?? end
-    if (end !== undefined || page.lastSeq === undefined) return end && resultOf(end)
+    end = page.entries.find((entry) => entry.op === id && isEnd(entry)) ?? end
+    if (end !== undefined || page.lastSeq === undefined) return end && settledOf(end)
     from = page.lastSeq + 1
   }
-}
-
-const STATUS: Readonly<Record<string, SettleResult['status']>> = {
-  settle: 'settled',
-  late_settle: 'late_settled',
-  unmatched: 'unmatched',
-  void: 'hold_not_open',
-}
-
-/** The answer as far as the entry has it; a late settle's figures are those of the entry, not the net of the call. */
-function resultOf(entry: LedgerEntry): SettleResult {
-  const { charged, drawn, overrun } = entry.fields as {
-    charged?: string
-    drawn?: readonly { grant: string; amount: string }[]
-    overrun?: string
-  }
-  const atoms = (text: string | undefined): bigint => parseAmount(text ?? '0', entry.scale)
-  return {
-    status: entry.fields['orphan'] === true ? 'orphan_settled' : (STATUS[entry.type] as SettleResult['status']),
-    replay: entry.type !== 'void',
-    seq: entry.seq,
-    chargedAtoms: atoms(charged),
-    drawn: (drawn ?? []).map((part) => ({ grant: part.grant, atoms: atoms(part.amount) })),
-    overage: overageOf(entry),
-    overrunAtoms: atoms(overrun),
-    availableAtoms: entry.balanceAfter['available'] ?? 0n,
-  }
-}
-
-function overageOf(entry: LedgerEntry): SettleResult['overage'] {
-  const overage = entry.fields['overage'] as { mode: string; amount: string } | null | undefined
-  if (!overage) return undefined
-  const mode = overage.mode as NonNullable<SettleResult['overage']>['mode']
-  return { mode, atoms: parseAmount(overage.amount, entry.scale) }
 }
 
 /** The first entry dated at or after `atMs`, by halving; entries dated by a due time may be a little out of order. */

@@ -3,8 +3,10 @@
 import { idTimeMs } from '../core/ids.ts'
 import { ATOMS_MAX } from '../core/money.ts'
 import { denialsKey, operationsKey } from '../redis/keys.ts'
+import { heldOf, settledOf } from './answers.ts'
 import { encodeFacts, encodePolicy } from './encode.ts'
 import { findEnd } from './find-end.ts'
+import { decodeEntry } from './ledger-entry.ts'
 import { readOpenHold, readOverage, readSlices } from './packed.ts'
 import { field, type Reply, type ScriptCaller, statusOf } from './script-caller.ts'
 import {
@@ -14,6 +16,7 @@ import {
   HOLD_REFUSALS,
   type HoldRefused,
   type HoldRequest,
+  type LedgerEntry,
   type OpenHold,
   type SettleRequest,
   type SettleResult,
@@ -51,6 +54,7 @@ export async function hold(scripts: ScriptCaller, request: HoldRequest): Promise
     await sweep(scripts, request.account)
     reply = await scripts.call('hold', allKeys, holdArguments(request, idMs))
   }
+  if (reply[0] === 'from_ledger') return heldOf(entryOf(reply))
   return reply[0] === 'held' ? readHeld(reply) : readRefused(reply)
 }
 
@@ -74,6 +78,11 @@ function holdArguments(request: HoldRequest, idMs: number): string[] {
     request.dryRun ? '1' : '0',
     request.info,
   ]
+}
+
+/** {from_ledger, seq, packed, info} */
+function entryOf(reply: Reply): LedgerEntry {
+  return decodeEntry(Number(field(reply, 1)), field(reply, 2), field(reply, 3))
 }
 
 function readHeld(reply: Reply): Held {
@@ -170,6 +179,7 @@ function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number,
 }
 
 function readSettled(reply: Reply): SettleResult {
+  if (reply[0] === 'from_ledger') return settledOf(entryOf(reply))
   const status = statusOf(reply, SETTLED)
   const replay = reply[1] === '1'
   if (reply[2] === undefined) return { status, replay, ...NOTHING }

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { decodeEntry } from '../../../src/wallet/ledger.ts'
+import { decodeEntry } from '../../../src/wallet/ledger-entry.ts'
 import { replayLedger } from '../../../src/wallet/replay.ts'
 
 const entry = (seq: number, type: string, transfers: string, extra: string, op = 'OP', info = '') =>
-  decodeEntry(seq, `${type}|1000|${op}||USD|2|${transfers}|5,5,0,0|${extra}`, info)
+  decodeEntry(seq, `${type}|1000|${op}||USD|2|${transfers}|5,0|${extra}`, info)
 
 describe('an entry', () => {
   test('of a settle has what it took, apart by where it came from', () => {
@@ -58,11 +58,9 @@ describe('an entry', () => {
   })
 
   test('of a hold has its slices', () => {
-    expect(
-      entry(1, 'hold', '', 'tokens=8;held=30;slices=A:10,B:20;over=overflow:2026-11=5;price=v%2F1').fields,
-    ).toEqual({
+    expect(entry(1, 'hold', '', 'tokens=8;slices=A:10,B:20;over=overflow:2026-11=5;price=v%2F1').fields).toEqual({
       tokens: 8,
-      held: '0.3',
+
       slices: [
         { grant: 'A', amount: '0.1' },
         { grant: 'B', amount: '0.2' },
@@ -75,7 +73,7 @@ describe('an entry', () => {
 
 describe('a replay', () => {
   const grant = entry(1, 'grant', 'fund:external>grant:A=100', 'grant=A;scope=g;effective=1000;expires=')
-  const hold = entry(2, 'hold', '', 'held=60;slices=A:60', 'H')
+  const hold = entry(2, 'hold', '', 'slices=A:60', 'H')
 
   test('moves what a hold pins, and what its end posts', () => {
     expect(replayLedger([grant, hold]).balances).toMatchObject([
