@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConfigStore } from './config/config-store.ts'
 import type { CallDependencies } from './http/call-dependencies.ts'
-import type { LiveCall } from './http/live-call.ts'
+import type { OpenCall } from './http/call-guard.ts'
 import { ProviderObjects } from './http/provider-objects.ts'
 import { createGatewayServer } from './http/server.ts'
 import type { Log } from './log.ts'
@@ -39,7 +39,7 @@ export interface DataPlaneOptions {
 
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { settings } = options.store.current()
-  const openCalls = new Set<LiveCall>()
+  const openCalls = new Set<OpenCall>()
   const pools = new UpstreamPools(settings.upstreams, settings.limits)
   const passthrough = new Passthrough()
   let stopping = false

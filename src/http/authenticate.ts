@@ -25,7 +25,7 @@ export function authenticate(
     headers['x-api-key'],
     headers['api-key'],
     headers['x-goog-api-key'],
-    query === '' ? undefined : queryKey(query),
+    ...(query === '' ? [] : new URLSearchParams(query).getAll('key')),
   ]) {
     if (typeof candidate !== 'string' || candidate === '') continue
     if (found !== undefined && found !== candidate) return { problem: 'two_keys' }
@@ -43,13 +43,9 @@ function bearer(authorization: string | undefined): string | undefined {
   return /^bearer +(\S+) *$/i.exec(authorization)?.[1]
 }
 
-function queryKey(query: string): string | undefined {
-  return new URLSearchParams(query).get('key') ?? undefined
-}
-
-/** The query without `key=`: the caller's credential does not reach an upstream. "" or "?…". */
+/** The query without `key=`, however it is escaped: the caller's credential does not reach an upstream. "" or "?…". */
 export function queryWithoutKey(query: string): string {
-  if (!query.includes('key=')) return query
+  if (query === '') return query
   const kept = query
     .slice(1)
     .split('&')

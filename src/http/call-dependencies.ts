@@ -6,7 +6,7 @@ import type { Passthrough } from '../proxy/passthrough.ts'
 import type { UpstreamPools } from '../proxy/upstream.ts'
 import type { OutboxShape } from '../wallet/outbox-types.ts'
 import type { Wallet } from '../wallet/wallet-types.ts'
-import type { LiveCall } from './live-call.ts'
+import type { OpenCall } from './call-guard.ts'
 import type { ProviderObjects } from './provider-objects.ts'
 
 /** What a call works with: made once by gateway.ts and handed down. */
@@ -24,9 +24,9 @@ export interface CallDependencies {
   readonly log: Log
   readonly now: () => number
   /** Calls that are sent and have no end yet. */
-  readonly openCalls: Set<LiveCall>
+  readonly openCalls: Set<OpenCall>
   /** Those of them whose caller has gone and whose answer is still read. */
-  readonly drains: Set<LiveCall>
+  readonly drains: Set<OpenCall>
   /** The gateway no longer takes new connections. */
   readonly stopping: () => boolean
 }

@@ -17,15 +17,15 @@ export async function forwardUnmetered(
   response: TollgateResponse,
 ): Promise<number> {
   const { key, id, route } = incoming
-  response.setHeader('x-tollgate-request-id', id)
-  response.setHeader('x-tollgate-account', key.account.id)
   const counted = { account: key.account.id, upstream: upstream.name, model: '', endpoint }
+  if (request.headers.expect !== undefined) response.writeContinue()
   try {
     const result = await deps.passthrough.send(
       request,
       response,
       upstream,
       targetPath(upstream, route.path, route.query),
+      ['x-tollgate-request-id', id, 'x-tollgate-account', key.account.id],
     )
     deps.metrics.request({ ...counted, outcome: (result.status ?? 500) < 500 ? 'passed' : 'failed' })
     return result.bytes

@@ -58,7 +58,7 @@ export async function handleCall(
   request: IncomingMessage,
   response: TollgateResponse,
 ): Promise<void> {
-  const body = await wholeBody(incoming, request)
+  const body = await wholeBody(incoming, request, response)
   if (body === undefined) return
   try {
     await admit(deps, readCall(deps, incoming, body), request, response)
@@ -123,7 +123,11 @@ interface Problem {
   readonly facts: ErrorFacts
 }
 
-async function wholeBody(incoming: IncomingCall, request: IncomingMessage): Promise<Buffer | undefined> {
+async function wholeBody(
+  incoming: IncomingCall,
+  request: IncomingMessage,
+  response: TollgateResponse,
+): Promise<Buffer | undefined> {
   const { bodyBytes } = incoming.snapshot.settings.limits
   if (request.headers['content-encoding'] !== undefined && request.headers['content-encoding'] !== 'identity') {
     throw new Refusal(
@@ -135,7 +139,7 @@ async function wholeBody(incoming: IncomingCall, request: IncomingMessage): Prom
       ),
     )
   }
-  const result = await readBody(request, bodyBytes)
+  const result = await readBody(request, response, bodyBytes)
   if ('body' in result) return result.body
   if (result.problem === 'gone') return undefined
   throw new Refusal(
@@ -372,7 +376,17 @@ async function holdMoney(
     held,
     would,
     trimmedTo: limit !== undefined && limit < ceiling.limitTokens ? limit : undefined,
-    body: read.metering.prepare(read.body, read.call, { outputLimit: limit, upstream: read.upstream }),
+    body: preparedBody(deps, read, limit),
+  }
+}
+
+/** The body as it is sent. Where it cannot be made, what is held goes back before the call is refused. */
+function preparedBody(deps: CallDependencies, read: ReadCall, outputLimit: number | undefined): Buffer {
+  try {
+    return read.metering.prepare(read.body, read.call, { outputLimit, upstream: read.upstream })
+  } catch (error) {
+    void deps.outbox.void({ id: read.id, account: read.key.account.id, reason: 'never_sent' })
+    throw error
   }
 }
 

@@ -4,21 +4,25 @@
  * settlement.ts makes its ending.
  */
 import type { IncomingMessage } from 'node:http'
-import { type Atoms, formatAmount } from '../core/money.ts'
+import type { Atoms } from '../core/money.ts'
 import { type ErrorFacts, errorFacts } from '../errors.ts'
-import { createDecoder, type Decoder, isKnownEncoding } from '../meter/decode.ts'
+import { createDecoder } from '../meter/decode.ts'
 import { JsonMeter } from '../meter/json-meter.ts'
 import { StreamMeter } from '../meter/stream-meter.ts'
 import type { AnswerFacts, StreamReader } from '../providers/provider.ts'
-import { callerResponseHeaders, rawHeader, upstreamRequestHeaders } from '../proxy/headers.ts'
-import { type AnswerListener, targetPath, type UpstreamExchange, type UpstreamFailure } from '../proxy/upstream.ts'
+import { upstreamRequestHeaders } from '../proxy/headers.ts'
+import { targetPath, type UpstreamExchange, type UpstreamFailure } from '../proxy/upstream.ts'
 import type { AdmittedCall } from './admitted-call.ts'
+import { readAnswerHead } from './answer-head.ts'
 import { costComment, moneyHeaders, tollgateHeaders, wantsCostComment } from './answer-headers.ts'
 import type { CallDependencies } from './call-dependencies.ts'
+import { CallGuard, type GuardedCall } from './call-guard.ts'
+import { cutError } from './cut-error.ts'
 import type { Ending } from './decide-end.ts'
-import { HoldKeeper, type KeptCall, type SliceRefusal } from './hold-keeper.ts'
+import { DecodeQueue } from './decode-queue.ts'
+import { HoldKeeper, type SliceRefusal } from './hold-keeper.ts'
 import { endCall, knownAtoms, type Settled, totalTokens } from './settlement.ts'
-import type { ResponseOwner, TollgateResponse } from './tollgate-response.ts'
+import type { TollgateResponse } from './tollgate-response.ts'
 import { writeError } from './write-error.ts'
 
 /** A caller that takes nothing for so long has gone. */
@@ -35,13 +39,14 @@ const NO_FACTS: AnswerFacts = {
   serviceTier: undefined,
   storedId: undefined,
 }
-const DONE = Promise.resolve()
 
-export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
+export class LiveCall implements GuardedCall {
   readonly admitted: AdmittedCall
   readonly #deps: CallDependencies
   readonly #request: IncomingMessage
   readonly #response: TollgateResponse
+  /** What the outside is given in place of this. */
+  readonly #guard = new CallGuard(this)
   readonly #keeper: HoldKeeper
   #exchange: UpstreamExchange | undefined
   #sentMs = 0
@@ -64,9 +69,7 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
   #headers: string[] = []
   #framed = false
   #bodyBytes = 0
-  #decoder: Decoder | undefined
-  /** Decoding takes its own time: each piece waits for the one before. */
-  #decoding: Promise<void> = DONE
+  #decoder: DecodeQueue | undefined
   #json: JsonMeter | undefined
   /** Of a JSON answer: what the caller does not have yet. */
   #kept: Buffer[] = []
@@ -80,21 +83,30 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
     this.admitted = admitted
     this.#request = request
     this.#response = response
-    this.#keeper = new HoldKeeper(deps, admitted, this)
+    this.#keeper = new HoldKeeper(deps, admitted, this.#guard)
     this.#progressAtMs = admitted.startedAtMs
   }
 
   /** Sends the call. Its hold stands; whatever happens from here on ends in #end. */
   start(path: string, query: string): void {
-    const { admitted } = this
     const deps = this.#deps
-    this.#response.own(this)
+    this.#response.own(this.#guard)
     if (this.#response.destroyed) {
       this.#gone = true
       this.#end('never_sent')
       return
     }
-    deps.openCalls.add(this)
+    deps.openCalls.add(this.#guard)
+    try {
+      this.#send(path, query)
+    } catch (error) {
+      this.fail(error)
+    }
+  }
+
+  #send(path: string, query: string): void {
+    const { admitted } = this
+    const deps = this.#deps
     deps.outbox.dispatched(admitted.terms)
     const { limits } = admitted.snapshot.settings
     const accepted = this.#request.headers['accept-encoding']
@@ -111,7 +123,7 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
         body: admitted.body,
         firstByteMs: admitted.call.stream ? limits.upstreamFirstByteStreamMs : limits.upstreamFirstByteJsonMs,
       },
-      this,
+      this.#guard,
     )
   }
 
@@ -120,36 +132,42 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
   onHead(status: number, raw: readonly Buffer[]): void {
     this.#firstByteMs = performance.now()
     this.#status = status
-    this.#framed = rawHeader(raw, 'content-length') !== undefined || rawHeader(raw, 'transfer-encoding') !== undefined
-    if (status >= 300 && status < 400) {
-      this.#redirected(status)
-      return
-    }
-    const type = rawHeader(raw, 'content-type')?.toLowerCase() ?? ''
-    const isStream = status < 300 && (type.includes('text/event-stream') || (type === '' && this.admitted.call.stream))
-    const encoding = rawHeader(raw, 'content-encoding')
-    // What cannot be decoded is handed on as it is, and estimated.
-    this.#headers = callerResponseHeaders(raw, isStream && (encoding === undefined || isKnownEncoding(encoding)))
-    if (isStream) this.#beginStream(encoding)
-    else this.#beginJson(encoding)
+    const head = readAnswerHead(status, raw, this.admitted.call.stream)
+    this.#framed = head.framed
+    this.#headers = head.headers
+    if (head.kind === 'redirect') this.#redirected(status)
+    else if (head.kind === 'stream') this.#beginStream(head.encoding)
+    else this.#beginJson(head.encoding)
   }
 
   onData(chunk: Buffer): void {
     if (this.#upstreamDone) return
     this.#bodyBytes += chunk.length
     if (this.#gone && !this.#mayDrain(chunk.length)) return
-    if (this.#stream) {
-      if (this.#decoder) this.#decode(this.#decoder, chunk)
-      else this.#streamBytes(chunk)
+    if (this.#decoder) {
+      this.#decoder.push(chunk)
+      if (this.#decoder.full) this.#exchange?.pause()
     } else {
-      this.#jsonBytes(chunk)
+      this.onDecoded(chunk)
     }
+    if (!this.#stream) this.#jsonBytes(chunk)
   }
 
   onEnd(): void {
-    const decoder = this.#decoder
-    if (decoder) this.#decoding = this.#decoding.then(() => decoder.end()).then(() => this.#bodyEnded())
-    else this.#bodyEnded()
+    if (this.#decoder) this.#decoder.end()
+    else this.onDecodedEnd()
+  }
+
+  /** The answer's bytes without any compression: an event stream goes on to the caller so, of JSON it is a copy to meter. */
+  onDecoded(bytes: Buffer): void {
+    if (this.#stream) this.#streamBytes(bytes)
+    else this.#json?.push(bytes)
+  }
+
+  onDecodedEnd(): void {
+    this.#upstreamDone = true
+    if (this.#stream) this.#streamEnded(this.#stream)
+    else if (!this.#ended) this.#jsonEnded()
   }
 
   onFailure(failure: UpstreamFailure): void {
@@ -187,21 +205,17 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
     this.#endWithError(this.#failure(code, `The upstream "${this.admitted.upstream.name}" broke off its answer.`))
   }
 
-  #decode(decoder: Decoder, chunk: Buffer): void {
-    this.#decoding = this.#decoding.then(() => decoder.write(chunk))
-  }
-
-  #bodyEnded(): void {
-    this.#upstreamDone = true
-    if (this.#stream) this.#streamEnded(this.#stream)
-    else if (!this.#ended) this.#jsonEnded()
-  }
-
   // The caller's side.
 
   onDrain(): void {
     this.#stalledSinceMs = undefined
-    if (!this.#stream?.blocked) this.#exchange?.resume()
+    this.#resume()
+  }
+
+  /** Goes on reading, unless someone else still has to be waited for: the caller, the decoder, the next slice. */
+  #resume(): void {
+    const waiting = this.#stalledSinceMs !== undefined || this.#decoder?.full || this.#stream?.blocked
+    if (!waiting) this.#exchange?.resume()
   }
 
   onClose(): void {
@@ -222,9 +236,10 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
       this.#cancel()
       return
     }
-    this.#deps.drains.add(this)
+    this.#deps.drains.add(this.#guard)
     this.#drainDeadlineMs = this.#deps.now() + onDisconnect.maxMs
-    if (!this.#stream?.blocked) this.#exchange?.resume()
+    this.#stalledSinceMs = undefined
+    this.#resume()
   }
 
   #cancel(): void {
@@ -271,14 +286,11 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
   // chunk stays here until the settlement is recorded.
 
   #beginJson(encoding: string | undefined): void {
-    const meter = new JsonMeter(this.admitted.metering.jsonMembers)
-    this.#json = meter
-    this.#decoder = createDecoder(encoding, (bytes) => meter.push(bytes))
+    this.#json = new JsonMeter(this.admitted.metering.jsonMembers)
+    this.#decodeFrom(encoding)
   }
 
   #jsonBytes(chunk: Buffer): void {
-    if (this.#decoder) this.#decode(this.#decoder, chunk)
-    else this.#json?.push(chunk)
     if (this.#gone) return
     this.#kept.push(chunk)
     this.#keptBytes += chunk.length
@@ -302,10 +314,15 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
     this.#reader = this.admitted.metering.createStreamReader(this.admitted.call)
     this.#stream = new StreamMeter(this.#reader)
     this.#stream.allowance = this.#keeper.firstAllowance
-    this.#decoder = createDecoder(encoding, (bytes) => this.#streamBytes(bytes))
+    this.#decodeFrom(encoding)
     if (this.#gone) return
     this.#writeHead(undefined)
     this.#response.flushHeaders()
+  }
+
+  #decodeFrom(encoding: string | undefined): void {
+    const decoder = createDecoder(encoding, (bytes) => this.#guard.onDecoded(bytes))
+    if (decoder) this.#decoder = new DecodeQueue(decoder, this.#guard, () => this.#resume())
   }
 
   #streamBytes(chunk: Buffer): void {
@@ -344,10 +361,10 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
     if (settled && wantsCostComment(this.admitted)) this.#write(costComment(this.admitted, settled))
     this.#write(terminal)
     this.#writeAll(stream.takeAfterTerminal())
-    setTimeout(onLinger, LINGER_MS, this).unref()
+    setTimeout(onLinger, LINGER_MS, this.#guard).unref()
   }
 
-  linger(): void {
+  onLinger(): void {
     if (this.#upstreamDone) return
     this.#exchange?.abort()
     this.#closeAnswer()
@@ -377,7 +394,7 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
     this.#afterEvents(stream)
     if (stream.blocked) return
     if (this.#upstreamDone && !this.#ended) this.#streamEnded(stream)
-    else if (this.#stalledSinceMs === undefined) this.#exchange?.resume()
+    else this.#resume()
   }
 
   /** The money ended: the upstream's socket is closed at once, and the stream ends at what is held. */
@@ -387,24 +404,10 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
     this.#exchange?.abort()
     const reader = this.#reader as StreamReader
     const last =
-      this.admitted.plan.streaming?.onCut === 'error' ? reader.errorEvent(this.#cutError(refusal)) : reader.cutEnding()
+      this.admitted.plan.streaming?.onCut === 'error'
+        ? reader.errorEvent(cutError(this.admitted, refusal))
+        : reader.cutEnding()
     this.#finish(settled && wantsCostComment(this.admitted) ? [costComment(this.admitted, settled), last] : [last])
-  }
-
-  #cutError(refusal: SliceRefusal | undefined): ErrorFacts {
-    const { terms, plan, id } = this.admitted
-    const { unit, scale } = terms
-    const more = { rule: 'funds', unit, topUpUrl: plan.topUpUrl ?? null }
-    if (refusal === undefined) {
-      const message = 'The answer was cut: the wallet could not be asked for its next part.'
-      return errorFacts('wallet_unavailable', message, id, more)
-    }
-    const code = refusal.status === 'held_by_open_calls' ? refusal.status : 'insufficient_funds'
-    return errorFacts(code, 'The answer was cut: the wallet does not cover its next part.', id, {
-      ...more,
-      needed: formatAmount(refusal.neededAtoms, scale),
-      available: formatAmount(refusal.availableAtoms, scale),
-    })
   }
 
   // The end.
@@ -419,9 +422,19 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
     this.#ended = true
     this.#keeper.close()
     if (ending !== 'complete') this.#decoder?.destroy()
-    this.#deps.openCalls.delete(this)
-    this.#deps.drains.delete(this)
-    const facts = this.#answerFacts()
+    this.#deps.openCalls.delete(this.#guard)
+    this.#deps.drains.delete(this.#guard)
+    return this.#settle(ending)
+  }
+
+  #settle(ending: Ending): Settled | undefined {
+    let facts = NO_FACTS
+    try {
+      facts = this.#answerFacts()
+    } catch (error) {
+      // What cannot be read is estimated: the money has its end all the same.
+      this.#logFault(error)
+    }
     const settled = endCall(this.#deps, this.admitted, {
       ending,
       facts,
@@ -435,6 +448,24 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
     })
     if (settled && facts.storedId !== undefined) this.#recordObject(facts.storedId, totalTokens(settled.usage))
     return settled
+  }
+
+  /** A fault of the gateway in the middle of the call: what was used is charged, and the caller is told. */
+  fail(error: unknown): void {
+    this.#logFault(error)
+    this.#upstreamDone = true
+    try {
+      this.#end(!this.#exchange ? 'never_sent' : this.#status === undefined ? 'no_answer' : 'upstream_failed')
+      this.#exchange?.abort()
+      this.#endWithError(this.#failure('internal', 'The gateway failed on this call; what was used is in the ledger.'))
+    } catch (second) {
+      this.#logFault(second)
+      this.#response.destroy()
+    }
+  }
+
+  #logFault(error: unknown): void {
+    this.#deps.log.error({ request_id: this.admitted.id, error }, 'a call failed in the gateway')
   }
 
   #answerFacts(): AnswerFacts {
@@ -460,7 +491,7 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
   // Writing to the caller.
 
   #write(piece: Buffer): void {
-    if (this.#gone || this.#response.destroyed || this.#response.write(piece)) return
+    if (this.#gone || this.#answered || this.#response.destroyed || this.#response.write(piece)) return
     this.#stalledSinceMs ??= this.#deps.now()
     this.#exchange?.pause()
   }
@@ -489,8 +520,8 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
 
   /** Where the answer has begun, an error event ends a stream, and a cut connection everything else. */
   #endWithError(facts: ErrorFacts): void {
-    if (this.#gone) return
-    if (this.#reader) this.#finish([this.#reader.errorEvent(facts)])
+    if (this.#gone || this.#answered) return
+    if (this.#reader && this.#response.headersSent) this.#finish([this.#reader.errorEvent(facts)])
     else if (this.#response.headersSent) this.#response.destroy()
     else this.#writeError(facts)
   }
@@ -509,6 +540,6 @@ export class LiveCall implements AnswerListener, ResponseOwner, KeptCall {
   }
 }
 
-function onLinger(call: LiveCall): void {
-  call.linger()
+function onLinger(call: CallGuard): void {
+  call.onLinger()
 }

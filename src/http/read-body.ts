@@ -1,5 +1,5 @@
 /** The request body, whole and bounded. Admission happens after the upload, so that slow uploads hold no money. */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 
 export type BodyResult =
   | { readonly body: Buffer }
@@ -9,22 +9,24 @@ export type BodyResult =
 
 const EMPTY = Buffer.alloc(0)
 
-export function readBody(request: IncomingMessage, bytesMax: number): Promise<BodyResult> {
+export function readBody(request: IncomingMessage, response: ServerResponse, bytesMax: number): Promise<BodyResult> {
   const declared = Number(request.headers['content-length'] ?? 0)
   if (declared > bytesMax) return Promise.resolve({ problem: 'too_large' })
+  if (request.headers.expect !== undefined) response.writeContinue()
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     let bytes = 0
-    request.on('data', (chunk: Buffer) => {
+    const onData = (chunk: Buffer): void => {
       bytes += chunk.length
       if (bytes > bytesMax) {
-        request.pause()
+        request.off('data', onData)
         chunks.length = 0
         resolve({ problem: 'too_large' })
       } else {
         chunks.push(chunk)
       }
-    })
+    }
+    request.on('data', onData)
     request.on('end', () => {
       resolve({
         body: chunks.length === 1 ? (chunks[0] as Buffer) : chunks.length === 0 ? EMPTY : Buffer.concat(chunks, bytes),

@@ -27,6 +27,8 @@ const SINGLE = new Set([
 const TARGET = /^\/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?[\]-]*)?$/
 // An escaped slash, backslash, NUL or percent sign means one path here and another at the upstream.
 const AMBIGUOUS_ESCAPE = /%(?:2f|5c|00|25)/i
+// Letters, digits and -._~ never need an escape: "/v1/file%73" would be another path for our rules than for the upstream.
+const NEEDLESS_ESCAPE = /%(?:2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/i
 const BROKEN_ESCAPE = /%(?![0-9a-f]{2})/i
 const METHODS = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'])
 
@@ -49,10 +51,10 @@ function targetProblem(target: string, pathBytes: number): string | undefined {
   const end = target.indexOf('?')
   const path = end < 0 ? target : target.slice(0, end)
   if (AMBIGUOUS_ESCAPE.test(path)) return 'The path has an escaped slash, backslash, percent sign or NUL.'
+  if (NEEDLESS_ESCAPE.test(path)) return 'The path has an escaped letter, digit or one of -._~; write it plainly.'
   for (const segment of path.slice(1).split('/')) {
-    const plain = segment.replace(/%2e/gi, '.')
-    if (plain === '.' || plain === '..') return 'The path has a "." or ".." segment.'
-    if (plain === '' && path !== '/') return 'The path has an empty segment.'
+    if (segment === '.' || segment === '..') return 'The path has a "." or ".." segment.'
+    if (segment === '' && path !== '/') return 'The path has an empty segment.'
   }
   return undefined
 }

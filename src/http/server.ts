@@ -17,6 +17,12 @@ import { writeError } from './write-error.ts'
 
 export function createGatewayServer(deps: CallDependencies, settings: Settings): Server {
   const { limits } = settings
+  const onCall = (request: IncomingMessage, response: TollgateResponse): void => {
+    onRequest(deps, request, response).catch((error: unknown) => {
+      deps.log.error({ error }, 'an answer could not be written')
+      response.destroy()
+    })
+  }
   const server = createServer<typeof IncomingMessage, typeof TollgateResponse>(
     {
       ServerResponse: TollgateResponse,
@@ -27,8 +33,10 @@ export function createGatewayServer(deps: CallDependencies, settings: Settings):
       maxHeaderSize: limits.headerBytes,
       noDelay: true,
     },
-    (request, response) => void onRequest(deps, request, response as TollgateResponse),
+    onCall,
   )
+  // "100 Continue" is sent when the upload is wanted: after the key and the length have been looked at.
+  server.on('checkContinue', onCall)
   server.maxConnections = limits.connections
   server.maxRequestsPerSocket = limits.requestsPerSocket
   server.maxHeadersCount = limits.headerCount
@@ -87,7 +95,6 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
     const facts = factsOf(error, deps, id)
     deps.metrics.refused({ account, code: facts.code, rule: facts.rule })
     writeError(response, deps.providers.get(dialect) as Provider, facts)
-    if (!request.complete) discard(request)
   }
 }
 
@@ -101,21 +108,6 @@ function factsOf(error: unknown, deps: CallDependencies, id: string): ErrorFacts
     'The gateway failed on this call; nothing was charged for it that is not in the ledger. Try again.',
     id,
   )
-}
-
-/** An answer went out before the upload was whole: what is left of it must not become the next request. */
-function discard(request: IncomingMessage): void {
-  let left = 64 * 1024
-  request.on('data', (chunk: Buffer) => {
-    left -= chunk.length
-    if (left < 0) request.destroy()
-  })
-  request.resume()
-  setTimeout(destroyRequest, 1_000, request).unref()
-}
-
-function destroyRequest(request: IncomingMessage): void {
-  if (!request.complete) request.destroy()
 }
 
 function callerKey(deps: CallDependencies, request: IncomingMessage, id: string): IncomingCall['key'] {

@@ -83,6 +83,7 @@ function settle(
   deps.outbox
     .settle({ terms, finalAtoms: chargeAtoms, info })
     .then((result) => countPosted(deps, admitted, settled, result))
+    .catch((error: unknown) => deps.log.error({ request_id: terms.id, error }, 'a settlement could not be counted'))
   count(deps, admitted, progress, end, { ...priced, chargeAtoms })
   return settled
 }

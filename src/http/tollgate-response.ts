@@ -12,12 +12,20 @@ export interface ResponseOwner {
 export class TollgateResponse extends ServerResponse<IncomingMessage> {
   owner: ResponseOwner | undefined
 
+  constructor(request: IncomingMessage) {
+    super(request)
+    // A write that comes too late is an error event, and one without a listener ends the process.
+    this.on('error', ignore)
+  }
+
   own(owner: ResponseOwner): void {
     this.owner = owner
     this.on('drain', onDrain)
     this.on('close', onClose)
   }
 }
+
+function ignore(): void {}
 
 function onDrain(this: TollgateResponse): void {
   this.owner?.onDrain()

@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http'
 import { ERRORS, type ErrorFacts } from '../errors.ts'
 import type { Provider } from '../providers/provider.ts'
+import { endEarly } from './end-early.ts'
 
 /** Writes and ends the answer. `extra`: further headers of ours, [name, value, …]. Does nothing once headers have gone. */
 export function writeError(
@@ -26,7 +27,9 @@ export function writeError(
   ]
   if (error.retryAfterSeconds !== undefined) headers.push('retry-after', String(error.retryAfterSeconds))
   if (!row.retry || (error.retryAfterSeconds ?? 0) > 60) headers.push('x-should-retry', 'false')
-  if (!response.req.complete) headers.push('connection', 'close')
+  const uploading = !response.req.complete
+  if (uploading) headers.push('connection', 'close')
   response.writeHead(row.status, headers)
-  response.end(body)
+  if (uploading) endEarly(response.req, response, body)
+  else response.end(body)
 }

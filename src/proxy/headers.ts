@@ -14,13 +14,13 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ])
 
+/** Carry a key: a caller's does not reach an upstream, and an upstream that echoes ours does not show it to a caller. */
+const CREDENTIALS = new Set(['authorization', 'x-api-key', 'api-key', 'x-goog-api-key'])
+
 /** Of the request: what identifies the caller to us, or was decided here. The upstream's own are added after. */
 const NOT_FORWARDED = new Set([
+  ...CREDENTIALS,
   'host',
-  'authorization',
-  'x-api-key',
-  'api-key',
-  'x-goog-api-key',
   'cookie',
   'content-length',
   'accept-encoding',
@@ -30,11 +30,11 @@ const NOT_FORWARDED = new Set([
 ])
 
 /** Names that the Connection header declares hop-by-hop for this message. */
-function connectionNames(raw: readonly string[]): ReadonlySet<string> | undefined {
+function connectionNames(raw: readonly (string | Buffer)[]): ReadonlySet<string> | undefined {
   let names: Set<string> | undefined
-  for (let i = 0; i < raw.length; i += 2) {
-    if ((raw[i] as string).toLowerCase() !== 'connection') continue
-    for (const name of (raw[i + 1] as string).split(',')) {
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    if (raw[i]?.length !== 10 || textOf(raw[i]).toLowerCase() !== 'connection') continue
+    for (const name of textOf(raw[i + 1]).split(',')) {
       const trimmed = name.trim().toLowerCase()
       if (trimmed === '' || trimmed === 'close' || trimmed === 'keep-alive') continue
       names ??= new Set()
@@ -80,16 +80,21 @@ function pushCredential(headers: string[], upstream: Upstream): void {
  * The upstream's headers as the caller gets them: end-to-end ones, in order, without any `x-tollgate-*` of its own.
  * `edited` leaves out length and encoding, where the body is edited on its way.
  */
-export function callerResponseHeaders(raw: readonly Buffer[], edited: boolean): string[] {
+export function callerResponseHeaders(raw: readonly (string | Buffer)[], edited: boolean): string[] {
+  const declared = connectionNames(raw)
   const headers: string[] = []
   for (let i = 0; i + 1 < raw.length; i += 2) {
-    const original = (raw[i] as Buffer).toString('latin1')
+    const original = textOf(raw[i])
     const name = original.toLowerCase()
-    if (HOP_BY_HOP.has(name) || name.startsWith('x-tollgate-')) continue
+    if (HOP_BY_HOP.has(name) || CREDENTIALS.has(name) || declared?.has(name) || name.startsWith('x-tollgate-')) continue
     if (edited && (name === 'content-length' || name === 'content-encoding')) continue
-    headers.push(original, (raw[i + 1] as Buffer).toString('latin1'))
+    headers.push(original, textOf(raw[i + 1]))
   }
   return headers
+}
+
+function textOf(value: string | Buffer | undefined): string {
+  return typeof value === 'string' ? value : (value as Buffer).toString('latin1')
 }
 
 /** First value of a header in an upstream's raw list; undefined where absent. */

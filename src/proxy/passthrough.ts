@@ -4,7 +4,7 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import httpProxy from 'http-proxy'
 import type { Upstream } from '../config/snapshot.ts'
-import { upstreamRequestHeaders } from './headers.ts'
+import { callerResponseHeaders, upstreamRequestHeaders } from './headers.ts'
 
 export interface PassthroughResult {
   /** Status that the upstream gave; undefined where it gave none. */
@@ -17,6 +17,7 @@ export class Passthrough {
     xfwd: false,
     changeOrigin: true,
     ignorePath: true,
+    selfHandleResponse: true,
     proxyTimeout: 600_000,
   })
   readonly #http = new HttpAgent({ keepAlive: true })
@@ -24,26 +25,32 @@ export class Passthrough {
 
   constructor() {
     this.#proxy.on('proxyReq', setHeaders)
-    this.#proxy.on('proxyRes', (answer, _request, response) => {
-      exchangeOf(response).status = answer.statusCode
-      // One that breaks off must not look whole to the caller.
-      answer.on('aborted', () => response.destroy())
-      answer.on('data', (chunk: Buffer) => {
-        exchangeOf(response).bytes += chunk.length
-      })
-    })
+    this.#proxy.on('proxyRes', passAnswer)
+    // Without a listener its note of a client's reset would be an error that nothing catches.
+    this.#proxy.on('econnreset', ignore)
   }
 
-  /** Resolves when the answer has ended either way; rejects where the upstream gave none and nothing was answered. */
+  /**
+   * `ownHeaders`: [name, value, …] added to the answer. Resolves when the answer has ended either way; rejects where the
+   * upstream gave none that can be passed on and nothing was answered.
+   */
   send(
     request: IncomingMessage,
     response: ServerResponse,
     upstream: Upstream,
     path: string,
+    ownHeaders: readonly string[],
   ): Promise<PassthroughResult> {
-    const exchange: Exchange = { upstream, outgoing: undefined, status: undefined, bytes: 0 }
-    exchanges.set(response, exchange)
+    const headers = requestHeaders(request, upstream)
+    // http-proxy copies these, and leaves our `proxyReq` out for a request with `Expect`: it gets nothing to copy.
+    request.headers = {}
     return new Promise((resolve, reject) => {
+      const fail = (error: Error): void => {
+        if (response.headersSent) response.destroy()
+        else reject(error)
+      }
+      const exchange: Exchange = { headers, ownHeaders, fail, outgoing: undefined, status: undefined, bytes: 0 }
+      exchanges.set(response, exchange)
       response.once('close', () => {
         // http-proxy 1.18 leaves the upstream's side open when the client hangs up (its abort detection is dead since
         // Node 15.5), so it is closed here. After a whole answer this does nothing.
@@ -57,10 +64,7 @@ export class Passthrough {
           target: upstream.baseUrl.origin + path,
           agent: upstream.baseUrl.protocol === 'https:' ? this.#https : this.#http,
         },
-        (error) => {
-          if (response.headersSent) response.destroy()
-          else reject(error)
-        },
+        fail,
       )
     })
   }
@@ -73,7 +77,10 @@ export class Passthrough {
 }
 
 interface Exchange {
-  readonly upstream: Upstream
+  /** [name, value, …] as the upstream gets them, framing included. */
+  readonly headers: readonly string[]
+  readonly ownHeaders: readonly string[]
+  fail(error: Error): void
   outgoing: ClientRequest | undefined
   status: number | undefined
   bytes: number
@@ -85,22 +92,54 @@ function exchangeOf(response: object): Exchange {
   return exchanges.get(response) as Exchange
 }
 
-/** Ours in place of what http-proxy copied: the caller's credentials do not reach an upstream. */
-function setHeaders(outgoing: ClientRequest, request: IncomingMessage, response: ServerResponse): void {
+function requestHeaders(request: IncomingMessage, upstream: Upstream): string[] {
+  const { 'accept-encoding': accepted, 'content-length': length, 'transfer-encoding': coding } = request.headers
+  const headers = upstreamRequestHeaders(
+    request.rawHeaders,
+    upstream,
+    typeof accepted === 'string' ? accepted : undefined,
+  )
+  // http-proxy gives a DELETE without a length the length 0, and its body would be the connection's next request: the
+  // framing is written from what the caller sent.
+  if (coding !== undefined) headers.push('transfer-encoding', 'chunked')
+  else if (length !== undefined) headers.push('content-length', length)
+  return headers
+}
+
+/** Ours in place of what http-proxy made: the caller's credentials do not reach an upstream. */
+function setHeaders(outgoing: ClientRequest, _request: IncomingMessage, response: ServerResponse): void {
   const exchange = exchangeOf(response)
   exchange.outgoing = outgoing
   const host = outgoing.getHeader('host')
-  const length = request.headers['content-length']
   for (const name of outgoing.getHeaderNames()) outgoing.removeHeader(name)
   if (host !== undefined) outgoing.setHeader('host', host)
-  const accepted = request.headers['accept-encoding']
-  const headers = upstreamRequestHeaders(
-    request.rawHeaders,
-    exchange.upstream,
-    typeof accepted === 'string' ? accepted : undefined,
-  )
+  const { headers } = exchange
   for (let i = 0; i < headers.length; i += 2) outgoing.appendHeader(headers[i] as string, headers[i + 1] as string)
-  // http-proxy drops the framing of a DELETE without a length: it is written from what the caller sent.
-  if (length !== undefined) outgoing.setHeader('content-length', length)
-  else if (request.headers['transfer-encoding'] !== undefined) outgoing.setHeader('transfer-encoding', 'chunked')
+  // An upgrade is nothing that the caller asked for.
+  outgoing.once('upgrade', (_answer, socket) => {
+    socket.destroy()
+    outgoing.destroy(new Error('the upstream switched protocols'))
+  })
 }
+
+/** Written here and not by http-proxy, which copies whatever an upstream says of the connection, and of us. */
+function passAnswer(answer: IncomingMessage, _request: IncomingMessage, response: ServerResponse): void {
+  const exchange = exchangeOf(response)
+  exchange.status = answer.statusCode
+  // One that breaks off must not look whole to the caller.
+  answer.on('aborted', () => response.destroy())
+  answer.on('data', (chunk: Buffer) => {
+    exchange.bytes += chunk.length
+  })
+  try {
+    if ((answer.statusCode ?? 0) < 200) throw new Error(`the upstream answered with the status ${answer.statusCode}`)
+    const headers = callerResponseHeaders(answer.rawHeaders, false)
+    response.writeHead(answer.statusCode as number, [...headers, ...exchange.ownHeaders])
+    answer.pipe(response)
+  } catch (error) {
+    exchange.outgoing?.destroy()
+    exchange.fail(error as Error)
+  }
+}
+
+function ignore(): void {}

@@ -64,17 +64,21 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
   start(): void {
     this.#attempts++
     this.#total ??= setTimeout(onTotalTimeout, this.#limits.upstreamTotalMs, this)
-    this.#pool.dispatch(
-      {
-        method: this.#request.method as Dispatcher.HttpMethod,
-        path: this.#request.path,
-        headers: this.#request.headers,
-        body: this.#request.body ?? null,
-        headersTimeout: this.#request.firstByteMs,
-        bodyTimeout: this.#limits.upstreamIdleMs,
-      },
-      this,
-    )
+    try {
+      this.#pool.dispatch(
+        {
+          method: this.#request.method as Dispatcher.HttpMethod,
+          path: this.#request.path,
+          headers: this.#request.headers,
+          body: this.#request.body ?? null,
+          headersTimeout: this.#request.firstByteMs,
+          bodyTimeout: this.#limits.upstreamIdleMs,
+        },
+        this,
+      )
+    } catch (error) {
+      this.#fail(codeOf(error))
+    }
   }
 
   pause(): void {
@@ -125,7 +129,7 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
-    const code = (error as NodeJS.ErrnoException).code ?? error.name
+    const code = codeOf(error)
     // Nothing reached the upstream: the same hold may try once more.
     if (!this.#sent && !this.#aborted && this.#attempts === 1 && code === 'ECONNREFUSED') {
       setTimeout(restart, 50, this)
@@ -145,6 +149,11 @@ export class UpstreamExchange implements Dispatcher.DispatchHandler {
       cause,
     })
   }
+}
+
+function codeOf(error: unknown): string {
+  const { code, name } = error as NodeJS.ErrnoException
+  return code ?? name
 }
 
 function onTotalTimeout(exchange: UpstreamExchange): void {
