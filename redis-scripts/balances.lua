@@ -11,6 +11,7 @@ KEYS[6]  ledger   stream  only its key: no script writes to another
 
 Returns {frozen, unit, wallet, totals, periods, unit, …}: records as they are kept, periods as PERIOD=posted,held;…
 ]]
+--! include lib/totals.lua
 --! include lib/sweep.lua
 
 local function balances()
@@ -36,7 +37,7 @@ local function balances()
       if not w.totals then read_totals(w, w.totals_record) end
       reply[#reply + 1] = unit
       reply[#reply + 1] = pack_wallet(w)
-      reply[#reply + 1] = pack_totals(w.totals)
+      reply[#reply + 1] = pack_totals(w)
       reply[#reply + 1] = table.concat(list, ';')
     end
   end

@@ -26,6 +26,7 @@ Returns {status, replay, grant_id, record, facts}; status, in order of precedenc
   expired         nothing of it is usable any more
   done            voided
 ]]
+--! include lib/grant_details.lua
 --! include lib/operation.lua
 
 local id = ARGV[3]

@@ -59,25 +59,6 @@ local function pack_wallet(w)
     .. '|' .. text_of(w.overflow) .. '|' .. text_of(w.flagged) .. '|' .. text_of(w.postpaid)
 end
 
--- Lifetime totals are each kept as high × 10^15 + low, so that they may pass 2^53.
-local TOTAL_PART = 1000000000000000
-
-local function read_totals(w, record)
-  if not record then record = '0|0|0|0|0|0' end
-  local a, b, c, d, e, f = string.match(record, '^(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$')
-  if not a then error('totals of an unknown form') end
-  w.totals = {
-    granted = { number_of(a), number_of(b) },
-    posted = { number_of(c), number_of(d) },
-    expired = { number_of(e), number_of(f) },
-  }
-end
-
-local function pack_totals(t)
-  return text_of(t.granted[1]) .. '|' .. text_of(t.granted[2]) .. '|' .. text_of(t.posted[1])
-    .. '|' .. text_of(t.posted[2]) .. '|' .. text_of(t.expired[1]) .. '|' .. text_of(t.expired[2])
-end
-
 -- The first read of every script: the account, and the wallet of the unit that the call is about ('' for none).
 local function open_account(unit)
   local read = redis.call('HMGET', KEYS[1], 'account', 'w:' .. unit, 't:' .. unit)
@@ -99,18 +80,6 @@ local function wallet_of(unit)
     wallets[unit] = w
   end
   return w
-end
-
--- Adds to a lifetime total: granted, posted or expired. Amounts may be negative (what is given back).
-local function add_total(w, name, amount)
-  if amount == 0 then return end
-  if not w.totals then read_totals(w, w.totals_record) end
-  local total = w.totals[name]
-  local low = total[2] + amount
-  local carry = math.floor(low / TOTAL_PART)
-  total[1] = total[1] + carry
-  total[2] = low - carry * TOTAL_PART
-  w.totals_changed = true
 end
 
 local function period_of(unit, name)
@@ -202,7 +171,7 @@ local function account_fields()
       fields[#fields + 1] = pack_wallet(w)
       if w.totals_changed then
         fields[#fields + 1] = 't:' .. unit
-        fields[#fields + 1] = pack_totals(w.totals)
+        fields[#fields + 1] = w.pack_totals(w)
       end
     end
   end

@@ -19,19 +19,6 @@ local function read_grant(id, record)
   }
 end
 
--- The rest of the record, for what is rare: expiry, void, leaving the order.
-local function grant_details(grant)
-  if not grant.tail then return grant end
-  local expired, voided, voided_at, created_at, effective_at, expires_at, repays, unit, member, filter =
-    string.match(grant.tail, '^(%d+)|(%d+)|(%d*)|(%d+)|(%d+)|(%d*)|([01])|([^|]*)|([^|]*)|(.*)$')
-  if not expired then error('grant record of an unknown form: ' .. grant.id) end
-  grant.expired, grant.voided = number_of(expired), number_of(voided)
-  grant.voided_at, grant.effective_at, grant.expires_at = voided_at, tonumber(effective_at), tonumber(expires_at)
-  grant.created_at, grant.repays, grant.unit, grant.member, grant.filter = created_at, repays, unit, member, filter
-  grant.tail = nil
-  return grant
-end
-
 local function pack_grant(grant)
   local head = '1|' .. text_of(grant.free) .. '|' .. text_of(grant.held) .. '|' .. text_of(grant.consumed)
     .. '|' .. grant.state .. '|' .. grant.scope .. '|'
@@ -66,77 +53,62 @@ local function change_free(w, grant, amount)
   grants_changed[grant.id] = true
 end
 
--- A usable grant is in the order while something is free or held in it: what is held may come back.
-local function keep_in_order(grant)
-  if grant.state ~= 'u' then return end
-  if grant.free + grant.held == 0 then
-    order_changes[grant_details(grant).member] = false
-  elseif grant.left_order then
-    order_changes[grant_details(grant).member] = true
-  end
-end
-
--- Gives what left a hold, or a charge, back to its grant: to free, or to where the dead grant's rest went.
-local function return_to_grant(w, grant, amount, transfers)
-  if amount == 0 then return end
-  grants_changed[grant.id] = true
-  if grant.state == 'u' then
-    if grant.free + grant.held == 0 then grant.left_order = true end
-    change_free(w, grant, amount)
-    keep_in_order(grant)
-    return
-  end
-  grant_details(grant)
-  local account_name = grant.state == 'v' and 'voided' or 'expired'
-  grant[account_name] = grant[account_name] + amount
-  add_total(w, 'expired', amount)
-  transfer(transfers, 'grant:' .. grant.id, account_name, amount)
-end
-
--- Linear glob: `*` is any run of characters, everything else itself.
-local function glob_matches(pattern, text)
-  local p, t, star, mark = 1, 1, nil, nil
-  while t <= #text do
-    local c = string.sub(pattern, p, p)
-    if c == '*' then
-      star, mark = p, t
-      p = p + 1
-    elseif c ~= '' and c == string.sub(text, t, t) then
-      p, t = p + 1, t + 1
-    elseif star then
-      mark = mark + 1
-      p, t = star + 1, mark
-    else
-      return false
-    end
-  end
-  while string.sub(pattern, p, p) == '*' do
-    p = p + 1
-  end
-  return p > #pattern
-end
-
--- Facts of a call: model;upstream;endpoint;key;run;user;label=value,… each percent-encoded by the caller.
-local function read_facts(text)
-  local model, upstream, endpoint, labels = string.match(text, '^([^;]*);([^;]*);([^;]*);[^;]*;[^;]*;[^;]*;(.*)$')
-  if not model then error('facts of an unknown form') end
-  return { m = model, u = upstream, e = endpoint, labels = ',' .. labels .. ',' }
-end
-
--- Filter of a grant: m=glob,glob;u=glob;e=glob;l=label=value,…: any glob of each, and every label.
-local function applies(grant, facts)
-  for name, list in string.gmatch(grant_details(grant).filter, '([muel])=([^;]*)') do
-    local any = name == 'l'
-    for item in string.gmatch(list, '[^,]+') do
-      if name == 'l' then
-        any = any and string.find(facts.labels, ',' .. item .. ',', 1, true) ~= nil
+-- Whether a scoped grant applies to a call. Made on demand: few wallets have scoped grants.
+local function scope_matcher(facts_text)
+  -- Linear glob: `*` is any run of characters, everything else itself.
+  local function glob_matches(pattern, text)
+    local p, t, star, mark = 1, 1, nil, nil
+    while t <= #text do
+      local c = string.sub(pattern, p, p)
+      if c == '*' then
+        star, mark = p, t
+        p = p + 1
+      elseif c ~= '' and c == string.sub(text, t, t) then
+        p, t = p + 1, t + 1
+      elseif star then
+        mark = mark + 1
+        p, t = star + 1, mark
       else
-        any = any or glob_matches(item, facts[name])
+        return false
       end
     end
-    if not any then return false end
+    while string.sub(pattern, p, p) == '*' do
+      p = p + 1
+    end
+    return p > #pattern
   end
-  return true
+
+  -- Facts of a call: model;upstream;endpoint;key;run;user;label=value,… each percent-encoded by the caller.
+  local function read_facts(text)
+    local model, upstream, endpoint, labels = string.match(text, '^([^;]*);([^;]*);([^;]*);[^;]*;[^;]*;[^;]*;(.*)$')
+    if not model then error('facts of an unknown form') end
+    return { m = model, u = upstream, e = endpoint, labels = ',' .. labels .. ',' }
+  end
+
+  local function filter_of(grant)
+    return grant.filter or string.match(grant.tail, '|([^|]*)$')
+  end
+
+  -- Filter of a grant: m=glob,glob;u=glob;e=glob;l=label=value,…: any glob of each, and every label.
+  local function applies(grant, facts)
+    for name, list in string.gmatch(filter_of(grant), '([muel])=([^;]*)') do
+      local any = name == 'l'
+      for item in string.gmatch(list, '[^,]+') do
+        if name == 'l' then
+          any = any and string.find(facts.labels, ',' .. item .. ',', 1, true) ~= nil
+        else
+          any = any or glob_matches(item, facts[name])
+        end
+      end
+      if not any then return false end
+    end
+    return true
+  end
+
+  local facts = read_facts(facts_text)
+  return function(grant)
+    return applies(grant, facts)
+  end
 end
 
 --[[
@@ -145,7 +117,7 @@ is free in them and what open holds pin in the ones seen. facts_text nil: all gr
 ]]
 local function eligible_grants(unit, facts_text, enough)
   local found, free, held = {}, 0, 0
-  local facts
+  local applies
   local from, page = '[' .. unit .. ':', 8
   while true do
     local members = redis.call('ZRANGEBYLEX', KEYS[3], from, '(' .. unit .. ';', 'LIMIT', 0, page)
@@ -153,11 +125,12 @@ local function eligible_grants(unit, facts_text, enough)
     for i = 1, #members do
       ids[i] = string.sub(members[i], -26)
     end
-    load_grants(ids)
+    local records = #ids > 0 and redis.call('HMGET', KEYS[2], unpack(ids))
     for i = 1, #ids do
-      local grant = grants[ids[i]]
-      if grant.scope == 's' and facts_text and not facts then facts = read_facts(facts_text) end
-      if grant.scope == 'g' or not facts_text or applies(grant, facts) then
+      local grant = grants[ids[i]] or read_grant(ids[i], records[i])
+      grants[ids[i]] = grant
+      if grant.scope == 's' and facts_text and not applies then applies = scope_matcher(facts_text) end
+      if grant.scope == 'g' or not facts_text or applies(grant) then
         held = held + grant.held
         if grant.free > 0 then
           found[#found + 1] = grant

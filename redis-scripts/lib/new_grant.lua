@@ -1,5 +1,5 @@
 -- New grants, and what new money does first.
---! include lib/grants.lua
+--! include lib/grant_details.lua
 
 -- Order key, up to the cost basis, of a promotional grant that we make ourselves: priority 10, general, never expires.
 local CREDIT_ORDER = '00101' .. '9999999999999999' .. '000!'

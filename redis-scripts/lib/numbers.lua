@@ -15,6 +15,7 @@ local texts = { [0] = '0' }
 
 -- A number of a record of ours.
 local function number_of(text)
+  if text == '0' then return 0 end
   local number = tonumber(text)
   texts[number] = text
   return number
@@ -34,26 +35,6 @@ end
 local function within_range(number)
   if number > ATOMS_MAX or number < -ATOMS_MAX then error('out_of_range: ' .. text_of(number)) end
   return number
-end
-
--- base × millionths / 1,000,000 as whole and remainder (in millionths), with no product beyond 2^53.
-local function multiply(base, millionths)
-  if millionths == 1000000 then return base, 0 end
-  local quotient = math.floor(base / 1000000)
-  local product = (base - quotient * 1000000) * millionths
-  local whole = math.floor(product / 1000000)
-  return quotient * millionths + whole, product - whole * 1000000
-end
-
-local function multiply_up(base, millionths)
-  local whole, remainder = multiply(base, millionths)
-  return remainder > 0 and whole + 1 or whole
-end
-
-local function multiply_half_even(base, millionths)
-  local whole, remainder = multiply(base, millionths)
-  if remainder > 500000 or (remainder == 500000 and whole % 2 == 1) then return whole + 1 end
-  return whole
 end
 
 -- The largest base whose product, rounded up, is <= room; at most ATOMS_MAX.

@@ -1,6 +1,20 @@
 -- What grants do not cover: the policy of a hold says where it goes and how far.
 --! include lib/account.lua
 
+-- base × millionths / 1,000,000 as whole and remainder (in millionths), with no product beyond 2^53.
+local function multiply(base, millionths)
+  if millionths == 1000000 then return base, 0 end
+  local quotient = math.floor(base / 1000000)
+  local product = (base - quotient * 1000000) * millionths
+  local whole = math.floor(product / 1000000)
+  return quotient * millionths + whole, product - whole * 1000000
+end
+
+local function multiply_up(base, millionths)
+  local whole, remainder = multiply(base, millionths)
+  return remainder > 0 and whole + 1 or whole
+end
+
 local OVER_ACCOUNTS = { negative = 'debt', flag = 'flagged', postpaid = 'postpaid' }
 
 -- mode,limit,multiplier,period,observe: limit is the floor (<= 0) or the cap, the multiplier is in millionths.

@@ -1,6 +1,14 @@
 -- The end of a hold: what is posted, what goes back, what goes beyond it.
 --! include lib/holds.lua
 --! include lib/overage.lua
+--! include lib/totals.lua
+--! include lib/grant_details.lua
+
+local function multiply_half_even(base, millionths)
+  local whole, remainder = multiply(base, millionths)
+  if remainder > 500000 or (remainder == 500000 and whole % 2 == 1) then return whole + 1 end
+  return whole
+end
 
 -- A grant stands once in a list of drawings, where it was first drawn on.
 local function add_drawn(drawn, id, amount)
