@@ -118,7 +118,7 @@ function setHeaders(outgoing: ClientRequest, _request: IncomingMessage, response
   // An upgrade is nothing that the caller asked for.
   outgoing.once('upgrade', (_answer, socket) => {
     socket.destroy()
-    outgoing.destroy(new Error('the upstream switched protocols'))
+    exchange.fail(new Error('the upstream switched protocols'))
   })
 }
 
