@@ -98,6 +98,10 @@ local function commit()
     redis.call('XADD', KEYS[6], text_of(entries[i][1]) .. '-0', 'e', entries[i][2], 'i', entries[i][3])
   end
   redis.call('HSET', KEYS[1], unpack(account_fields()))
+  if account.timeouts then
+    redis.call('HINCRBY', KEYS[1], 'timeouts', text_of(account.timeouts))
+    account.timeouts = nil
+  end
   local changes = {}
   for id in pairs(grants_changed) do
     changes[id] = pack_grant(grants[id])

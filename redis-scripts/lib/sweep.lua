@@ -23,6 +23,7 @@ local function sweep_items(due)
     hold.state, hold.slices, hold.over_base, hold.over = 't', drawn, over.base, over.amount
     holds_changed[hold.id] = true
     due_changes['h' .. hold.id] = at_ms + LATE_WINDOW_MS
+    account.timeouts = (account.timeouts or 0) + 1
     add_entry('timeout', at_ms, hold.id, '', w, transfers, 'hold=' .. text_of(held), '')
   end
 

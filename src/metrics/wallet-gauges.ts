@@ -5,7 +5,7 @@ import type { Metrics } from './metrics.ts'
 /** The reads of a wallet that the gauges need; a Wallet has them. */
 export interface WalletReader {
   balances(account: string): Promise<readonly WalletBalance[]>
-  holds(account: string): Promise<readonly unknown[]>
+  counts(account: string): Promise<{ readonly openHolds: number; readonly timeouts: number }>
 }
 
 interface WalletBalance {
@@ -22,7 +22,7 @@ export interface WalletGaugesOptions {
   readonly wallet: WalletReader
   /** Ids of the accounts, asked for at the start of each round. At most `metrics.maxSeries` of them have gauges. */
   readonly accounts: () => Iterable<string>
-  readonly metrics: Pick<Metrics, 'wallets' | 'maxSeries'>
+  readonly metrics: Pick<Metrics, 'wallets' | 'maxSeries' | 'holdsExpired'>
   /** Told of reads that failed; the gauges keep what was read before. */
   readonly log: { warn(fields: { readonly error: unknown }, message: string): void }
   /** Accounts read in one tick; a longer list takes several, in turn. */
@@ -47,6 +47,8 @@ interface Sample {
 interface AccountReading {
   readonly wallets: readonly WalletGauge[]
   readonly holdsOpen: number
+  /** Holds that ever timed out. */
+  readonly timeouts: number
 }
 
 /** Reads balances from Redis into gauges, a bounded number of accounts at a time. One process of a gateway runs it. */
@@ -118,12 +120,16 @@ export class WalletGauges {
 
   async #read(account: string): Promise<void> {
     const { wallet, now = Date.now } = this.#options
-    const balances = await wallet.balances(account)
-    // The list of holds may be long: asked for only where something is held.
-    const holdsOpen = balances.some((balance) => balance.heldAtoms > 0n) ? (await wallet.holds(account)).length : 0
+    const [balances, { openHolds, timeouts }] = await Promise.all([wallet.balances(account), wallet.counts(account)])
+    const before = this.#readings.get(account)
+    // Any script that writes may have ended a hold by its deadline, on any gateway: Redis has the count.
+    if (before !== undefined && timeouts > before.timeouts) {
+      this.#options.metrics.holdsExpired(account, timeouts - before.timeouts)
+    }
     this.#readings.set(account, {
       wallets: balances.map((balance) => this.#gauge(account, balance, now())),
-      holdsOpen,
+      holdsOpen: openHolds,
+      timeouts,
     })
   }
 

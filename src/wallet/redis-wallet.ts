@@ -28,6 +28,7 @@ export function createWallet(client: ScriptClient, options: WalletOptions = {}):
     balances: (account) => balances(scripts, account),
     grants: (account) => grants.listGrants(scripts, account),
     holds: (account) => holds.openHolds(scripts, account),
+    counts: (account) => counts(scripts, account),
     ledger: (account, page) => readLedger(scripts, account, page),
   }
 }
@@ -40,4 +41,9 @@ async function balances(scripts: ScriptCaller, account: string): Promise<readonl
     found.push(readBalance(field(reply, i), reply[0] === '1', wallet, totals, periods))
   }
   return found.sort((a, b) => (a.unit < b.unit ? -1 : 1))
+}
+
+async function counts(scripts: ScriptCaller, account: string): Promise<{ openHolds: number; timeouts: number }> {
+  const reply = await scripts.call('counts', [scripts.keysOf(account).account], [])
+  return { openHolds: Number(field(reply, 0)), timeouts: Number(field(reply, 1)) }
 }

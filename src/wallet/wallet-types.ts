@@ -331,6 +331,8 @@ export interface Wallet {
   balances(account: string): Promise<readonly Balance[]>
   grants(account: string): Promise<readonly Grant[]>
   holds(account: string): Promise<readonly OpenHold[]>
+  /** Holds that are open now, and holds that ever timed out: for metrics, at the same cost whatever the account's size. */
+  counts(account: string): Promise<{ readonly openHolds: number; readonly timeouts: number }>
   ledger(
     account: string,
     page: { readonly afterSeq: number; readonly limit: number; readonly type: string | undefined },

@@ -100,6 +100,10 @@ test.skipIf(!redisAvailable).each([1, 2])(
       const ends = ledger.filter((entry) => ['settle', 'void', 'timeout'].includes(entry.type)).map((entry) => entry.op)
       expect(ends.sort()).toEqual(holds.sort())
       expect(ledger.map((entry) => entry.seq)).toEqual(ledger.map((_, index) => index + 1))
+      expect(await wallet.counts('acme')).toEqual({
+        openHolds: 0,
+        timeouts: ledger.filter((entry) => entry.type === 'timeout').length,
+      })
       const balances = await wallet.balances('acme')
       expect(balances[0]?.debtAtoms).toBe(0n)
       // 50 streams at 20 tokens a second for 1.5 s and more: what was delivered is charged, at least in part.

@@ -16,7 +16,13 @@ function setUp(
   wallet: WalletReader,
   more: { accounts?: () => Iterable<string>; accountsPerTick?: number; maxSeries?: number } = {},
 ) {
-  const seen = { wallets: [] as WalletGauge[], holds: [] as (readonly [string, number])[], warnings: 0, nowMs: 0 }
+  const seen = {
+    wallets: [] as WalletGauge[],
+    holds: [] as (readonly [string, number])[],
+    expired: [] as (readonly [string, number])[],
+    warnings: 0,
+    nowMs: 0,
+  }
   const gauges = new WalletGauges({
     wallet,
     accounts: more.accounts ?? (() => ['acme']),
@@ -27,6 +33,7 @@ function setUp(
         seen.wallets = [...wallets]
         seen.holds = [...holds]
       },
+      holdsExpired: (account, count) => seen.expired.push([account, count]),
     },
     log: { warn: () => seen.warnings++ },
     now: () => seen.nowMs,
@@ -37,7 +44,7 @@ function setUp(
 test('balances are shown in units, with the number of open holds', async () => {
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance({ held: 150n })]),
-    holds: () => Promise.resolve([{}, {}, {}]),
+    counts: () => Promise.resolve({ openHolds: 3, timeouts: 7 }),
   })
   await gauges.tick()
   expect(seen.wallets).toEqual([
@@ -46,13 +53,18 @@ test('balances are shown in units, with the number of open holds', async () => {
   expect(seen.holds).toEqual([['acme', 3]])
 })
 
-test('the list of holds is not asked for where nothing is held', async () => {
+test('holds that timed out since the last reading are counted, whichever script or gateway ended them', async () => {
+  let timeouts = 7
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance()]),
-    holds: () => Promise.reject(new Error('asked')),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts }),
   })
   await gauges.tick()
-  expect(seen).toMatchObject({ holds: [['acme', 0]], warnings: 0 })
+  expect(seen.expired).toEqual([])
+  timeouts = 9
+  await gauges.tick()
+  await gauges.tick()
+  expect(seen.expired).toEqual([['acme', 2]])
 })
 
 test.each<[string, bigint[], bigint, bigint, number | undefined]>([
@@ -67,7 +79,7 @@ test.each<[string, bigint[], bigint, bigint, number | undefined]>([
   let reading = 0n
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance({ posted: reading, available, granted })]),
-    holds: () => Promise.resolve([]),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }),
   })
   for (const [minute, amount] of posted.entries()) {
     reading = amount
@@ -81,7 +93,7 @@ test('only the last quarter of an hour counts', async () => {
   let posted = 0n
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance({ posted })]),
-    holds: () => Promise.resolve([]),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }),
   })
   for (let minute = 0; minute <= 40; minute++) {
     // 100.00 in the first minutes, then 1.00 a minute.
@@ -101,7 +113,7 @@ test('a long list of accounts is read in turns, bounded by max_series', async ()
         asked.push(account)
         return Promise.resolve([balance()])
       },
-      holds: () => Promise.resolve([]),
+      counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }),
     },
     { accounts: () => accounts, accountsPerTick: 10, maxSeries: 25 },
   )
@@ -116,7 +128,7 @@ test('a long list of accounts is read in turns, bounded by max_series', async ()
 test('an account that is gone from the config loses its gauges', async () => {
   let accounts = ['acme', 'globex']
   const { gauges, seen } = setUp(
-    { balances: () => Promise.resolve([balance()]), holds: () => Promise.resolve([]) },
+    { balances: () => Promise.resolve([balance()]), counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }) },
     { accounts: () => accounts },
   )
   await gauges.tick()
@@ -130,7 +142,7 @@ test('while Redis is away the gauges keep what was read, and the next tick tries
   let away = false
   const { gauges, seen } = setUp({
     balances: () => (away ? Promise.reject(new Error('away')) : Promise.resolve([balance()])),
-    holds: () => Promise.resolve([]),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }),
   })
   await gauges.tick()
   away = true
@@ -151,7 +163,7 @@ test('a slow Redis never has two rounds under way', async () => {
         answer = () => resolve([balance()])
       })
     },
-    holds: () => Promise.resolve([]),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }),
   })
   const first = gauges.tick()
   const second = gauges.tick()

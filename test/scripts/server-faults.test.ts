@@ -193,6 +193,7 @@ test('no script has a key or argument that its header does not name', () => {
     'adjust',
     'balances',
     'checkpoint',
+    'counts',
     'freeze',
     'grant',
     'grant_void',
