@@ -75,9 +75,16 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     async stop(graceMs) {
       stopping = true
       const closed = closeServer(server, graceMs)
-      await untilEmpty(openCalls, graceMs)
-      for (const call of openCalls) call.stop()
+      // Requests that are still being admitted become calls, and calls whose callers have gone have no connection.
+      await Promise.race([
+        Promise.all([closed, untilEmpty(openCalls, graceMs)]),
+        sleep(graceMs, undefined, { ref: false }),
+      ])
+      const stopCalls = setInterval(stopAll, 50, openCalls)
+      stopAll(openCalls)
       await closed
+      clearInterval(stopCalls)
+      stopAll(openCalls)
       clearInterval(ticker)
       passthrough.close()
       await pools.close()
@@ -107,6 +114,10 @@ function closeServer(server: Server, graceMs: number): Promise<void> {
     })
     server.closeIdleConnections()
   })
+}
+
+function stopAll(calls: ReadonlySet<OpenCall>): void {
+  for (const call of calls) call.stop()
 }
 
 async function untilEmpty(calls: ReadonlySet<unknown>, withinMs: number): Promise<void> {
