@@ -458,6 +458,8 @@ export class LiveCall implements GuardedCall {
       this.#end(!this.#exchange ? 'never_sent' : this.#status === undefined ? 'no_answer' : 'upstream_failed')
       this.#exchange?.abort()
       this.#endWithError(this.#failure('internal', 'The gateway failed on this call; what was used is in the ledger.'))
+      // Where the answer's own end is what failed, the caller must not wait for another.
+      if (!this.#response.writableEnded) this.#response.destroy()
     } catch (second) {
       this.#logFault(second)
       this.#response.destroy()
