@@ -79,8 +79,18 @@ export function isUnmetered(method: string, path: string, settings: Settings): b
   )
 }
 
+/** A metered path in other capitals: an upstream may read it as the same, so that no pattern of the config covers it. */
+export function isMeteredInOtherCase(method: string, path: string, providers: ReadonlyMap<Format, Provider>): boolean {
+  const lower = path.toLowerCase()
+  if (lower === path) return false
+  for (const provider of providers.values()) {
+    if (provider.match(method, lower)?.operation.kind === 'metered') return true
+  }
+  return false
+}
+
 const OBJECT_COLLECTIONS =
-  /\/(files|batches|responses|conversations|vector_stores|assistants|threads|fine_tuning|uploads|evals|containers|chat\/completions|videos|skills)(\/|$)/
+  /\/(files|batches|responses|conversations|vector_stores|assistants|threads|fine_tuning|uploads|evals|containers|chat\/completions|videos|skills)(\/|$)/i
 
 /** Whether an unmetered path lists or changes objects at the provider: those need `shared: true`. Lists of models do not. */
 export function touchesObjects(path: string): boolean {

@@ -11,7 +11,7 @@ import { forwardUnmetered } from './forward-unmetered.ts'
 import { handleCall, type IncomingCall } from './handle-call.ts'
 import { handleFree } from './handle-free.ts'
 import { requestProblem } from './request-gate.ts'
-import { findRoute, isUnmetered, touchesObjects, upstreamWithoutModel } from './route.ts'
+import { findRoute, isMeteredInOtherCase, isUnmetered, touchesObjects, upstreamWithoutModel } from './route.ts'
 import { TollgateResponse } from './tollgate-response.ts'
 import { writeError } from './write-error.ts'
 
@@ -156,12 +156,16 @@ async function handleUnmetered(
 ): Promise<void> {
   const { route, snapshot, key, id } = incoming
   const { settings } = snapshot
-  const named = isUnmetered(request.method as string, route.path, settings)
-  if (!named && key.plan.enforcement !== 'observe') {
+  const method = request.method as string
+  const disguised = isMeteredInOtherCase(method, route.path, deps.providers)
+  const named = isUnmetered(method, route.path, settings)
+  if (disguised || (!named && key.plan.enforcement !== 'observe')) {
     throw new Refusal(
       errorFacts(
         'endpoint_not_metered',
-        `${request.method} ${route.path} is not metered here, and metering.unmetered_paths does not name it.`,
+        disguised
+          ? `${method} ${route.path} is metered only as ${route.path.toLowerCase()}.`
+          : `${method} ${route.path} is not metered here, and metering.unmetered_paths does not name it.`,
         id,
         { rule: 'metering.unmetered_paths' },
       ),

@@ -19,7 +19,7 @@ import {
 } from '../support/counting-upstream.ts'
 import { sha256, startTestGateway, TEST_KEY, writeConfig } from '../support/gateway.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
-import { rawSocket } from '../support/raw-client.ts'
+import { rawExchange, rawSocket } from '../support/raw-client.ts'
 import { redisAvailable, startRedis, type TestRedis } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -495,6 +495,18 @@ run.each([
     usage_source: 'provider',
     tokens: { output: stream ? 2 : 9 },
   })
+})
+
+run('an HTTP/1.0 client reads a stream to its end, which is the end of the connection', async () => {
+  answer = (response) => {
+    response.setHeader('content-type', 'text/event-stream')
+    response.end(event('hi') + ENDING)
+  }
+  const request = bytesOf(true).replace('HTTP/1.1', 'HTTP/1.0')
+  const got = await rawExchange(gateway.url, [request], { withinMs: 5_000 })
+  expect([got.statuses, got.closed]).toEqual([[200], true])
+  expect(got.text).not.toMatch(/transfer-encoding/i)
+  expect(got.text).toContain('[DONE]')
 })
 
 run('a stream is asked for uncompressed whatever the caller accepts; JSON as the caller wants it', async () => {
