@@ -33,7 +33,7 @@ const { values: options } = parseArgs({
 const SECONDS = options.quick ? { saturation: 1, rate: 1 } : { saturation: 2, rate: 2 }
 const ROUNDS = Number(options.rounds ?? (options.quick ? 1 : 3))
 const WARM_CALLS = 20_000
-const WARM_SECONDS = options.quick ? 1 : 8
+const WARM_SECONDS = options.quick ? 1 : 5
 
 const undo: (() => Promise<unknown> | unknown)[] = []
 
