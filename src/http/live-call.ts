@@ -60,7 +60,8 @@ export class LiveCall implements GuardedCall {
   #upstreamDone = false
   #drainDeadlineMs = Number.POSITIVE_INFINITY
   #drainedBytes = 0
-  #stalledSinceMs: number | undefined
+  /** The caller's socket takes nothing more for now. */
+  #stalled = false
   #progressAtMs: number
   #progressBytes = 0
 
@@ -208,13 +209,14 @@ export class LiveCall implements GuardedCall {
   // The caller's side.
 
   onDrain(): void {
-    this.#stalledSinceMs = undefined
+    this.#stalled = false
+    this.#response.socket?.setTimeout(0)
     this.#resume()
   }
 
   /** Goes on reading, unless someone else still has to be waited for: the caller, the decoder, the next slice. */
   #resume(): void {
-    const waiting = this.#stalledSinceMs !== undefined || this.#decoder?.full || this.#stream?.blocked
+    const waiting = this.#stalled || this.#decoder?.full || this.#stream?.blocked
     if (!waiting) this.#exchange?.resume()
   }
 
@@ -238,7 +240,7 @@ export class LiveCall implements GuardedCall {
     }
     this.#deps.drains.add(this.#guard)
     this.#drainDeadlineMs = this.#deps.now() + onDisconnect.maxMs
-    this.#stalledSinceMs = undefined
+    this.#stalled = false
     this.#resume()
   }
 
@@ -259,10 +261,6 @@ export class LiveCall implements GuardedCall {
   tick(nowMs: number): void {
     if (nowMs >= this.#drainDeadlineMs) {
       this.#cancel()
-      return
-    }
-    if (this.#stalledSinceMs !== undefined && nowMs - this.#stalledSinceMs >= STALLED_MS) {
-      this.#callerGone()
       return
     }
     if (this.#stream && this.#bodyBytes > this.#progressBytes && nowMs - this.#progressAtMs >= PROGRESS_EVERY_MS) {
@@ -494,7 +492,8 @@ export class LiveCall implements GuardedCall {
 
   #write(piece: Buffer): void {
     if (this.#gone || this.#answered || this.#response.destroyed || this.#response.write(piece)) return
-    this.#stalledSinceMs ??= this.#deps.now()
+    this.#stalled = true
+    this.#awaitReading()
     this.#exchange?.pause()
   }
 
@@ -513,7 +512,13 @@ export class LiveCall implements GuardedCall {
     if (this.#gone || this.#answered) return
     this.#answered = true
     for (const piece of last) this.#response.write(piece)
+    this.#awaitReading()
     this.#response.end()
+  }
+
+  /** Node closes the socket where its peer takes not one byte for so long; a slow reader is left alone. */
+  #awaitReading(): void {
+    this.#response.socket?.setTimeout(STALLED_MS)
   }
 
   #closeAnswer(): void {

@@ -79,12 +79,12 @@ export function isUnmetered(method: string, path: string, settings: Settings): b
   )
 }
 
-/** A metered path in other capitals: an upstream may read it as the same, so that no pattern of the config covers it. */
-export function isMeteredInOtherCase(method: string, path: string, providers: ReadonlyMap<Format, Provider>): boolean {
+/** A path that has rules of its own, in other capitals: an upstream may read it as the same, so no pattern covers it. */
+export function isKnownInOtherCase(method: string, path: string, providers: ReadonlyMap<Format, Provider>): boolean {
   const lower = path.toLowerCase()
   if (lower === path) return false
   for (const provider of providers.values()) {
-    if (provider.match(method, lower)?.operation.kind === 'metered') return true
+    if (provider.match(method, lower) !== undefined) return true
   }
   return false
 }

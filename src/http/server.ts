@@ -11,7 +11,7 @@ import { forwardUnmetered } from './forward-unmetered.ts'
 import { handleCall, type IncomingCall } from './handle-call.ts'
 import { handleFree } from './handle-free.ts'
 import { requestProblem } from './request-gate.ts'
-import { findRoute, isMeteredInOtherCase, isUnmetered, touchesObjects, upstreamWithoutModel } from './route.ts'
+import { findRoute, isKnownInOtherCase, isUnmetered, touchesObjects, upstreamWithoutModel } from './route.ts'
 import { TollgateResponse } from './tollgate-response.ts'
 import { writeError } from './write-error.ts'
 
@@ -157,14 +157,14 @@ async function handleUnmetered(
   const { route, snapshot, key, id } = incoming
   const { settings } = snapshot
   const method = request.method as string
-  const disguised = isMeteredInOtherCase(method, route.path, deps.providers)
+  const disguised = isKnownInOtherCase(method, route.path, deps.providers)
   const named = isUnmetered(method, route.path, settings)
   if (disguised || (!named && key.plan.enforcement !== 'observe')) {
     throw new Refusal(
       errorFacts(
         'endpoint_not_metered',
         disguised
-          ? `${method} ${route.path} is metered only as ${route.path.toLowerCase()}.`
+          ? `${method} ${route.path} is served only as ${route.path.toLowerCase()}.`
           : `${method} ${route.path} is not metered here, and metering.unmetered_paths does not name it.`,
         id,
         { rule: 'metering.unmetered_paths' },

@@ -349,3 +349,44 @@ test.skipIf(!redisAvailable || !haveCorpora)(
   },
   120_000,
 )
+
+test.skipIf(!redisAvailable || !haveCorpora)(
+  'with a key, and every path let through: each text of both corpora makes at most one upstream request',
+  async () => {
+    const plain = await startCountingUpstream((_request, response) => response.end('{}'))
+    const open = await startTestGateway({
+      redis: gateway.redis,
+      upstreams: `  openai: { format: openai, base_url: "${plain.url}", api_key: k, models: ["gpt-*"], shared: true }`,
+      settings: 'metering: { unmetered_paths: ["* /*"] }',
+    })
+    // Only the first request of a text has a key and its number: one that was smuggled would have neither.
+    let number = 0
+    const marked = (bytes: Buffer): Buffer => {
+      const end = bytes.indexOf('\r\n') + 2
+      return Buffer.concat([bytes.subarray(0, end), Buffer.from(`${AUTH}x-text: ${++number}\r\n`), bytes.subarray(end)])
+    }
+    const texts = readLines('llhttp/requests.jsonl').map((entry) => Buffer.from(entry['bytes_b64'] as string, 'base64'))
+    const whole = texts.filter((bytes) => bytes.includes('\r\n')).map(marked)
+    const inner = '5\r\nhello\r\n0\r\n\r\n'
+    for (const entry of readLines('smuggler-te/te-gadgets.jsonl')) {
+      const head = `POST /things HTTP/1.1\r\nhost: x\r\ncontent-length: ${inner.length}\r\n`
+      const tail = Buffer.from(`\r\n\r\n${inner}`)
+      whole.push(marked(Buffer.concat([Buffer.from(head), Buffer.from(entry['gadget_b64'] as string, 'base64'), tail])))
+    }
+    try {
+      await inTurns(whole, 20, async (bytes) => {
+        await rawExchange(open.url, [bytes], { withinMs: 150 })
+      })
+      const numbers = plain.requests.map(({ rawHeaders }) => rawHeaders[rawHeaders.indexOf('x-text') + 1])
+      expect(plain.malformed).toBe(0)
+      expect(numbers.length).toBeGreaterThan(5)
+      expect(numbers.every((text) => /^\d+$/.test(text ?? ''))).toBe(true)
+      expect(new Set(numbers).size).toBe(numbers.length)
+      expect(JSON.stringify(plain.requests)).not.toContain(TEST_KEY)
+    } finally {
+      await open.close()
+      await plain.close()
+    }
+  },
+  120_000,
+)
