@@ -10,6 +10,7 @@ import type { CallDependencies } from './http/call-dependencies.ts'
 import type { OpenCall } from './http/call-guard.ts'
 import { ProviderObjects } from './http/provider-objects.ts'
 import { createGatewayServer } from './http/server.ts'
+import { UploadBudget, uploadBytesMax } from './http/upload-budget.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { providers } from './providers/registry.ts'
@@ -53,6 +54,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       pools,
       passthrough,
       objects: new ProviderObjects(options.redis),
+      uploads: new UploadBudget(uploadBytesMax(settings.gateway.workers)),
       metrics: options.metrics,
       log: options.log,
       now: Date.now,

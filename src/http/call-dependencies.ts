@@ -8,6 +8,7 @@ import type { OutboxShape } from '../wallet/outbox-types.ts'
 import type { Wallet } from '../wallet/wallet-types.ts'
 import type { OpenCall } from './call-guard.ts'
 import type { ProviderObjects } from './provider-objects.ts'
+import type { UploadBudget } from './upload-budget.ts'
 
 /** What a call works with: made once by gateway.ts and handed down. */
 export interface CallDependencies {
@@ -20,6 +21,7 @@ export interface CallDependencies {
   readonly pools: UpstreamPools
   readonly passthrough: Passthrough
   readonly objects: ProviderObjects
+  readonly uploads: UploadBudget
   readonly metrics: Metrics
   readonly log: Log
   readonly now: () => number

@@ -58,7 +58,7 @@ export async function handleCall(
   request: IncomingMessage,
   response: TollgateResponse,
 ): Promise<void> {
-  const body = await wholeBody(incoming, request, response)
+  const body = await wholeBody(deps, incoming, request, response)
   if (body === undefined) return
   try {
     await admit(deps, readCall(deps, incoming, body), request, response)
@@ -124,6 +124,7 @@ interface Problem {
 }
 
 async function wholeBody(
+  deps: CallDependencies,
   incoming: IncomingCall,
   request: IncomingMessage,
   response: TollgateResponse,
@@ -139,9 +140,22 @@ async function wholeBody(
       ),
     )
   }
-  const result = await readBody(request, response, bodyBytes)
+  const result = await readBody(request, response, bodyBytes, deps.uploads)
   if ('body' in result) return result.body
   if (result.problem === 'gone') return undefined
+  if (result.problem === 'no_room') {
+    throw new Refusal(
+      errorFacts(
+        'overloaded',
+        'The gateway has no room for another request body at the moment; try again.',
+        incoming.id,
+        {
+          rule: 'uploads',
+          retryAfterSeconds: 5,
+        },
+      ),
+    )
+  }
   throw new Refusal(
     errorFacts('body_too_large', `The body is larger than ${bodyBytes} bytes (limits.body_bytes).`, incoming.id, {
       rule: 'limits.body_bytes',

@@ -1,15 +1,25 @@
 /** The request body, whole and bounded. Admission happens after the upload, so that slow uploads hold no money. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { TollgateResponse } from './tollgate-response.ts'
+import type { UploadBudget } from './upload-budget.ts'
 
 export type BodyResult =
   | { readonly body: Buffer }
   | { readonly problem: 'too_large' }
+  /** The bodies of all calls together are at their bound. */
+  | { readonly problem: 'no_room' }
   /** The client went away before the body was whole. */
   | { readonly problem: 'gone' }
 
 const EMPTY = Buffer.alloc(0)
 
-export function readBody(request: IncomingMessage, response: ServerResponse, bytesMax: number): Promise<BodyResult> {
+/** What is read counts against `budget` until the response is over. */
+export function readBody(
+  request: IncomingMessage,
+  response: TollgateResponse,
+  bytesMax: number,
+  budget: UploadBudget,
+): Promise<BodyResult> {
   const declared = Number(request.headers['content-length'] ?? 0)
   if (declared > bytesMax) return Promise.resolve({ problem: 'too_large' })
   if (request.headers.expect !== undefined) response.writeContinue()
@@ -18,13 +28,14 @@ export function readBody(request: IncomingMessage, response: ServerResponse, byt
     let bytes = 0
     const onData = (chunk: Buffer): void => {
       bytes += chunk.length
-      if (bytes > bytesMax) {
-        request.off('data', onData)
-        chunks.length = 0
-        resolve({ problem: 'too_large' })
-      } else {
+      const tooLarge = bytes > bytesMax
+      if (!tooLarge && response.keepUpload(budget, chunk.length)) {
         chunks.push(chunk)
+        return
       }
+      request.off('data', onData)
+      chunks.length = 0
+      resolve({ problem: tooLarge ? 'too_large' : 'no_room' })
     }
     request.on('data', onData)
     request.on('end', () => {
