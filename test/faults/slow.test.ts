@@ -1,7 +1,7 @@
 /** Slow and boundless: readers that read nothing, answers without an end, upstreams that stop, bytes nobody asked for. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import type { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -472,6 +472,37 @@ run.each([
       await endOf(id)
       expect((await other.balance())['held']).toBe('0')
     }
+  } finally {
+    await other.close()
+    raw.close()
+  }
+})
+
+run('an upstream that refuses in the middle of the upload: its answer or a 502, and nothing is charged', async () => {
+  const raw = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      socket.end(sized('{"error":{"message":"too large"}}', '413 Payload Too Large'))
+    })
+  })
+  await new Promise<void>((resolve) => raw.listen(0, '127.0.0.1', resolve))
+  const other = await startTestGateway({
+    prices: PRICES,
+    redis,
+    upstreams: `  openai: { format: openai, base_url: "http://127.0.0.1:${(raw.address() as AddressInfo).port}/v1", api_key: k, models: ["gpt-*"] }`,
+  })
+  try {
+    const got = await fetch(`${other.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TEST_KEY}` },
+      body: JSON.stringify({
+        model: 'gpt-5-mini',
+        max_tokens: 9,
+        messages: [{ role: 'user', content: 'word '.repeat(2_000_000) }],
+      }),
+    })
+    expect([413, 502]).toContain(got.status)
+    expect(await endOf(idOf(got))).toMatchObject({ type: 'void' })
   } finally {
     await other.close()
     raw.close()
