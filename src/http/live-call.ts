@@ -14,19 +14,17 @@ import { upstreamRequestHeaders } from '../proxy/headers.ts'
 import { targetPath, type UpstreamExchange, type UpstreamFailure } from '../proxy/upstream.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import { readAnswerHead } from './answer-head.ts'
-import { costComment, moneyHeaders, tollgateHeaders, wantsCostComment } from './answer-headers.ts'
+import { costComment, wantsCostComment } from './answer-headers.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { CallGuard, type GuardedCall } from './call-guard.ts'
+import { CallerAnswer } from './caller-answer.ts'
 import { cutError } from './cut-error.ts'
 import type { Ending } from './decide-end.ts'
 import { DecodeQueue } from './decode-queue.ts'
 import { HoldKeeper, type SliceRefusal } from './hold-keeper.ts'
 import { endCall, knownAtoms, type Settled, totalTokens } from './settlement.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
-import { writeError } from './write-error.ts'
 
-/** A caller that takes nothing for so long has gone. */
-const STALLED_MS = 60_000
 /** After the terminal event, for an upstream that leaves the connection open. */
 const LINGER_MS = 2_000
 /** Progress is recorded at most this often; a crash loses no more than that of a stream's charge. */
@@ -45,6 +43,7 @@ export class LiveCall implements GuardedCall {
   readonly #deps: CallDependencies
   readonly #request: IncomingMessage
   readonly #response: TollgateResponse
+  readonly #caller: CallerAnswer
   /** What the outside is given in place of this. */
   readonly #guard = new CallGuard(this)
   readonly #keeper: HoldKeeper
@@ -53,15 +52,9 @@ export class LiveCall implements GuardedCall {
   #firstByteMs: number | undefined
   /** The money has its end: settled or voided. */
   #ended = false
-  /** The caller has its answer. */
-  #answered = false
-  /** The caller has gone. */
-  #gone = false
   #upstreamDone = false
   #drainDeadlineMs = Number.POSITIVE_INFINITY
   #drainedBytes = 0
-  /** The caller's socket takes nothing more for now. */
-  #stalled = false
   #progressAtMs: number
   #progressBytes = 0
 
@@ -84,6 +77,7 @@ export class LiveCall implements GuardedCall {
     this.admitted = admitted
     this.#request = request
     this.#response = response
+    this.#caller = new CallerAnswer(response, admitted)
     this.#keeper = new HoldKeeper(deps, admitted, this.#guard)
     this.#progressAtMs = admitted.startedAtMs
   }
@@ -93,7 +87,7 @@ export class LiveCall implements GuardedCall {
     const deps = this.#deps
     this.#response.own(this.#guard)
     if (this.#response.destroyed) {
-      this.#gone = true
+      this.#caller.gone = true
       this.#end('never_sent')
       return
     }
@@ -144,7 +138,7 @@ export class LiveCall implements GuardedCall {
   onData(chunk: Buffer): void {
     if (this.#upstreamDone) return
     this.#bodyBytes += chunk.length
-    if (this.#gone && !this.#mayDrain(chunk.length)) return
+    if (this.#caller.gone && !this.#mayDrain(chunk.length)) return
     if (this.#decoder) {
       this.#decoder.push(chunk)
       if (this.#decoder.full) this.#exchange?.pause()
@@ -175,7 +169,7 @@ export class LiveCall implements GuardedCall {
     this.#upstreamDone = true
     // Whoever aborted writes the caller's ending.
     if (failure.aborted) return
-    if (this.#ended) this.#closeAnswer()
+    if (this.#ended) this.#caller.finish([])
     else if (this.#status !== undefined) this.#brokenOff(failure.timeout)
     else this.#noAnswer(failure)
   }
@@ -203,20 +197,19 @@ export class LiveCall implements GuardedCall {
   #brokenOff(timeout: boolean): void {
     this.#end('upstream_failed')
     const code = timeout ? 'upstream_timeout' : 'upstream_unreachable'
-    this.#endWithError(this.#failure(code, `The upstream "${this.admitted.upstream.name}" broke off its answer.`))
+    this.#refuse(code, `The upstream "${this.admitted.upstream.name}" broke off its answer.`)
   }
 
   // The caller's side.
 
   onDrain(): void {
-    this.#stalled = false
-    this.#response.socket?.setTimeout(0)
+    this.#caller.drained()
     this.#resume()
   }
 
   /** Goes on reading, unless someone else still has to be waited for: the caller, the decoder, the next slice. */
   #resume(): void {
-    const waiting = this.#stalled || this.#decoder?.full || this.#stream?.blocked
+    const waiting = this.#caller.stalled || this.#decoder?.full || this.#stream?.blocked
     if (!waiting) this.#exchange?.resume()
   }
 
@@ -226,9 +219,8 @@ export class LiveCall implements GuardedCall {
 
   /** Hanging up after the terminal event is no disconnect: the call has its end, and only the socket is let go. */
   #callerGone(): void {
-    if (this.#gone) return
-    this.#gone = true
-    this.#response.destroy()
+    if (this.#caller.gone) return
+    this.#caller.leave()
     if (this.#ended) {
       this.#exchange?.abort()
       return
@@ -240,7 +232,6 @@ export class LiveCall implements GuardedCall {
     }
     this.#deps.drains.add(this.#guard)
     this.#drainDeadlineMs = this.#deps.now() + onDisconnect.maxMs
-    this.#stalled = false
     this.#resume()
   }
 
@@ -277,7 +268,7 @@ export class LiveCall implements GuardedCall {
     this.#end(this.#status === undefined ? 'no_answer' : 'stopped')
     this.#exchange?.abort()
     const facts = this.#failure('overloaded', 'The gateway is stopping; the answer was broken off.')
-    this.#endWithError({ ...facts, retryAfterSeconds: 1 })
+    this.#caller.endWithError({ ...facts, retryAfterSeconds: 1 }, this.#reader)
   }
 
   // A JSON answer: kept whole while it is small, so that its cost can go into the headers; of a larger one the last
@@ -289,10 +280,10 @@ export class LiveCall implements GuardedCall {
   }
 
   #jsonBytes(chunk: Buffer): void {
-    if (this.#gone) return
+    if (this.#caller.gone) return
     this.#kept.push(chunk)
     this.#keptBytes += chunk.length
-    if (!this.#response.headersSent) {
+    if (!this.#caller.headersSent) {
       if (this.#keptBytes <= this.admitted.snapshot.settings.metering.bufferBytes) return
       this.#writeHead(undefined)
     }
@@ -301,9 +292,9 @@ export class LiveCall implements GuardedCall {
 
   #jsonEnded(): void {
     const settled = this.#end((this.#status ?? 500) < 300 ? 'complete' : 'refused')
-    if (this.#gone) return
-    if (!this.#response.headersSent) this.#writeHead(settled)
-    this.#finish(this.#kept)
+    if (this.#caller.gone) return
+    if (!this.#caller.headersSent) this.#writeHead(settled)
+    this.#caller.finish(this.#kept)
   }
 
   // A stream: each event goes on as it comes; the terminal one after the settlement is recorded.
@@ -313,9 +304,9 @@ export class LiveCall implements GuardedCall {
     this.#stream = new StreamMeter(this.#reader)
     this.#stream.allowance = this.#keeper.firstAllowance
     this.#decodeFrom(encoding)
-    if (this.#gone) return
+    if (this.#caller.gone) return
     this.#writeHead(undefined)
-    this.#response.flushHeaders()
+    this.#caller.flushHead()
   }
 
   #decodeFrom(encoding: string | undefined): void {
@@ -365,20 +356,20 @@ export class LiveCall implements GuardedCall {
   onLinger(): void {
     if (this.#upstreamDone) return
     this.#exchange?.abort()
-    this.#closeAnswer()
+    this.#caller.finish([])
   }
 
   #streamEnded(stream: StreamMeter): void {
     this.#writeAll(stream.end())
     this.#afterEvents(stream)
     if (this.#ended) {
-      this.#closeAnswer()
+      this.#caller.finish([])
     } else if (!stream.blocked) {
       const whole = stream.failed || stream.finished || (this.#reader?.endsByFraming === true && this.#framed)
       if (!whole) this.#brokenOff(false)
       else {
         this.#end('complete')
-        this.#closeAnswer()
+        this.#caller.finish([])
       }
     }
   }
@@ -405,7 +396,9 @@ export class LiveCall implements GuardedCall {
       this.admitted.plan.streaming?.onCut === 'error'
         ? reader.errorEvent(cutError(this.admitted, refusal))
         : reader.cutEnding()
-    this.#finish(settled && wantsCostComment(this.admitted) ? [costComment(this.admitted, settled), last] : [last])
+    this.#caller.finish(
+      settled && wantsCostComment(this.admitted) ? [costComment(this.admitted, settled), last] : [last],
+    )
   }
 
   // The end.
@@ -455,9 +448,9 @@ export class LiveCall implements GuardedCall {
     try {
       this.#end(!this.#exchange ? 'never_sent' : this.#status === undefined ? 'no_answer' : 'upstream_failed')
       this.#exchange?.abort()
-      this.#endWithError(this.#failure('internal', 'The gateway failed on this call; what was used is in the ledger.'))
+      this.#refuse('internal', 'The gateway failed on this call; what was used is in the ledger.')
       // Where the answer's own end is what failed, the caller must not wait for another.
-      if (!this.#response.writableEnded) this.#response.destroy()
+      this.#caller.destroyUnlessEnded()
     } catch (second) {
       this.#logFault(second)
       this.#response.destroy()
@@ -491,10 +484,7 @@ export class LiveCall implements GuardedCall {
   // Writing to the caller.
 
   #write(piece: Buffer): void {
-    if (this.#gone || this.#answered || this.#response.destroyed || this.#response.write(piece)) return
-    this.#stalled = true
-    this.#awaitReading()
-    this.#exchange?.pause()
+    if (!this.#caller.write(piece)) this.#exchange?.pause()
   }
 
   #writeAll(pieces: readonly Buffer[]): void {
@@ -502,44 +492,11 @@ export class LiveCall implements GuardedCall {
   }
 
   #writeHead(settled: Settled | undefined): void {
-    const headers = this.#headers
-    for (const item of tollgateHeaders(this.admitted, settled)) headers.push(item)
-    if (this.#deps.stopping()) headers.push('connection', 'close')
-    this.#response.writeHead(this.#status ?? 502, headers)
+    this.#caller.head(this.#status ?? 502, this.#headers, settled, this.#deps.stopping())
   }
 
-  #finish(last: readonly Buffer[]): void {
-    if (this.#gone || this.#answered) return
-    this.#answered = true
-    for (const piece of last) this.#response.write(piece)
-    this.#awaitReading()
-    this.#response.end()
-  }
-
-  /** Node closes the socket where its peer takes not one byte for so long; a slow reader is left alone. */
-  #awaitReading(): void {
-    this.#response.socket?.setTimeout(STALLED_MS)
-  }
-
-  #closeAnswer(): void {
-    this.#finish([])
-  }
-
-  /** Where the answer has begun, an error event ends a stream, and a cut connection everything else. */
-  #endWithError(facts: ErrorFacts): void {
-    if (this.#gone || this.#answered) return
-    if (this.#reader && this.#response.headersSent) this.#finish([this.#reader.errorEvent(facts)])
-    else if (this.#response.headersSent) this.#response.destroy()
-    else this.#writeError(facts)
-  }
-
-  #refuse(code: 'upstream_timeout' | 'upstream_unreachable', message: string): void {
-    if (!this.#gone) this.#writeError(this.#failure(code, message))
-  }
-
-  #writeError(facts: ErrorFacts): void {
-    this.#answered = true
-    writeError(this.#response, this.admitted.provider, facts, moneyHeaders(this.admitted, undefined))
+  #refuse(code: ErrorFacts['code'], message: string): void {
+    this.#caller.endWithError(this.#failure(code, message), this.#reader)
   }
 
   #failure(code: ErrorFacts['code'], message: string): ErrorFacts {
