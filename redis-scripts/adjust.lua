@@ -68,7 +68,7 @@ end
 local function refusal(w, amount)
   if w.scale and w.scale ~= integer(ARGV[5]) then return 'unit_scale_mismatch' end
   if amount > 0 and account.grants >= GRANTS_MAX then return 'too_many_grants' end
-  if w.available + w.scoped + w.pinned + w.pending + w.held + amount > ATOMS_MAX then return 'out_of_range' end
+  if live_total(w) + amount > ATOMS_MAX then return 'out_of_range' end
   if w.available + w.scoped + amount < 0 then return 'insufficient_funds' end
 end
 

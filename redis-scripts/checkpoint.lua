@@ -79,15 +79,21 @@ local function extend(w, hold)
   local amount = per_token * tokens
   local more_base = math.max(0, amount - free)
   local over = multiply_up(hold.over_base + more_base, policy.multiplier)
-  if w.held + amount > ATOMS_MAX or not overage_in_range(w, over) then return refuse('out_of_range', amount, funds) end
+  if not hold_in_range(w, amount - more_base + over - hold.over) then return refuse('out_of_range', amount, funds) end
   local slices = pin(w, found, amount - more_base)
   local more_over = over - hold.over
   hold_overage(w, policy, more_over)
   hold.over_base, hold.over = hold.over_base + more_base, over
-  for i = 1, #slices do
-    hold.slices[#hold.slices + 1] = slices[i]
-  end
   local extra = ';slices=' .. pack_slices(slices)
+  for i = 1, #slices do
+    -- A stream of many slices draws on one grant over and over: one part for it, or the record grows with the stream.
+    local last = hold.slices[#hold.slices]
+    if last and last.id == slices[i].id then
+      last.amount = last.amount + slices[i].amount
+    else
+      hold.slices[#hold.slices + 1] = slices[i]
+    end
+  end
   if more_over > 0 then extra = extra .. ';over=' .. over_account(policy) .. '=' .. text_of(more_over) end
   return nil, tokens, extra
 end

@@ -61,7 +61,7 @@ local function refusal(w, amount, effective_at, expires_at)
   if w.scale and w.scale ~= integer(ARGV[6]) then return 'unit_scale_mismatch' end
   if account.grants >= GRANTS_MAX then return 'too_many_grants' end
   if expires_at and (expires_at <= now or expires_at <= effective_at) then return 'expired' end
-  if w.available + w.scoped + w.pinned + w.pending + w.held + amount > ATOMS_MAX then return 'out_of_range' end
+  if live_total(w) + amount > ATOMS_MAX then return 'out_of_range' end
 end
 
 local function grant()

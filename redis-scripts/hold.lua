@@ -184,9 +184,7 @@ local function hold()
   local amount = fixed + per_token * decision.tokens
   local over_base = math.max(0, amount - decision.free)
   local over = multiply_up(over_base, decision.policy.multiplier)
-  if w.held + amount > ATOMS_MAX or not overage_in_range(w, over) then
-    return refuse('out_of_range', needed, decision.funds)
-  end
+  if not hold_in_range(w, amount - over_base + over) then return refuse('out_of_range', needed, decision.funds) end
   return { 'held', '0', open_hold(w, decision, amount, over_base, over) }
 end
 

@@ -18,7 +18,7 @@ ARGV[4]  scale
 ARGV[5]  policy       mode,limit_atoms,multiplier_millionths,period,observe: used without a hold
 ARGV[6]  facts        model;upstream;endpoint;key;run;user;labels: used without a hold
 ARGV[7]  final_atoms  integer >= 0
-ARGV[8]  looked_up    1: the caller found no end of this id in the ledger
+ARGV[8]  looked_up    0; the caller found of this id in the ledger no end: 1; but a timeout: 2
 ARGV[9]  info         JSON for the ledger
 
 Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; status, in order of precedence:
@@ -28,8 +28,8 @@ Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; st
   from_ledger      settled before at this amount: seq, entry, info of that ledger entry
   settled          the hold was open
   late_settled     the hold had timed out, at most 24 h ago: charged is the net of the call (replay 1: before)
-  look_up          no trace, and the id is older than its records: look in the ledger, then repeat with looked_up 1
-  unmatched        no trace, older than 24 h: an entry for an operator, nothing charged
+  look_up          no trace, and the id is older than its records: look in the ledger, then repeat with looked_up 1 or 2
+  unmatched        no trace, older than 24 h or past its late window: an entry for an operator, nothing charged
   orphan_settled   no trace: charged from the copy; the id is closed
 ]]
 --! include lib/posting.lua
@@ -120,6 +120,7 @@ local function give_back(w, hold, policy, excess, drawn, transfers)
     left = left - part
     if drawn[i].amount == 0 then drawn[i] = nil end
   end
+  within_range(live_total(w))
   return over
 end
 
@@ -175,11 +176,12 @@ local function settle()
   local hold = find_hold(id)
   if hold and hold.state == 'o' then return settle_open(hold) end
   if hold then return settle_late(hold) end
-  if now - id_ms > RECORDS_MS and ARGV[8] ~= '1' then return { 'look_up', '0' } end
+  if now - id_ms > RECORDS_MS and ARGV[8] == '0' then return { 'look_up', '0' } end
   local w = wallet_of(unit)
   if w.scale and w.scale ~= scale then error('unit_scale_mismatch: ' .. unit .. ' has ' .. w.scale .. ' decimals') end
   w.scale = scale
-  if now - id_ms > LATE_WINDOW_MS then return keep_unmatched(w) end
+  -- A call that timed out was charged then, whatever a clock that ran ahead wrote into its id.
+  if ARGV[8] == '2' or now - id_ms > LATE_WINDOW_MS then return keep_unmatched(w) end
   return settle_orphan(w)
 end
 

@@ -53,6 +53,11 @@ local function change_free(w, grant, amount)
   grants_changed[grant.id] = true
 end
 
+-- All that is, or may come back, in grants that live: a number of Redis's own, whatever is held or released.
+local function live_total(w)
+  return w.available + w.scoped + w.pinned + w.pending
+end
+
 -- Whether a scoped grant applies to a call. Made on demand: few wallets have scoped grants.
 local function scope_matcher(facts_text)
   -- Linear glob: `*` is any run of characters, everything else itself.

@@ -53,8 +53,8 @@ local function overage_room(w, policy, held)
   return ATOMS_MAX
 end
 
--- Whether the accounts that overage adds to stay numbers that Redis keeps exactly.
-local function overage_in_range(w, amount)
+-- Whether so much more may be held: what is owed and what is held, which may come to be owed, stay numbers together.
+local function hold_in_range(w, amount)
   return math.max(w.debt, w.overflow, w.flagged, w.postpaid) + w.held + amount <= ATOMS_MAX
 end
 
@@ -83,6 +83,8 @@ local function post_overage(w, name, amount)
     period.posted = within_range(period.posted + amount + rest)
     period.changed = true
   end
-  w[field] = within_range(w[field] + amount + rest)
+  w[field] = w[field] + amount + rest
+  -- With what is held, so that a timeout, which nobody could refuse, finds room for what it posts.
+  if amount > 0 then within_range(w[field] + w.held) end
   return rest
 end

@@ -26,9 +26,11 @@ local function add_total(w, name, amount)
   if amount == 0 then return end
   if not w.totals then read_totals(w, w.totals_record) end
   local total = w.totals[name]
-  local low = total[2] + amount
+  -- The amount is split first: low and a whole amount together may pass 2^53.
+  local high = math.floor(amount / TOTAL_PART)
+  local low = total[2] + (amount - high * TOTAL_PART)
   local carry = math.floor(low / TOTAL_PART)
-  total[1] = total[1] + carry
+  total[1] = total[1] + high + carry
   total[2] = low - carry * TOTAL_PART
   w.totals_changed, w.pack_totals = true, pack_totals
 end

@@ -1,7 +1,7 @@
 import { isEnd, settledOf } from './answers.ts'
 import { readPage } from './ledger.ts'
 import type { ScriptCaller } from './script-caller.ts'
-import type { LedgerEntry, SettleResult } from './wallet-types.ts'
+import type { SettleResult } from './wallet-types.ts'
 
 // Clocks of gateways and of Redis may differ by this much: entries are dated by the one, ids by the other.
 const CLOCK_DIFFERENCE_MS = 300_000
@@ -9,20 +9,24 @@ const PAGE = 1000
 
 /**
  * Looks in the ledger for how a call ended whose records are gone: its settle, late settle, unmatched entry or void.
- * Undefined where it has none. Reads on from the time in the id: pages of 1,000, for ids older than an hour alone.
+ * `timed_out`: it has a timeout and no later end. Undefined where it has neither. Reads on from the time in the id:
+ * pages of 1,000, for ids older than an hour alone.
  */
 export async function findEnd(
   scripts: ScriptCaller,
   account: string,
   id: string,
   idMs: number,
-): Promise<SettleResult | undefined> {
+): Promise<SettleResult | 'timed_out' | undefined> {
   let from = await firstSeqAt(scripts, account, idMs - CLOCK_DIFFERENCE_MS)
-  let end: LedgerEntry | undefined
+  let timedOut = false
   for (;;) {
     const page = await readPage(scripts, account, from, PAGE, undefined)
-    end = page.entries.find((entry) => entry.op === id && isEnd(entry)) ?? end
-    if (end !== undefined || page.lastSeq === undefined) return end && settledOf(end)
+    const own = page.entries.filter((entry) => entry.op === id)
+    const end = own.find(isEnd)
+    if (end !== undefined) return settledOf(end)
+    timedOut ||= own.some((entry) => entry.type === 'timeout')
+    if (page.lastSeq === undefined) return timedOut ? 'timed_out' : undefined
     from = page.lastSeq + 1
   }
 }

@@ -151,14 +151,15 @@ export async function checkpoint(scripts: ScriptCaller, request: CheckpointReque
 export async function settle(scripts: ScriptCaller, request: SettleRequest): Promise<SettleResult> {
   const { terms } = request
   const idMs = timeOfId(terms.id)
-  const reply = await callSettle(scripts, request, idMs, false)
+  const reply = await callSettle(scripts, request, idMs, '0')
   if (reply[0] !== 'look_up') return readSettled(reply)
   // Older than its records: only the ledger can tell whether it was settled before.
   const end = await findEnd(scripts, terms.account, terms.id, idMs)
-  return end ?? readSettled(await callSettle(scripts, request, idMs, true))
+  if (end !== undefined && end !== 'timed_out') return end
+  return readSettled(await callSettle(scripts, request, idMs, end === 'timed_out' ? '2' : '1'))
 }
 
-function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number, lookedUp: boolean): Promise<Reply> {
+function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number, lookedUp: string): Promise<Reply> {
   const { terms } = request
   const keys = scripts.keysOf(terms.account)
   return scripts.call(
@@ -172,7 +173,7 @@ function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number,
       encodePolicy(terms),
       encodeFacts(terms.facts),
       String(request.finalAtoms),
-      lookedUp ? '1' : '0',
+      lookedUp,
       request.info,
     ],
   )

@@ -1,0 +1,1007 @@
+/**
+ * The wallet once more, from its contract and not from the scripts: plain objects, every total summed anew from grants
+ * and holds, exact integers, no clock of its own. It answers what the scripts must answer. Records of operations live
+ * for ever here (as under the test clock, where Redis drops none).
+ */
+import { idTimeMs } from '../../src/core/ids.ts'
+import type {
+  AdminRefusal,
+  AdminResult,
+  Balance,
+  CheckpointRequest,
+  CheckpointResult,
+  Grant,
+  GrantRequest,
+  Held,
+  HoldFacts,
+  HoldRefusalStatus,
+  HoldRefused,
+  HoldRequest,
+  HoldTerms,
+  OpenHold,
+  Overage,
+  SettleRequest,
+  SettleResult,
+  VoidResult,
+  Wallet,
+} from '../../src/wallet/wallet-types.ts'
+
+const MAX = 9_007_199_254_740_991n
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+const OPERATION_MS = 35 * DAY_MS
+const GRANTS_DRAWN = 64
+
+type Mode = HoldTerms['onExhausted']['mode']
+interface Policy {
+  readonly mode: Mode
+  /** The floor (<= 0) or the cap. */
+  readonly limit: bigint
+  readonly millionths: bigint
+  readonly period: string
+}
+interface Slice {
+  readonly grant: string
+  atoms: bigint
+}
+interface ModelGrant {
+  readonly id: string
+  readonly request: GrantRequest
+  readonly repays: boolean
+  readonly seq: number
+  readonly createdAtMs: number
+  readonly effectiveAtMs: number
+  state: 'pending' | 'usable' | 'expired' | 'voided'
+  free: bigint
+  held: bigint
+  consumed: bigint
+  expired: bigint
+  voided: bigint
+  voidedAtMs: number | undefined
+}
+interface ModelHold {
+  readonly request: HoldRequest
+  readonly answer: Held
+  readonly createdAtMs: number
+  state: 'open' | 'timed out' | 'late'
+  /** The deadline; after it the end of the late window. */
+  dueMs: number
+  deadlineAtMs: number
+  /** While open what is held, afterwards what was posted. */
+  slices: Slice[]
+  overBase: bigint
+  over: bigint
+  known: bigint
+  checkpoint: { number: number; arguments: string; answer: CheckpointResult } | undefined
+  late: { final: bigint; answer: SettleResult } | undefined
+}
+interface End {
+  readonly kind: 'settled' | 'voided' | 'absent'
+  readonly hold: { readonly fingerprint: string; readonly answer: Held } | undefined
+  readonly final: string
+  readonly settled?: SettleResult
+  readonly released?: bigint
+}
+interface Operation {
+  readonly fingerprint: string
+  readonly answer: AdminResult<unknown>
+}
+interface State {
+  seq: number
+  lastMs: number
+  frozen: boolean
+  readonly units: Map<string, number>
+  readonly grants: Map<string, ModelGrant>
+  readonly holds: Map<string, ModelHold>
+  readonly ends: Map<string, End>
+  readonly denials: Map<string, { fingerprint: string; answer: HoldRefused }>
+  readonly operations: Map<string, Operation>
+  readonly grantKeys: Map<string, { id: string; fingerprint: string }>
+  /** Calls that timed out and whose late window is over: the sequence of their late settle, or none. */
+  readonly closed: Map<string, number | undefined>
+  /** "UNIT debt", "UNIT overflow:PERIOD", …: what is owed. */
+  readonly owed: Map<string, bigint>
+  readonly posted: Map<string, bigint>
+}
+
+const sum = (values: readonly bigint[]): bigint => values.reduce((total, value) => total + value, 0n)
+const least = (a: bigint, b: bigint): bigint => (a < b ? a : b)
+const most = (a: bigint, b: bigint): bigint => (a > b ? a : b)
+const json = (value: unknown): string => JSON.stringify(value, (_, v) => (typeof v === 'bigint' ? `${v}n` : v))
+
+function inRange(atoms: bigint): void {
+  if (atoms > MAX) throw new RangeError('out_of_range')
+}
+
+function roundUp(base: bigint, millionths: bigint): bigint {
+  return (base * millionths + 999_999n) / 1_000_000n
+}
+
+function roundHalfEven(base: bigint, millionths: bigint): bigint {
+  const whole = (base * millionths) / 1_000_000n
+  const rest = (base * millionths) % 1_000_000n
+  return rest > 500_000n || (rest === 500_000n && whole % 2n === 1n) ? whole + 1n : whole
+}
+
+/** What the call is held and charged under: under observe all that grants do not cover is flagged. */
+function policyOf(terms: HoldTerms, asEnforced = false): Policy {
+  const policy = terms.onExhausted
+  if (terms.observe && !asEnforced) return { mode: 'flag', limit: 0n, millionths: 1_000_000n, period: '' }
+  if (policy.mode === 'negative')
+    return { mode: 'negative', limit: policy.floorAtoms, millionths: 1_000_000n, period: '' }
+  if (policy.mode !== 'overflow') return { mode: policy.mode, limit: 0n, millionths: 1_000_000n, period: '' }
+  const millionths = BigInt(Math.round(Number(policy.multiplier) * 1_000_000))
+  return { mode: 'overflow', limit: policy.capAtoms, millionths, period: terms.overflowPeriod }
+}
+
+function accountOf(policy: Policy): string {
+  if (policy.mode === 'overflow') return `overflow:${policy.period}`
+  return { negative: 'debt', flag: 'flagged', postpaid: 'postpaid', block: 'debt' }[policy.mode]
+}
+
+function globMatches(glob: string, text: string): boolean {
+  const pattern = glob.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\/]/g, '\\$&'))
+  return new RegExp(`^${pattern.join('.*')}$`).test(text)
+}
+
+function applies(grant: GrantRequest, facts: HoldFacts): boolean {
+  const { models, upstreams, endpoints, labels } = grant.appliesTo ?? {}
+  const any = (globs: readonly string[] | undefined, text: string): boolean =>
+    globs === undefined || globs.some((glob) => globMatches(glob, text))
+  return (
+    any(models, facts.model) &&
+    any(upstreams, facts.upstream) &&
+    any(endpoints, facts.endpoint) &&
+    Object.entries(labels ?? {}).every(([name, value]) => facts.labels[name] === value)
+  )
+}
+
+/** priority, scoped first, expiry (none last), promotional first, cost basis, effective, creation. */
+function drawdownOrder(a: ModelGrant, b: ModelGrant): number {
+  const keys = ({ request: r, effectiveAtMs, seq }: ModelGrant): readonly number[] => [
+    r.priority,
+    r.appliesTo === undefined ? 1 : 0,
+    r.expiresAtMs ?? Number.POSITIVE_INFINITY,
+    r.funding === 'promotional' ? 0 : 1,
+    Number(r.costBasis ?? '0'),
+    effectiveAtMs,
+    seq,
+  ]
+  const [left, right] = [keys(a), keys(b)]
+  const at = left.findIndex((key, index) => key !== right[index])
+  return at < 0 ? 0 : (left[at] as number) < (right[at] as number) ? -1 : 1
+}
+
+function fingerprintOf({ info: _, dryRun: __, id: ___, account: ____, ...rest }: HoldRequest): string {
+  return json(rest)
+}
+
+function emptyState(): State {
+  return {
+    seq: 0,
+    lastMs: 0,
+    frozen: false,
+    units: new Map(),
+    grants: new Map(),
+    holds: new Map(),
+    ends: new Map(),
+    denials: new Map(),
+    operations: new Map(),
+    grantKeys: new Map(),
+    closed: new Map(),
+    owed: new Map(),
+    posted: new Map(),
+  }
+}
+
+/** One account. Each operation takes the time of the clock; RangeError `out_of_range`: nothing was changed. */
+export class WalletModel {
+  readonly account: string
+  #state: State = emptyState()
+  #now = 0
+
+  constructor(account: string) {
+    this.account = account
+  }
+
+  hold(request: HoldRequest, clockMs: number): Held | HoldRefused {
+    const { id, unit } = request
+    this.#now = Math.max(this.#state.lastMs, clockMs)
+    const fingerprint = fingerprintOf(request)
+    const refused = (status: HoldRefusalStatus, needed = 0n, available = 0n, replay = false): HoldRefused => ({
+      status,
+      replay,
+      neededAtoms: needed,
+      availableAtoms: available,
+    })
+    const state = this.#state
+    const before = state.holds.get(id) ?? state.ends.get(id)?.hold
+    if (before) {
+      const known = 'request' in before ? fingerprintOf(before.request) : before.fingerprint
+      return known === fingerprint ? { ...before.answer, replay: true } : refused('conflict')
+    }
+    if (state.ends.has(id)) return refused('id_closed')
+    const denial = state.denials.get(id)
+    if (denial) return denial.fingerprint === fingerprint ? { ...denial.answer, replay: true } : refused('conflict')
+    this.#sweep()
+    const deny = (status: HoldRefusalStatus, needed = 0n, available = 0n): HoldRefused => {
+      const answer = refused(status, needed, available)
+      if (!request.dryRun) state.denials.set(id, { fingerprint, answer })
+      return answer
+    }
+    if (this.#now - timeOf(id) > HOUR_MS) return refused('id_too_old')
+    if (state.frozen) return deny('frozen')
+    const { fixedAtoms: fixed, perTokenAtoms: each } = request
+    const needed = fixed + each * BigInt(request.leastTokens)
+    if (needed > MAX) return deny('out_of_range')
+
+    const enforced = policyOf(request, true)
+    const { found, free, pinned } = this.#eligible(unit, request.facts, fixed + each * BigInt(request.totalTokens))
+    const funds = least(MAX, free + this.#room(unit, enforced))
+    const payableOf = (limit: number): number =>
+      funds < fixed ? -1 : each === 0n ? limit : Number(least(BigInt(limit), (funds - fixed) / each))
+    let tokens = payableOf(request.wantTokens)
+    let payableTokens = payableOf(request.totalTokens)
+    let would: HoldRefusalStatus | undefined
+    if (tokens < request.leastTokens) {
+      const back = free + pinned + this.#room(unit, enforced, 0n)
+      const refusal = needed <= back ? 'held_by_open_calls' : 'insufficient_funds'
+      if (!request.observe) return deny(refusal, needed, funds)
+      would = refusal
+    }
+    if (request.observe) [tokens, payableTokens] = [request.wantTokens, request.totalTokens]
+    const policy = policyOf(request)
+    const amount = fixed + each * BigInt(tokens)
+    if (amount > MAX) return deny('out_of_range', needed, funds)
+    const overBase = most(0n, amount - free)
+    const over = roundUp(overBase, policy.millionths)
+    if (!this.#fits(unit, amount - overBase, over)) return deny('out_of_range', needed, funds)
+
+    const availableBefore = this.#available(unit)
+    const heldAtoms = amount - overBase + over
+    const answer = (seq: number, availableAtoms: bigint): Held => ({
+      status: 'held',
+      replay: false,
+      seq,
+      tokens,
+      payableTokens,
+      heldAtoms,
+      overage: overage(policy, over),
+      availableAtoms,
+      would,
+    })
+    if (request.dryRun) return answer(0, availableBefore)
+    const slices = this.#pin(found, amount - overBase)
+    const seq = this.#entry(unit, request.scale)
+    const deadlineAtMs = this.#now + request.deadlineMs
+    const held = answer(seq, this.#available(unit))
+    state.holds.set(id, {
+      request,
+      answer: held,
+      createdAtMs: this.#now,
+      state: 'open',
+      dueMs: deadlineAtMs,
+      deadlineAtMs,
+      slices,
+      overBase,
+      over,
+      known: 0n,
+      checkpoint: undefined,
+      late: undefined,
+    })
+    return held
+  }
+
+  checkpoint(request: CheckpointRequest, clockMs: number): CheckpointResult {
+    this.#now = Math.max(this.#state.lastMs, clockMs)
+    const refused = (
+      status: Exclude<CheckpointResult['status'], 'checkpointed'>,
+      neededAtoms = 0n,
+      availableAtoms = 0n,
+    ) => ({ status, neededAtoms, availableAtoms }) as const
+    const { extend } = request
+    const given = json([request.cumulativeAtoms, request.deadlineMs, extend])
+    let hold = this.#state.holds.get(request.id)
+    const last = hold?.state === 'open' ? hold.checkpoint : undefined
+    if (last && last.number >= request.number) {
+      return last.number === request.number && last.arguments === given ? last.answer : refused('conflict')
+    }
+    this.#sweep()
+    hold = this.#state.holds.get(request.id)
+    if (hold?.state !== 'open') return refused('hold_not_open')
+    const { unit, facts, scale } = hold.request
+    let tokens = 0
+    if (extend) {
+      const policy = policyOf(hold.request)
+      const each = extend.perTokenAtoms
+      const want = each * BigInt(extend.wantTokens)
+      const base = sum(hold.slices.map((slice) => slice.atoms)) + hold.overBase
+      if (base + want > MAX) return refused('out_of_range')
+      const { found, free, pinned } = this.#eligible(unit, facts, want)
+      const funds = least(MAX, free + this.#room(unit, policy))
+      tokens = want > funds ? Number(funds / each) : extend.wantTokens
+      const needed = each * BigInt(extend.leastTokens)
+      if (tokens < extend.leastTokens) {
+        const own = sum(hold.slices.map((s) => (this.#grant(s.grant).state === 'usable' ? s.atoms : 0n)))
+        const back = free + pinned - own + this.#room(unit, policy, hold.over)
+        return refused(needed <= back ? 'held_by_open_calls' : 'insufficient_funds', needed, funds)
+      }
+      const amount = each * BigInt(tokens)
+      const moreBase = most(0n, amount - free)
+      const over = roundUp(hold.overBase + moreBase, policy.millionths)
+      if (!this.#fits(unit, amount - moreBase, over - hold.over)) return refused('out_of_range', amount, funds)
+      for (const slice of this.#pin(found, amount - moreBase)) {
+        const before = hold.slices.at(-1)
+        if (before?.grant === slice.grant) before.atoms += slice.atoms
+        else hold.slices.push(slice)
+      }
+      hold.overBase += moreBase
+      hold.over = over
+    }
+    hold.known = most(hold.known, request.cumulativeAtoms)
+    hold.deadlineAtMs = this.#now + request.deadlineMs
+    hold.dueMs = hold.deadlineAtMs
+    this.#entry(unit, scale)
+    const answer: CheckpointResult = {
+      status: 'checkpointed',
+      tokens,
+      heldAtoms: sum(hold.slices.map((slice) => slice.atoms)) + hold.over,
+      availableAtoms: this.#available(unit),
+    }
+    hold.checkpoint = { number: request.number, arguments: given, answer }
+    return answer
+  }
+
+  /** A late settle that only the ledger remembers answers without its figures. */
+  settle(request: SettleRequest, clockMs: number): Pick<SettleResult, 'status' | 'replay' | 'seq'> | SettleResult {
+    const { terms, finalAtoms } = request
+    const { id, unit, scale } = terms
+    this.#now = Math.max(this.#state.lastMs, clockMs)
+    const final = `${finalAtoms}${unit}`
+    const nothing = (status: SettleResult['status'], replay = false): SettleResult => ({
+      status,
+      replay,
+      seq: 0,
+      chargedAtoms: 0n,
+      drawn: [],
+      overage: undefined,
+      overrunAtoms: 0n,
+      availableAtoms: 0n,
+    })
+    let hold = this.#state.holds.get(id)
+    if (hold && hold.request.unit !== unit) return nothing('conflict')
+    if (hold?.late) {
+      return hold.late.final === finalAtoms ? { ...hold.late.answer, replay: true } : nothing('conflict')
+    }
+    const end = hold ? undefined : this.#state.ends.get(id)
+    if (end) {
+      if (!end.settled) return nothing('hold_not_open')
+      return end.final === final ? { ...end.settled, replay: true } : nothing('conflict')
+    }
+    this.#sweep()
+    hold = this.#state.holds.get(id)
+    return this.#transact(() => {
+      const state = this.#state
+      hold = state.holds.get(id)
+      if (hold?.state === 'open') {
+        state.holds.delete(id)
+        const charge = this.#end(hold, finalAtoms)
+        const settled = this.#settled('settled', unit, scale, charge, policyOf(hold.request))
+        const facts = { fingerprint: fingerprintOf(hold.request), answer: hold.answer }
+        state.ends.set(id, { kind: 'settled', hold: facts, final, settled })
+        return settled
+      }
+      if (hold) return this.#settleLate(hold, finalAtoms)
+      const lateSeq = state.closed.get(id)
+      if (lateSeq !== undefined) return { status: 'late_settled', replay: true, seq: lateSeq }
+      const tooLate = state.closed.has(id) || this.#now - timeOf(id) > DAY_MS
+      const charge = tooLate
+        ? { drawn: [], overBase: 0n, over: 0n, overrun: 0n }
+        : this.#force(terms, finalAtoms, 0n, [], 0n, 0n)
+      const settled = this.#settled(tooLate ? 'unmatched' : 'orphan_settled', unit, scale, charge, policyOf(terms))
+      state.ends.set(id, { kind: 'settled', hold: undefined, final, settled })
+      return settled
+    })
+  }
+
+  void(id: string, clockMs: number): VoidResult {
+    this.#now = Math.max(this.#state.lastMs, clockMs)
+    const end = this.#state.holds.has(id) ? undefined : this.#state.ends.get(id)
+    if (end?.kind === 'voided') return { status: 'voided', replay: true, releasedAtoms: end.released ?? 0n }
+    if (end?.kind === 'absent') return { status: 'absent', replay: true, releasedAtoms: 0n }
+    if (end) return { status: 'hold_not_open', replay: false, releasedAtoms: 0n }
+    this.#sweep()
+    const state = this.#state
+    const hold = state.holds.get(id)
+    if (hold && hold.state !== 'open') return { status: 'hold_not_open', replay: false, releasedAtoms: 0n }
+    if (!hold) {
+      if (this.#now - timeOf(id) <= HOUR_MS) state.ends.set(id, { kind: 'absent', hold: undefined, final: '' })
+      return { status: 'absent', replay: false, releasedAtoms: 0n }
+    }
+    const released = sum(hold.slices.map((slice) => slice.atoms)) + hold.over
+    state.holds.delete(id)
+    this.#end(hold, 0n)
+    this.#entry(hold.request.unit, hold.request.scale)
+    const facts = { fingerprint: fingerprintOf(hold.request), answer: hold.answer }
+    state.ends.set(id, { kind: 'voided', hold: facts, final: '', released })
+    return { status: 'voided', replay: false, releasedAtoms: released }
+  }
+
+  grant(request: GrantRequest, clockMs: number): AdminResult<Grant> {
+    const { operationId: _, id, actor: __, ...given } = request
+    const fingerprint = json(['grant', given])
+    return this.#operation(request.operationId, fingerprint, clockMs, () => {
+      const byKey = request.key === undefined ? undefined : this.#state.grantKeys.get(request.key)
+      if (byKey && byKey.fingerprint !== fingerprint) return { status: 'conflict' }
+      if (byKey) return { status: 'done', replay: true, value: this.#grantView(this.#grant(byKey.id)) }
+      if (this.#tooOld(request.operationId)) return { status: 'id_too_old' }
+      const { unit, amountAtoms, expiresAtMs } = request
+      const effectiveAtMs = request.effectiveAtMs ?? this.#now
+      const refusal = ((): AdminRefusal | undefined => {
+        if ((this.#state.units.get(unit) ?? request.scale) !== request.scale) return 'unit_scale_mismatch'
+        if (expiresAtMs !== undefined && (expiresAtMs <= this.#now || expiresAtMs <= effectiveAtMs)) return 'expired'
+        return this.#live(unit) + amountAtoms > MAX ? 'out_of_range' : undefined
+      })()
+      if (refusal) return this.#remember(request.operationId, fingerprint, { status: refusal })
+      const grant = this.#create(request, effectiveAtMs)
+      if (grant.state === 'usable' && grant.repays) this.#repay(grant)
+      this.#entry(unit, request.scale)
+      if (request.key !== undefined) this.#state.grantKeys.set(request.key, { id, fingerprint })
+      const value = this.#grantView(grant)
+      return this.#remember(request.operationId, fingerprint, { status: 'done', replay: false, value })
+    })
+  }
+
+  voidGrant(request: Parameters<Wallet['voidGrant']>[0], clockMs: number): AdminResult<Grant> {
+    const fingerprint = json(['void', request.grant, request.reason])
+    return this.#operation(request.operationId, fingerprint, clockMs, () => {
+      if (this.#tooOld(request.operationId)) return { status: 'id_too_old' }
+      const refuse = (status: AdminRefusal) => this.#remember<Grant>(request.operationId, fingerprint, { status })
+      const grant = this.#state.grants.get(request.grant)
+      if (!grant) return refuse('unknown_grant')
+      if (grant.state === 'voided') return refuse('already_voided')
+      if (grant.state === 'expired') return refuse('expired')
+      grant.state = 'voided'
+      grant.voided += grant.free
+      grant.free = 0n
+      grant.voidedAtMs = this.#now
+      this.#entry(grant.request.unit, grant.request.scale)
+      const value = this.#grantView(grant)
+      return this.#remember(request.operationId, fingerprint, { status: 'done', replay: false, value })
+    })
+  }
+
+  adjust(request: Parameters<Wallet['adjust']>[0], clockMs: number): AdminResult<null> {
+    const { unit, scale, amountAtoms, reason, operationId } = request
+    const fingerprint = json(['adjust', unit, scale, amountAtoms, reason])
+    return this.#operation(operationId, fingerprint, clockMs, () => {
+      if (this.#tooOld(operationId)) return { status: 'id_too_old' }
+      const refuse = (status: AdminRefusal) => this.#remember<null>(operationId, fingerprint, { status })
+      if ((this.#state.units.get(unit) ?? scale) !== scale) return refuse('unit_scale_mismatch')
+      if (this.#live(unit) + amountAtoms > MAX) return refuse('out_of_range')
+      const usable = this.#inOrder(unit)
+      if (sum(usable.map((grant) => grant.free)) + amountAtoms < 0n) return refuse('insufficient_funds')
+      if (amountAtoms > 0n) {
+        const repaid = least(this.#owed(unit, 'debt'), amountAtoms)
+        this.#owe(unit, 'debt', -repaid)
+        if (amountAtoms > repaid) {
+          this.#create(promotional(this.account, request.grantId, unit, scale, amountAtoms - repaid, {}), this.#now)
+        }
+      } else {
+        let left = -amountAtoms
+        for (const grant of usable) {
+          const part = least(left, grant.free)
+          grant.free -= part
+          grant.voided += part
+          left -= part
+        }
+      }
+      this.#entry(unit, scale)
+      return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value: null })
+    })
+  }
+
+  setFrozen(request: Parameters<Wallet['setFrozen']>[0], clockMs: number): AdminResult<null> {
+    const fingerprint = json(['freeze', request.frozen, request.reason])
+    return this.#operation(request.operationId, fingerprint, clockMs, () => {
+      if (this.#tooOld(request.operationId)) return { status: 'id_too_old' }
+      this.#state.frozen = request.frozen
+      this.#entry(undefined, 0)
+      return this.#remember(request.operationId, fingerprint, { status: 'done', replay: false, value: null })
+    })
+  }
+
+  /** Applies what is due; answers when the next is. */
+  sweep(clockMs: number): number | undefined {
+    this.#now = Math.max(this.#state.lastMs, clockMs)
+    this.#sweep()
+    return this.#due()?.atMs
+  }
+
+  /** What the three reads say, as if all were swept; changes nothing. */
+  read(clockMs: number): {
+    readonly balances: readonly Balance[]
+    readonly grants: readonly Grant[]
+    readonly holds: readonly OpenHold[]
+  } {
+    this.#now = Math.max(this.#state.lastMs, clockMs)
+    const due = this.#due()
+    const before = due !== undefined && due.atMs <= this.#now ? structuredClone(this.#state) : this.#state
+    this.#sweep()
+    const read = {
+      balances: [...this.#state.units.keys()].sort().map((unit) => this.#balance(unit)),
+      grants: [...this.#state.grants.values()].sort((a, b) => a.seq - b.seq).map((grant) => this.#grantView(grant)),
+      holds: this.#open()
+        .map((hold) => this.#holdView(hold))
+        .sort((a, b) => (a.id < b.id ? -1 : 1)),
+    }
+    this.#state = before
+    return read
+  }
+
+  get seq(): number {
+    return this.#state.seq
+  }
+
+  has(unit: string): boolean {
+    return this.#state.units.has(unit)
+  }
+
+  /** The account's own time, which does not go back with the clock. */
+  lastMs(clockMs: number): number {
+    return Math.max(this.#state.lastMs, clockMs)
+  }
+
+  // What time decides, in the order of time.
+
+  #sweep(): void {
+    for (let due = this.#due(); due !== undefined && due.atMs <= this.#now; due = this.#due()) {
+      due.act()
+      this.#state.lastMs = this.#now
+    }
+  }
+
+  #due(): { readonly atMs: number; readonly act: () => void } | undefined {
+    const items: { readonly atMs: number; readonly tie: string; readonly act: () => void }[] = []
+    for (const grant of this.#state.grants.values()) {
+      const { expiresAtMs } = grant.request
+      const tie = `g${grant.id}`
+      if (grant.state === 'pending') items.push({ atMs: grant.effectiveAtMs, tie, act: () => this.#activate(grant) })
+      if (grant.state === 'usable' && expiresAtMs !== undefined) {
+        items.push({ atMs: expiresAtMs, tie, act: () => this.#expire(grant) })
+      }
+    }
+    for (const [id, hold] of this.#state.holds) {
+      const act = hold.state === 'open' ? () => this.#timeOut(hold) : () => this.#closeLateWindow(hold)
+      items.push({ atMs: hold.dueMs, tie: `h${id}`, act })
+    }
+    return items.sort((a, b) => a.atMs - b.atMs || (a.tie < b.tie ? -1 : 1))[0]
+  }
+
+  #activate(grant: ModelGrant): void {
+    grant.state = 'usable'
+    if (grant.repays && this.#repay(grant) > 0n) this.#entry(grant.request.unit, grant.request.scale)
+  }
+
+  #expire(grant: ModelGrant): void {
+    grant.state = 'expired'
+    grant.expired += grant.free
+    const { free } = grant
+    grant.free = 0n
+    if (free + grant.held > 0n) this.#entry(grant.request.unit, grant.request.scale)
+  }
+
+  #timeOut(hold: ModelHold): void {
+    const { request } = hold
+    const base = sum(hold.slices.map((slice) => slice.atoms)) + hold.overBase
+    const known = least(base, most(request.floorAtoms, hold.known))
+    hold.state = 'timed out'
+    const charge = this.#end(hold, { release: 0n, known, full: base }[request.onTimeout])
+    this.#post(request.unit, charge)
+    this.#entry(request.unit, request.scale)
+    Object.assign(hold, { slices: charge.drawn, overBase: charge.overBase, over: charge.over })
+    hold.dueMs += DAY_MS
+  }
+
+  #closeLateWindow(hold: ModelHold): void {
+    this.#state.holds.delete(hold.request.id)
+    this.#state.closed.set(hold.request.id, hold.late?.answer.seq)
+  }
+
+  // Charges.
+
+  /** Posts the prefix of the slices and returns the rest; what is left goes to the overage and beyond. */
+  #end(hold: ModelHold, final: bigint): Charge {
+    const drawn: Slice[] = []
+    let left = final
+    for (const slice of hold.slices) {
+      const grant = this.#grant(slice.grant)
+      const part = least(left, slice.atoms)
+      grant.held -= slice.atoms
+      grant.consumed += part
+      draw(drawn, grant.id, part)
+      giveTo(grant, slice.atoms - part)
+      left -= part
+    }
+    const within = least(left, hold.overBase)
+    return this.#force(hold.request, left - within, within, drawn, 0n, 0n)
+  }
+
+  /** `excess` that no hold covers: further grants, overage as the policy has it, debt. */
+  #force(terms: HoldTerms, excess: bigint, within: bigint, drawn: Slice[], overBase: bigint, over: bigint): Charge {
+    const policy = policyOf(terms)
+    let left = excess
+    for (const grant of excess > 0n ? this.#eligible(terms.unit, terms.facts, excess).found : []) {
+      const part = least(left, grant.free)
+      grant.free -= part
+      grant.consumed += part
+      draw(drawn, grant.id, part)
+      left -= part
+    }
+    const admitted = least(left, most(0n, this.#room(terms.unit, policy) - within))
+    const base = overBase + within + admitted
+    const total = roundHalfEven(base, policy.millionths)
+    if (total > over) this.#owe(terms.unit, accountOf(policy), total - over)
+    this.#owe(terms.unit, 'debt', left - admitted)
+    return { drawn, overBase: base, over: most(total, over), overrun: left - admitted }
+  }
+
+  #settleLate(hold: ModelHold, final: bigint): SettleResult {
+    const { request } = hold
+    const { unit, scale } = request
+    const before = sum(hold.slices.map((slice) => slice.atoms))
+    const posted = before + hold.overBase
+    const drawn = hold.slices.map((slice) => ({ ...slice }))
+    let charge: Charge = { drawn, overBase: hold.overBase, over: hold.over, overrun: 0n }
+    if (final > posted) charge = this.#force(request, final - posted, 0n, drawn, hold.overBase, hold.over)
+    if (final < posted) charge = this.#giveBack(hold, posted - final, drawn)
+    this.#post(unit, { ...charge, drawn: [] }, -before - hold.over + sum(charge.drawn.map((slice) => slice.atoms)))
+    const answer = this.#settled('late_settled', unit, scale, charge, policyOf(request), false)
+    hold.state = 'late'
+    hold.late = { final, answer }
+    return answer
+  }
+
+  /** The overage first, then the grants in reverse order of drawing. */
+  #giveBack(hold: ModelHold, excess: bigint, drawn: Slice[]): Charge {
+    const { unit, scale, id } = hold.request
+    const policy = policyOf(hold.request)
+    const fromOver = least(excess, hold.overBase)
+    const overBase = hold.overBase - fromOver
+    const over = fromOver > 0n ? roundHalfEven(overBase, policy.millionths) : hold.over
+    const returned = hold.over - over
+    const owed = least(returned, this.#owed(unit, accountOf(policy)))
+    this.#owe(unit, accountOf(policy), -owed)
+    if (returned > owed) {
+      inRange(this.#live(unit) + returned - owed)
+      this.#create(promotional(this.account, id, unit, scale, returned - owed, { credit_of: id }), this.#now)
+    }
+    let left = excess - fromOver
+    for (const slice of drawn.toReversed()) {
+      const part = least(left, slice.atoms)
+      const grant = this.#grant(slice.grant)
+      grant.consumed -= part
+      giveTo(grant, part)
+      slice.atoms -= part
+      left -= part
+    }
+    inRange(this.#live(unit))
+    return { drawn: drawn.filter((slice) => slice.atoms > 0n), overBase, over, overrun: 0n }
+  }
+
+  #post(unit: string, charge: Charge, more = 0n): void {
+    const atoms = sum(charge.drawn.map((slice) => slice.atoms)) + charge.over + charge.overrun + more
+    this.#state.posted.set(unit, (this.#state.posted.get(unit) ?? 0n) + atoms)
+  }
+
+  #settled(
+    status: SettleResult['status'],
+    unit: string,
+    scale: number,
+    charge: Charge,
+    policy: Policy,
+    post = true,
+  ): SettleResult {
+    const chargedAtoms = sum(charge.drawn.map((slice) => slice.atoms)) + charge.over + charge.overrun
+    inRange(chargedAtoms)
+    if (post) this.#post(unit, charge)
+    return {
+      status,
+      replay: false,
+      seq: this.#entry(unit, scale),
+      chargedAtoms,
+      drawn: charge.drawn.map((slice) => ({ ...slice })),
+      overage: overage(policy, charge.over),
+      overrunAtoms: charge.overrun,
+      availableAtoms: this.#available(unit),
+    }
+  }
+
+  // Grants and what is owed.
+
+  #grant(id: string): ModelGrant {
+    return this.#state.grants.get(id) as ModelGrant
+  }
+
+  #inOrder(unit: string): readonly ModelGrant[] {
+    return [...this.#state.grants.values()]
+      .filter((grant) => grant.request.unit === unit && grant.state === 'usable')
+      .sort(drawdownOrder)
+  }
+
+  #eligible(unit: string, facts: HoldFacts, enough: bigint) {
+    const found: ModelGrant[] = []
+    let [free, pinned] = [0n, 0n]
+    for (const grant of this.#inOrder(unit)) {
+      if (!applies(grant.request, facts)) continue
+      pinned += grant.held
+      if (grant.free === 0n) continue
+      found.push(grant)
+      free += grant.free
+      if (free >= enough || found.length === GRANTS_DRAWN) break
+    }
+    return { found, free, pinned }
+  }
+
+  /** How much more, at price, may go beyond the grants; `held`: as if open holds had this much overage. */
+  #room(unit: string, policy: Policy, held?: bigint): bigint {
+    if (policy.mode === 'block') return 0n
+    if (policy.mode === 'flag' || policy.mode === 'postpaid') return MAX
+    const name = accountOf(policy)
+    const inHolds = held ?? sum(this.#open(unit).map((h) => (accountOf(policyOf(h.request)) === name ? h.over : 0n)))
+    const limit = policy.mode === 'negative' ? -policy.limit : policy.limit
+    const room = most(0n, limit - this.#owed(unit, name) - inHolds)
+    if (policy.millionths === 0n) return room > 0n ? MAX : 0n
+    return least(MAX, (room * 1_000_000n) / policy.millionths)
+  }
+
+  #fits(unit: string, fromGrants: bigint, over: bigint): boolean {
+    const held = sum(this.#open(unit).map((hold) => sum(hold.slices.map((s) => s.atoms)) + hold.over))
+    return this.#mostOwed(unit) + held + fromGrants + over <= MAX
+  }
+
+  #mostOwed(unit: string): bigint {
+    const names = ['debt', 'flagged', 'postpaid'].map((name) => this.#owed(unit, name))
+    return [...names, this.#overflow(unit)].reduce(most, 0n)
+  }
+
+  #open(unit?: string): readonly ModelHold[] {
+    return [...this.#state.holds.values()].filter(
+      (hold) => hold.state === 'open' && (unit === undefined || hold.request.unit === unit),
+    )
+  }
+
+  #pin(found: readonly ModelGrant[], amount: bigint): Slice[] {
+    const slices: Slice[] = []
+    let left = amount
+    for (const grant of found) {
+      const part = least(left, grant.free)
+      if (part === 0n) break
+      grant.free -= part
+      grant.held += part
+      slices.push({ grant: grant.id, atoms: part })
+      left -= part
+    }
+    return slices
+  }
+
+  #create(request: GrantRequest, effectiveAtMs: number): ModelGrant {
+    const grant: ModelGrant = {
+      id: request.id,
+      request,
+      repays: request.repaysDebt ?? (request.funding !== 'promotional' && request.appliesTo === undefined),
+      seq: this.#state.seq + 1,
+      createdAtMs: this.#now,
+      effectiveAtMs,
+      state: effectiveAtMs > this.#now ? 'pending' : 'usable',
+      free: request.amountAtoms,
+      held: 0n,
+      consumed: 0n,
+      expired: 0n,
+      voided: 0n,
+      voidedAtMs: undefined,
+    }
+    this.#state.grants.set(grant.id, grant)
+    return grant
+  }
+
+  #repay(grant: ModelGrant): bigint {
+    const repaid = least(this.#owed(grant.request.unit, 'debt'), grant.free)
+    grant.free -= repaid
+    grant.consumed += repaid
+    this.#owe(grant.request.unit, 'debt', -repaid)
+    return repaid
+  }
+
+  #owed(unit: string, name: string): bigint {
+    return this.#state.owed.get(`${unit} ${name}`) ?? 0n
+  }
+
+  #owe(unit: string, name: string, atoms: bigint): void {
+    if (atoms === 0n) return
+    this.#state.owed.set(`${unit} ${name}`, this.#owed(unit, name) + atoms)
+    if (atoms > 0n) inRange(this.#mostOwed(unit) + this.#balance(unit).heldAtoms)
+  }
+
+  #overflow(unit: string): bigint {
+    return sum(this.#periods(unit).map(([, atoms]) => atoms))
+  }
+
+  #periods(unit: string): readonly (readonly [string, bigint])[] {
+    const prefix = `${unit} overflow:`
+    return [...this.#state.owed]
+      .filter(([name, atoms]) => name.startsWith(prefix) && atoms > 0n)
+      .map(([name, atoms]) => [name.slice(prefix.length), atoms] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+  }
+
+  /** All that live grants have, and could have again. */
+  #live(unit: string): bigint {
+    const live = [...this.#state.grants.values()].filter(
+      ({ request, state }) => request.unit === unit && (state === 'usable' || state === 'pending'),
+    )
+    return sum(live.map((grant) => grant.free + grant.held))
+  }
+
+  #available(unit: string): bigint {
+    return sum(this.#inOrder(unit).map((grant) => (grant.request.appliesTo === undefined ? grant.free : 0n)))
+  }
+
+  // Entries, operations, views.
+
+  #entry(unit: string | undefined, scale: number): number {
+    if (unit !== undefined) this.#state.units.set(unit, scale)
+    this.#state.lastMs = this.#now
+    return ++this.#state.seq
+  }
+
+  #transact<T>(act: () => T): T {
+    const before = structuredClone(this.#state)
+    try {
+      return act()
+    } catch (error) {
+      this.#state = before
+      throw error
+    }
+  }
+
+  #tooOld(operationId: string): boolean {
+    const atMs = idTimeMs(operationId)
+    return atMs !== undefined && this.#now - atMs > OPERATION_MS
+  }
+
+  #operation<T>(id: string, fingerprint: string, clockMs: number, act: () => AdminResult<T>): AdminResult<T> {
+    this.#now = Math.max(this.#state.lastMs, clockMs)
+    const before = this.#state.operations.get(id)
+    if (before && before.fingerprint !== fingerprint) return { status: 'conflict' }
+    if (before) {
+      const answer = before.answer as AdminResult<T>
+      return answer.status === 'done' ? { ...answer, replay: true } : answer
+    }
+    this.#sweep()
+    return act()
+  }
+
+  #remember<T>(id: string, fingerprint: string, answer: AdminResult<T>): AdminResult<T> {
+    this.#state.operations.set(id, { fingerprint, answer })
+    return answer
+  }
+
+  #balance(unit: string): Balance {
+    const grants = [...this.#state.grants.values()].filter((grant) => grant.request.unit === unit)
+    const usable = grants.filter((grant) => grant.state === 'usable')
+    const of = (list: readonly ModelGrant[], pick: (grant: ModelGrant) => bigint) => sum(list.map(pick))
+    return {
+      unit,
+      scale: this.#state.units.get(unit) ?? 0,
+      grantedAtoms: of(grants, (grant) => grant.request.amountAtoms),
+      postedAtoms: this.#state.posted.get(unit) ?? 0n,
+      expiredAtoms: of(grants, (grant) => grant.expired + grant.voided),
+      balanceAtoms: of(usable, (grant) => grant.free + grant.held),
+      heldAtoms: sum(this.#open(unit).map((hold) => sum(hold.slices.map((slice) => slice.atoms)) + hold.over)),
+      availableAtoms: this.#available(unit),
+      scopedAtoms: of(usable, (grant) => (grant.request.appliesTo === undefined ? 0n : grant.free)),
+      pendingAtoms: of(grants, (grant) => (grant.state === 'pending' ? grant.free : 0n)),
+      debtAtoms: this.#owed(unit, 'debt'),
+      overflowAtoms: this.#overflow(unit),
+      overflowPeriods: Object.fromEntries(this.#periods(unit)),
+      flaggedAtoms: this.#owed(unit, 'flagged'),
+      postpaidAtoms: this.#owed(unit, 'postpaid'),
+      frozen: this.#state.frozen,
+    }
+  }
+
+  #grantView(grant: ModelGrant): Grant {
+    const { operationId: _, actor: __, repaysDebt: ___, ...request } = grant.request
+    return {
+      ...request,
+      effectiveAtMs: grant.effectiveAtMs,
+      repaysDebt: grant.repays,
+      freeAtoms: grant.free,
+      heldAtoms: grant.held,
+      consumedAtoms: grant.consumed,
+      expiredAtoms: grant.expired,
+      voidedAtoms: grant.voided,
+      createdAtMs: grant.createdAtMs,
+      voidedAtMs: grant.voidedAtMs,
+      seq: grant.seq,
+    }
+  }
+
+  #holdView(hold: ModelHold): OpenHold {
+    const { id, unit, scale, facts, floorAtoms } = hold.request
+    const { labels: _, ...shown } = facts
+    return {
+      id,
+      account: this.account,
+      unit,
+      scale,
+      heldAtoms: sum(hold.slices.map((slice) => slice.atoms)) + hold.over,
+      overageAtoms: hold.over,
+      floorAtoms,
+      checkpointAtoms: hold.known,
+      createdAtMs: hold.createdAtMs,
+      deadlineAtMs: hold.deadlineAtMs,
+      slices: hold.slices.map((slice) => ({ ...slice })),
+      ...shown,
+    }
+  }
+}
+
+interface Charge {
+  readonly drawn: Slice[]
+  readonly overBase: bigint
+  readonly over: bigint
+  readonly overrun: bigint
+}
+
+function timeOf(id: string): number {
+  return idTimeMs(id) as number
+}
+
+function overage(policy: Policy, atoms: bigint): Overage | undefined {
+  return atoms > 0n && policy.mode !== 'block' ? { mode: policy.mode, atoms } : undefined
+}
+
+/** A grant stands once in a list of drawings. */
+function draw(drawn: Slice[], grant: string, atoms: bigint): void {
+  if (atoms === 0n) return
+  const before = drawn.find((slice) => slice.grant === grant)
+  if (before) before.atoms += atoms
+  else drawn.push({ grant, atoms })
+}
+
+/** What comes back is free again, or gone with a grant that is gone. */
+function giveTo(grant: ModelGrant, atoms: bigint): void {
+  if (grant.state === 'voided') grant.voided += atoms
+  else if (grant.state === 'expired') grant.expired += atoms
+  else grant.free += atoms
+}
+
+function promotional(
+  account: string,
+  id: string,
+  unit: string,
+  scale: number,
+  amountAtoms: bigint,
+  labels: Readonly<Record<string, string>>,
+): GrantRequest {
+  return {
+    account,
+    operationId: id,
+    id,
+    key: undefined,
+    unit,
+    scale,
+    amountAtoms,
+    funding: 'promotional',
+    priority: 10,
+    effectiveAtMs: undefined,
+    expiresAtMs: undefined,
+    appliesTo: undefined,
+    costBasis: undefined,
+    repaysDebt: false,
+    labels,
+    actor: 'gateway',
+  }
+}
