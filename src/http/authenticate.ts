@@ -1,5 +1,5 @@
 /** Who calls: a virtual key in any of the headers that the official clients use, found by its SHA-256. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { VirtualKey } from '../config/snapshot.ts'
 
@@ -32,7 +32,7 @@ export function authenticate(
     found = candidate
   }
   if (found === undefined) return { problem: 'missing' }
-  const key = keys.get(createHash('sha256').update(found).digest('hex'))
+  const key = keys.get(hash('sha256', found, 'hex'))
   if (key === undefined) return { problem: 'unknown' }
   if (headers['x-tollgate-account'] !== undefined) return { problem: 'acts_for' }
   return { key }

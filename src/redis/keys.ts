@@ -23,6 +23,19 @@ export interface AccountKeys {
 
 /** Throws RangeError where the id is no name. */
 export function accountKeys(account: string): AccountKeys {
+  let keys = known.get(account)
+  if (keys === undefined) {
+    keys = makeAccountKeys(account)
+    if (known.size >= KNOWN_MAX) known.clear()
+    known.set(account, keys)
+  }
+  return keys
+}
+
+const KNOWN_MAX = 10_000
+const known = new Map<string, AccountKeys>()
+
+function makeAccountKeys(account: string): AccountKeys {
   if (!NAME.test(account)) throw new RangeError(`${JSON.stringify(account.slice(0, 140))} is not an account id`)
   const prefix = `tg:{${account}}:`
   const wallet = ['acct', 'grants', 'order', 'due', 'holds', 'ledger'].map((name) => prefix + name)

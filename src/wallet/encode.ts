@@ -21,6 +21,18 @@ function millionths(decimal: string): string {
 
 /** model;upstream;endpoint;key;run;user;label=value,… */
 export function encodeFacts(facts: HoldFacts): string {
+  // The hold and the settle of a call carry the same object.
+  let text = encodedFacts.get(facts)
+  if (text === undefined) {
+    text = factsText(facts)
+    encodedFacts.set(facts, text)
+  }
+  return text
+}
+
+const encodedFacts = new WeakMap<HoldFacts, string>()
+
+function factsText(facts: HoldFacts): string {
   const { model, upstream, endpoint, key, run = '', user = '' } = facts
   return `${[model, upstream, endpoint, key, run, user].map(encode).join(';')};${encodeLabels(facts.labels)}`
 }

@@ -63,7 +63,7 @@ export class Outbox implements OutboxShape {
     })
     this.run = this.#file.run
     this.#timers = [
-      setInterval(() => this.#file.retry(), options.diskRetryMs ?? 1_000).unref(),
+      setInterval(() => this.#tidy(), options.diskRetryMs ?? 1_000).unref(),
       setInterval(() => this.#deleteOld(), 30_000).unref(),
     ]
   }
@@ -162,6 +162,11 @@ export class Outbox implements OutboxShape {
         },
       })
     })
+  }
+
+  #tidy(): void {
+    this.#file.retry()
+    this.#file.flush()
   }
 
   #deleteOld(): void {
