@@ -99,7 +99,7 @@ describe('a grant', () => {
     ['another operation, same key', { operationId: 'other', id: '01ARZ3NDEKTSV4RRFFQ69G5FAV' }, 'done'],
     [
       'another operation, same key, another expiry',
-      { operationId: 'other', expiresAtMs: 1_900_000_000_000 },
+      { operationId: 'other', expiresAtMs: 4_100_000_000_000 },
       'conflict',
     ],
     ['another operation and key, same id', { operationId: 'other', key: 'k2' }, 'conflict'],
@@ -124,18 +124,18 @@ describe('a grant', () => {
 
   redisTest.each([
     ['that has expired', { expiresAtMs: 1_799_999_999_999 }, 'expired'],
-    ['that expires now', { expiresAtMs: 1_800_000_000_000 }, 'expired'],
+    ['that expires now', { expiresAtMs: 4_000_000_000_000 }, 'expired'],
     [
       'that expires when it becomes effective',
-      { effectiveAtMs: 1_900_000_000_000, expiresAtMs: 1_900_000_000_000 },
+      { effectiveAtMs: 4_100_000_000_000, expiresAtMs: 4_100_000_000_000 },
       'expired',
     ],
     ['of another number of decimals', { scale: 6 }, 'unit_scale_mismatch'],
     ['that the wallet cannot hold', { amountAtoms: MAX }, 'out_of_range'],
     ['beyond every wallet', { amountAtoms: MAX + 1n }, 'out_of_range'],
-    ['whose operation is too old', { operationId: newId(1_800_000_000_000 - 36 * 86_400_000) }, 'id_too_old'],
+    ['whose operation is too old', { operationId: newId(4_000_000_000_000 - 36 * 86_400_000) }, 'id_too_old'],
   ] as const)('%s is refused', async (_name, more, status) => {
-    harness.clock.nowMs = 1_800_000_000_000
+    harness.clock.nowMs = 4_000_000_000_000
     const account = accountOf(harness)
     await account.grant(1n)
     const before = await stateOf(harness.redis, account.account)

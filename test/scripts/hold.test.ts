@@ -210,8 +210,8 @@ describe('which grants a hold draws on', () => {
   redisTest.each([
     ['priority', { priority: 20 }, { priority: 5, funding: 'external' }],
     ['scoped before general', {}, { appliesTo: { models: ['gpt-*'] } }],
-    ['the sooner expiry', { expiresAtMs: 1_900_000_000_001 }, { expiresAtMs: 1_900_000_000_000 }],
-    ['expiry before none', {}, { expiresAtMs: 1_900_000_000_000 }],
+    ['the sooner expiry', { expiresAtMs: 4_100_000_000_001 }, { expiresAtMs: 4_100_000_000_000 }],
+    ['expiry before none', {}, { expiresAtMs: 4_100_000_000_000 }],
     ['promotional before paid', { funding: 'invoiced' }, { funding: 'promotional' }],
     ['the lower cost basis', { costBasis: '10' }, { costBasis: '9.5' }],
     ['the lower cost basis, in its decimals', { costBasis: '0.50' }, { costBasis: '0.49' }],
