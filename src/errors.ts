@@ -103,3 +103,13 @@ export function tollgateMember(facts: ErrorFacts): Readonly<Record<string, strin
 export function formatErrorType(code: ErrorCode, format: Format): string {
   return ERRORS[code][format]
 }
+
+/** Redis did not answer. `unknown`: the script may have run all the same; ask again with the same id. */
+export class WalletUnavailable extends Error {
+  readonly unknown: boolean
+  constructor(message: string, unknown: boolean, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'WalletUnavailable'
+    this.unknown = unknown
+  }
+}

@@ -4,7 +4,7 @@ import type { Endpoint, Upstream } from '../config/snapshot.ts'
 import { errorFacts, Refusal } from '../errors.ts'
 import { targetPath } from '../proxy/upstream.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import type { IncomingCall } from './handle-call.ts'
+import type { IncomingCall } from './read-call.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
 /** Resolves with the bytes of the answer when it has ended. Throws Refusal where the upstream gave none. */

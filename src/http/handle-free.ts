@@ -6,7 +6,7 @@ import type { OperationMatch } from '../providers/provider.ts'
 import { WalletUnavailable } from '../wallet/wallet-types.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { forwardUnmetered } from './forward-unmetered.ts'
-import type { IncomingCall } from './handle-call.ts'
+import type { IncomingCall } from './read-call.ts'
 import { upstreamWithoutModel } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 

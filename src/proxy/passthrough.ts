@@ -2,6 +2,7 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import './quiet-extend.ts'
 import httpProxy from 'http-proxy'
 import type { Upstream } from '../config/snapshot.ts'
 import { callerResponseHeaders, upstreamRequestHeaders } from './headers.ts'

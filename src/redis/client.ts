@@ -7,7 +7,7 @@
  * command's promise may never settle, so each has a time limit here (command-deadlines.ts).
  */
 import { Redis, type RedisOptions } from 'ioredis'
-import { WalletUnavailable } from '../wallet/wallet-types.ts'
+import { WalletUnavailable } from '../errors.ts'
 import { CommandDeadlines, CommandTimedOut } from './command-deadlines.ts'
 
 export type RedisArgument = string | number | Buffer

@@ -3,8 +3,9 @@
  * each time it was away: it may come back emptied, exchanged, or as another master. Redis away at the start is no reason
  * to stop: calls are answered 503 until it comes and passes.
  */
+
+import { WalletUnavailable } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { WalletUnavailable } from '../wallet/wallet-types.ts'
 import { type ConnectOptions, connectRedis, type RedisArgument, type RedisClient } from './client.ts'
 import { checkEviction, guardRedis, RedisRefused, readRunId } from './guard.ts'
 

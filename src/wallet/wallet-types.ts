@@ -295,6 +295,12 @@ export interface LedgerEntry {
   readonly fields: Readonly<Record<string, unknown>>
 }
 
+export interface LedgerPage {
+  readonly afterSeq: number
+  readonly limit: number
+  readonly type: string | undefined
+}
+
 export interface Wallet {
   hold(request: HoldRequest): Promise<Held | HoldRefused>
   checkpoint(request: CheckpointRequest): Promise<CheckpointResult>
@@ -333,18 +339,17 @@ export interface Wallet {
   holds(account: string): Promise<readonly OpenHold[]>
   /** Holds that are open now, and holds that ever timed out: for metrics, at the same cost whatever the account's size. */
   counts(account: string): Promise<{ readonly openHolds: number; readonly timeouts: number }>
-  ledger(
+  ledger(account: string, page: LedgerPage): Promise<readonly LedgerEntry[]>
+  /**
+   * One bounded read: `limit` entries are looked at (at most 1,000), those of the type answered. lastSeq: the last one
+   * looked at; undefined where there is none after afterSeq.
+   */
+  ledgerPage(
     account: string,
-    page: { readonly afterSeq: number; readonly limit: number; readonly type: string | undefined },
-  ): Promise<readonly LedgerEntry[]>
+    page: LedgerPage,
+  ): Promise<{ readonly entries: readonly LedgerEntry[]; readonly lastSeq: number | undefined }>
+  /** Keeps an answer to an operation for 35 days, and says what the first one was. */
+  firstAnswer(account: string, operationId: string, answer: string): Promise<string>
 }
 
-/** Redis did not answer. `unknown`: the script may have run all the same; ask again with the same id. */
-export class WalletUnavailable extends Error {
-  readonly unknown: boolean
-  constructor(message: string, unknown: boolean, options?: ErrorOptions) {
-    super(message, options)
-    this.name = 'WalletUnavailable'
-    this.unknown = unknown
-  }
-}
+export { WalletUnavailable } from '../errors.ts'

@@ -159,6 +159,13 @@ run('observe refuses nothing, says what it would have done, and flags what no gr
   })
 })
 
+run('observe lets a call pass that lacks what the plan requires, and says so', async () => {
+  await withGateway({ plan: 'enforcement: observe\nrequire: [run]' }, async (gateway) => {
+    const answer = await gateway.post('/v1/chat/completions', chat(), asHeader('output=10'))
+    expect([answer.status, answer.headers.get('x-tollgate-would')]).toEqual([200, 'invalid_request'])
+  })
+})
+
 run('a dry run answers what a call would do, sends nothing and holds nothing', async () => {
   await withGateway({}, async (gateway) => {
     await gateway.grant('0.50')

@@ -1,0 +1,125 @@
+/** From a request to a call that is read: its whole body, what it asks for, and the upstream that serves it. */
+import type { IncomingMessage } from 'node:http'
+import type { Plan, Snapshot, VirtualKey } from '../config/snapshot.ts'
+import type { CallFacts } from '../core/price-book.ts'
+import { errorFacts, Refusal } from '../errors.ts'
+import { type CallRequest, InvalidCall, type Metering } from '../providers/provider.ts'
+import type { AdmittedCall } from './admitted-call.ts'
+import type { CallDependencies } from './call-dependencies.ts'
+import type { CallerHeaders } from './caller-headers.ts'
+import { readBody } from './read-body.ts'
+import { type Route, upstreamForModel } from './route.ts'
+import type { TollgateResponse } from './tollgate-response.ts'
+
+/** A request that is known, authenticated, and of a metered operation. */
+export interface IncomingCall {
+  readonly id: string
+  readonly startedAtMs: number
+  readonly startedMonotonicMs: number
+  readonly snapshot: Snapshot
+  readonly key: VirtualKey
+  readonly caller: CallerHeaders
+  readonly route: Route
+}
+
+/** What is known of a call once its body is read and its upstream chosen. */
+export interface ReadCall extends IncomingCall {
+  readonly plan: Plan
+  readonly upstream: AdmittedCall['upstream']
+  readonly provider: AdmittedCall['provider']
+  readonly operation: AdmittedCall['operation']
+  readonly metering: Metering
+  readonly call: CallRequest
+  readonly facts: CallFacts
+  readonly body: Buffer
+}
+
+/** Undefined: the caller went away before the body was whole. Throws Refusal. */
+export async function wholeBody(
+  deps: CallDependencies,
+  incoming: IncomingCall,
+  request: IncomingMessage,
+  response: TollgateResponse,
+): Promise<Buffer | undefined> {
+  const { bodyBytes } = incoming.snapshot.settings.limits
+  if (request.headers['content-encoding'] !== undefined && request.headers['content-encoding'] !== 'identity') {
+    throw new Refusal(
+      errorFacts(
+        'invalid_request',
+        'Send the body without Content-Encoding: a compressed body cannot be metered.',
+        incoming.id,
+        { param: 'content-encoding' },
+      ),
+    )
+  }
+  const result = await readBody(request, response, bodyBytes, deps.uploads)
+  if ('body' in result) return result.body
+  if (result.problem === 'gone') return undefined
+  if (result.problem === 'no_room') {
+    throw new Refusal(
+      errorFacts(
+        'overloaded',
+        'The gateway has no room for another request body at the moment; try again.',
+        incoming.id,
+        {
+          rule: 'uploads',
+          retryAfterSeconds: 5,
+        },
+      ),
+    )
+  }
+  throw new Refusal(
+    errorFacts('body_too_large', `The body is larger than ${bodyBytes} bytes (limits.body_bytes).`, incoming.id, {
+      rule: 'limits.body_bytes',
+    }),
+  )
+}
+
+/** Throws Refusal: the body cannot be read, or no upstream serves the model. */
+export function readCall(deps: CallDependencies, incoming: IncomingCall, body: Buffer): ReadCall {
+  const { snapshot, key, route } = incoming
+  const call = parseCall(incoming, body)
+  const chosen = upstreamForModel(route, call.model, snapshot.settings)
+  if (chosen === undefined) {
+    throw new Refusal(
+      errorFacts(
+        'not_entitled',
+        `No upstream serves the model "${call.model}" on this path; ask for one that the gateway's config names.`,
+        incoming.id,
+        { rule: 'upstreams', param: 'model' },
+      ),
+    )
+  }
+  const { upstream, match } = chosen
+  const { operation } = match
+  return {
+    ...incoming,
+    plan: key.plan,
+    upstream,
+    provider: deps.providers.get(upstream.format) as ReadCall['provider'],
+    operation,
+    metering: operation.metering as Metering,
+    call,
+    body,
+    facts: {
+      account: key.account.id,
+      plan: key.plan.name,
+      key: key.id,
+      upstream: upstream.name,
+      model: call.model,
+      endpoint: operation.endpoint,
+      labels: key.labels,
+    },
+  }
+}
+
+/** Formats that share a path read its body alike, so the first one's reading serves to choose the upstream. */
+function parseCall(incoming: IncomingCall, body: Buffer): CallRequest {
+  const metering = incoming.route.matches[0]?.operation.metering as Metering
+  try {
+    return metering.readCall(body, { jsonDepth: incoming.snapshot.settings.limits.jsonDepth })
+  } catch (error) {
+    if (!(error instanceof InvalidCall)) throw error
+    throw new Refusal(errorFacts('invalid_request', error.message, incoming.id, { param: error.field ?? null }))
+  }
+}
