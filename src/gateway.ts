@@ -125,6 +125,7 @@ async function start(
     wallet: core.wallet,
     log,
     reload,
+    touch: (account, atMs) => core.sweeper.touch(account, atMs),
     metrics: async () => metricsText([await metrics.export(), ...((await workers?.metrics()) ?? [])]),
     ready: () => readiness(core, store, embedded),
   })
@@ -271,10 +272,15 @@ async function readiness(core: Core, store: ConfigStore, embedded: EmbeddedRedis
     },
     outbox: {
       ok: core.outbox.accepting,
-      detail: `${core.outbox.depth} entries, oldest ${core.outbox.oldestSeconds.toFixed(1)} s`,
+      detail: outboxDetail(core.outbox),
     },
   }
   return { ready: Object.values(checks).every((check) => check.ok), checks }
+}
+
+function outboxDetail({ depth, oldestSeconds, failing }: Outbox): string {
+  const failed = failing > 0 ? `, ${failing} that cannot be posted (see the log)` : ''
+  return `${depth} entries, oldest ${oldestSeconds.toFixed(1)} s${failed}`
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

@@ -1,10 +1,12 @@
+import { NAME } from '../config/fields.ts'
 import type { Account } from '../config/snapshot.ts'
 import { newId } from '../core/ids.ts'
 import { AmountError, type Atoms, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
 import type { AdminResult, Balance } from '../wallet/wallet-types.ts'
 import { refusalError, unknown, wrongField } from './admin-error.ts'
+import { isCallersKey } from './first-answers.ts'
 import { balanceJson, emptyBalance, headroomAtoms } from './render-wallet.ts'
-import { type AdminDependencies, type Answer, type Route, route } from './route.ts'
+import { type AdminDependencies, type Answer, type Asked, type Route, route } from './route.ts'
 import { accountAnswer, adjustBody, pageOf, pageQuery, reasonBody } from './schemas.ts'
 
 const CURRENCIES = new Set(Intl.supportedValuesOf('currency'))
@@ -40,6 +42,7 @@ async function find(
   readonly balances: readonly Balance[]
   readonly frozen: boolean
 }> {
+  if (!NAME.test(id)) throw unknown('account', id)
   const configured = admin.store.current().accounts.get(id)
   const balances = await admin.wallet.balances(id)
   const first = balances[0]
@@ -75,15 +78,16 @@ export async function accountJson(admin: AdminDependencies, id: string, nowMs: n
   }
 }
 
-/** The account after what was done to it: 200 each time. */
+/** The account after what was done to it: 200 each time, and the first answer again to who repeats it. */
 export async function accountAfter(
-  admin: AdminDependencies,
+  { admin, operationId, nowMs }: Pick<Asked<unknown, unknown>, 'admin' | 'operationId' | 'nowMs'>,
   id: string,
-  nowMs: number,
   result: AdminResult<unknown>,
 ): Promise<Answer> {
   if (result.status !== 'done') throw refusalError(result.status)
-  return { status: 200, body: await accountJson(admin, id, nowMs) }
+  const body = await accountJson(admin, id, nowMs)
+  if (!isCallersKey(operationId)) return { status: 200, body }
+  return { status: 200, body: JSON.parse(await admin.wallet.firstAnswer(id, operationId, JSON.stringify(body))) }
 }
 
 const list = route({
@@ -126,7 +130,8 @@ const adjust = route({
     'Correct a wallet by hand: a positive amount repays debt, then becomes a promotional grant; a negative one voids free credit',
   body: adjustBody,
   answer: accountAnswer,
-  async handle({ admin, path, body, actor, operationId, nowMs }) {
+  async handle(asked) {
+    const { admin, path, body, actor, operationId, nowMs } = asked
     const account = path['account'] ?? ''
     const scale = scaleOf(admin, body.unit)
     const amountAtoms = amountOf(body.amount, scale)
@@ -135,7 +140,7 @@ const adjust = route({
     const { unit, reason } = body
     const grantId = newId(nowMs)
     const request = { account, operationId, grantId, unit, scale, amountAtoms, reason, actor: actor.name }
-    return accountAfter(admin, account, nowMs, await admin.wallet.adjust(request))
+    return accountAfter(asked, account, await admin.wallet.adjust(request))
   },
 })
 
@@ -147,11 +152,12 @@ function freezing(frozen: boolean): Route {
     summary: frozen ? 'Refuse new calls; open ones go on and settle' : 'Allow calls again',
     body: reasonBody,
     answer: accountAnswer,
-    async handle({ admin, path, body, actor, operationId, nowMs }) {
+    async handle(asked) {
+      const { admin, path, body, actor, operationId } = asked
       const account = path['account'] ?? ''
       await mustExist(admin, account)
       const request = { account, operationId, frozen, reason: body.reason, actor: actor.name }
-      return accountAfter(admin, account, nowMs, await admin.wallet.setFrozen(request))
+      return accountAfter(asked, account, await admin.wallet.setFrozen(request))
     },
   })
 }

@@ -6,8 +6,8 @@ import type { Answer } from './route.ts'
 const KEPT_MAX = 10_000
 
 /**
- * First answers by Idempotency-Key, so that a repeat gets the body that the first call got. Kept in this process: after
- * a restart the wallet's own record of the operation decides (35 days), and a repeat shows the account as it is then.
+ * First answers by Idempotency-Key, so that a repeat gets the body that the first call got. Kept in this process, for
+ * every call; what changed money is answered by the wallet's own record (35 days) on other gateways and after a restart.
  */
 export class FirstAnswers {
   readonly #kept = new Map<string, { readonly fingerprint: string; readonly body: unknown }>()
@@ -38,10 +38,17 @@ export function idempotencyKey(header: string | string[] | undefined): string | 
   return header
 }
 
+const CALLERS = 'key:'
+
 /** Id of the wallet operation. A caller's key is marked as such: it never reads as an id of ours, which has a time in it. */
 export function operationIdOf(key: string | undefined, nowMs: number): string {
   if (key === undefined) return newId(nowMs)
-  return `key:${/^[A-Za-z0-9._:@/+-]{1,128}$/.test(key) ? key : createHash('sha256').update(key).digest('hex')}`
+  return `${CALLERS}${/^[A-Za-z0-9._:@/+-]{1,128}$/.test(key) ? key : createHash('sha256').update(key).digest('hex')}`
+}
+
+/** Whether an operation can be asked for again. */
+export function isCallersKey(operationId: string): boolean {
+  return operationId.startsWith(CALLERS)
 }
 
 export function fingerprintOf(method: string, path: string, body: unknown): string {

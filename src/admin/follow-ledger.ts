@@ -43,9 +43,9 @@ export async function followLedger(
     response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store' })
     response.write(': the ledger follows\n\n')
     while (!closed.signal.aborted) {
-      const entries = await entriesAfter(admin, account, afterSeq, query.type)
+      const { entries, lastSeq } = await entriesAfter(admin, account, afterSeq, query.type)
+      afterSeq = lastSeq ?? afterSeq
       for (const entry of entries) {
-        afterSeq = entry.seq
         saidMs = performance.now()
         response.write(
           `id: ${entry.seq}\nevent: ${entry.type}\ndata: ${JSON.stringify(ledgerJson(entry, account))}\n\n`,
@@ -55,7 +55,7 @@ export async function followLedger(
         saidMs = performance.now()
         response.write(': nothing new\n\n')
       }
-      if (entries.length < BATCH) await sleep(POLL_MS, undefined, { signal: closed.signal })
+      if (lastSeq === undefined) await sleep(POLL_MS, undefined, { signal: closed.signal })
       // A reader that does not read must not make us keep the whole ledger for it.
       else if (response.writableNeedDrain) await drained(response, closed.signal)
     }
@@ -68,9 +68,9 @@ export async function followLedger(
 
 async function entriesAfter(admin: AdminDependencies, account: string, afterSeq: number, type: string | undefined) {
   try {
-    return await admin.wallet.ledger(account, { afterSeq, limit: BATCH, type })
+    return await admin.wallet.ledgerPage(account, { afterSeq, limit: BATCH, type })
   } catch (error) {
-    if (error instanceof WalletUnavailable) return []
+    if (error instanceof WalletUnavailable) return { entries: [], lastSeq: undefined }
     throw error
   }
 }

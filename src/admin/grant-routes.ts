@@ -1,7 +1,7 @@
-import { newId } from '../core/ids.ts'
+import { idTimeMs, newId } from '../core/ids.ts'
 import type { AppliesTo, Grant } from '../wallet/wallet-types.ts'
 import { amountOf, mustExist, scaleOf } from './account-routes.ts'
-import { refusalError, wrongField } from './admin-error.ts'
+import { refusalError, unknown, wrongField } from './admin-error.ts'
 import { grantJson, holdJson } from './render-wallet.ts'
 import { type Answer, type Route, route } from './route.ts'
 import { type GrantBody, grantAnswer, grantBody, holdAnswer, pageOf, pageQuery, reasonBody } from './schemas.ts'
@@ -26,6 +26,7 @@ function millis(field: string, text: string | null | undefined): number | undefi
   if (text === null || text === undefined) return undefined
   const atMs = Date.parse(text)
   if (Number.isNaN(atMs)) throw wrongField(field, 'there is no such time')
+  if (atMs < 0) throw wrongField(field, 'is before 1970')
   return atMs
 }
 
@@ -82,6 +83,9 @@ const create = route({
       actor: actor.name,
     })
     if (result.status !== 'done') throw refusalError(result.status)
+    const { effectiveAtMs, expiresAtMs } = result.value
+    if (effectiveAtMs > nowMs) admin.touch(account, effectiveAtMs)
+    if (expiresAtMs !== undefined) admin.touch(account, expiresAtMs)
     return { status: result.replay ? 200 : 201, body: grantJson(result.value) }
   },
 })
@@ -96,6 +100,7 @@ const voidGrant = route({
   async handle({ admin, path, body, actor, operationId }) {
     const { account = '', grant = '' } = path
     await mustExist(admin, account)
+    if (idTimeMs(grant) === undefined) throw unknown('grant', grant)
     const request = { account, operationId, grant, reason: body.reason, actor: actor.name }
     const result = await admin.wallet.voidGrant(request)
     if (result.status !== 'done') throw refusalError(result.status)

@@ -1,8 +1,10 @@
+import { NAME } from '../config/fields.ts'
+import type { LedgerEntry } from '../wallet/wallet-types.ts'
 import { mustExist } from './account-routes.ts'
 import { unknown } from './admin-error.ts'
 import { followLedger } from './follow-ledger.ts'
 import { CHARGE_TYPES, ledgerJson } from './render-wallet.ts'
-import { type Route, route } from './route.ts'
+import { type AdminDependencies, type Route, route } from './route.ts'
 import { chargeAnswer, ledgerAnswer, ledgerQuery, pageOf } from './schemas.ts'
 
 const ledger = route({
@@ -21,14 +23,35 @@ const ledger = route({
       await followLedger(admin, account, query, asked)
       return undefined
     }
-    const { after: afterSeq, limit, type } = query
-    // One more than asked for tells whether there is a next page.
-    const entries = await admin.wallet.ledger(account, { afterSeq, limit: limit + 1, type })
-    const items = entries.slice(0, limit)
-    const next = entries.length > limit ? String(items.at(-1)?.seq) : null
+    const { items, next } = await readPageOf(admin, account, query)
     return { status: 200, body: { items: items.map((entry) => ledgerJson(entry, account)), next } }
   },
 })
+
+// A type that is rare in a long ledger: a page answers with what this many reads of 1,000 found, and where to go on.
+const READS_A_PAGE = 50
+
+async function readPageOf(
+  admin: AdminDependencies,
+  account: string,
+  { after, limit, type }: { readonly after: number; readonly limit: number; readonly type?: string | undefined },
+): Promise<{ readonly items: readonly LedgerEntry[]; readonly next: string | null }> {
+  const found: LedgerEntry[] = []
+  let afterSeq = after
+  for (let reads = 0; reads < READS_A_PAGE; reads++) {
+    // One more than asked for tells whether there is a next page.
+    const page = await admin.wallet.ledgerPage(account, {
+      afterSeq,
+      limit: type ? 1000 : limit + 1 - found.length,
+      type,
+    })
+    found.push(...page.entries)
+    if (found.length > limit) return { items: found.slice(0, limit), next: String(found[limit - 1]?.seq) }
+    if (page.lastSeq === undefined) return { items: found, next: null }
+    afterSeq = page.lastSeq
+  }
+  return { items: found, next: String(afterSeq) }
+}
 
 const charge = route({
   method: 'GET',
@@ -41,6 +64,7 @@ const charge = route({
     const match = /^(.+):([1-9]\d{0,15})$/.exec(id)
     if (!match) throw unknown('charge', id)
     const [account, seq] = [match[1] as string, Number(match[2])]
+    if (!NAME.test(account)) throw unknown('charge', id)
     const [entry] = await admin.wallet.ledger(account, { afterSeq: seq - 1, limit: 1, type: undefined })
     if (entry?.seq !== seq || !CHARGE_TYPES.includes(entry.type)) throw unknown('charge', id)
     return { status: 200, body: { ...ledgerJson(entry, account), id, account } }

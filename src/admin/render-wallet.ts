@@ -190,6 +190,26 @@ export function ledgerJson(entry: LedgerEntry, account: string) {
     balance_after: Object.fromEntries(Object.entries(entry.balanceAfter).map(([of, atoms]) => [of, text(atoms)])),
     ...settled,
     ...unit,
-    ...entry.fields,
+    ...shownFields(entry.fields),
   }
+}
+
+const RENAMED: Readonly<Record<string, string>> = {
+  appliesTo: 'applies_to',
+  costBasis: 'cost_basis',
+  repaysDebt: 'repays_debt',
+}
+// What the scripts need for a replay: the decimals and the scope show in amounts and in applies_to.
+const NOT_SHOWN = ['scale', 'scope']
+
+/** Fields of the entry under the names, and with the times, of the rest of the API. */
+function shownFields(fields: LedgerEntry['fields']): Readonly<Record<string, unknown>> {
+  const shown: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(fields)) {
+    if (NOT_SHOWN.includes(name)) continue
+    if (name === 'effective' || name === 'expires')
+      shown[`${name}_at`] = typeof value === 'number' ? timeText(value) : null
+    else shown[RENAMED[name] ?? name] = value
+  }
+  return shown
 }

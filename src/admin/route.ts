@@ -20,6 +20,8 @@ export interface AdminDependencies {
   readonly reload: () => Promise<ReloadResult>
   readonly metrics: () => Promise<string>
   readonly ready: () => Promise<Readiness>
+  /** Something is due in an account at that time: a grant becomes effective, or expires. */
+  readonly touch: (account: string, atMs: number) => void
   readonly nowMs?: () => number
 }
 

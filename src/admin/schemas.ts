@@ -37,7 +37,7 @@ export const grantBody = z.strictObject({
     .nullish(),
   cost_basis: z
     .string()
-    .regex(/^\d{1,9}(\.\d{1,9})?$/, 'a decimal string like "0.80"')
+    .regex(/^(0|[1-9]\d{0,8})(\.\d{1,9})?$/, 'a decimal string like "0.80"')
     .nullish(),
   repays_debt: z.boolean().nullish(),
   labels: z.record(name, z.string().max(256)).default({}),

@@ -56,5 +56,14 @@ export function denialsKey(keys: AccountKeys, idMs: number): string {
 
 /** One operation of the admin API. A client's Idempotency-Key may be any text: hashed. */
 export function operationKey(keys: AccountKeys, operationId: string): string {
-  return `${keys.prefix}op:${createHash('sha256').update(operationId).digest('hex').slice(0, 32)}`
+  return `${keys.prefix}op:${hashOf(operationId)}`
+}
+
+/** What the admin API answered to it, where that is more than the operation's record has. */
+export function answerKey(keys: AccountKeys, operationId: string): string {
+  return `${keys.prefix}ans:${hashOf(operationId)}`
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }

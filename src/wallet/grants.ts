@@ -29,10 +29,17 @@ function checkUnit(unit: string): void {
   if (!UNIT.test(unit)) throw new RangeError(`${JSON.stringify(unit.slice(0, 40))} is not a unit`)
 }
 
+/** The order and the records have 16 digits for a time, and no sign. */
+function checkTime(atMs: number | undefined): void {
+  if (atMs !== undefined && !(Number.isSafeInteger(atMs) && atMs >= 0)) throw new RangeError(`${atMs} is no time`)
+}
+
 export async function grant(scripts: ScriptCaller, request: GrantRequest): Promise<AdminResult<Grant>> {
   checkUnit(request.unit)
   if (request.amountAtoms <= 0n) throw new RangeError('a grant has an amount above 0')
   if (request.amountAtoms > ATOMS_MAX) return { status: 'out_of_range' }
+  checkTime(request.effectiveAtMs)
+  checkTime(request.expiresAtMs)
   const keys = scripts.keysOf(request.account)
   const facts = factsOf(request)
   const reply = await scripts.call(
@@ -77,6 +84,8 @@ export async function voidGrant(
   scripts: ScriptCaller,
   request: Parameters<Wallet['voidGrant']>[0],
 ): Promise<AdminResult<Grant>> {
+  // In the hash of grants other fields have other names.
+  if (idTimeMs(request.grant) === undefined) return { status: 'unknown_grant' }
   const keys = scripts.keysOf(request.account)
   const reply = await scripts.call(
     'grant_void',

@@ -28,6 +28,7 @@ export function decodeEntry(seq: number, packed: string, info: string): LedgerEn
       ...readInfo(info),
       ...readExtra(type, scale, field(parts, 8)),
       ...chargeOf(type, scale, legs, field(parts, 8)),
+      ...heldOf(type, scale, field(parts, 8)),
     },
   }
 }
@@ -98,6 +99,19 @@ function readExtra(type: string, scale: number, packed: string): Readonly<Record
     fields[name === 'price' ? 'price_version' : name] = (EXTRA[name] ?? text)(part.slice(at + 1), scale)
   }
   return fields
+}
+
+/** What a hold holds: its parts of grants and its overage. */
+function heldOf(type: string, scale: number, extra: string): Readonly<Record<string, unknown>> {
+  if (type !== 'hold') return {}
+  const slices = readSlices(/(?:^|;)slices=([^;]*)/.exec(extra)?.[1] ?? '')
+  const over = BigInt(/(?:^|;)over=[^;]*=(\d+)/.exec(extra)?.[1] ?? '0')
+  return {
+    held: formatAmount(
+      slices.reduce((sum, slice) => sum + slice.atoms, over),
+      scale,
+    ),
+  }
 }
 
 const OVERAGE_MODES: Readonly<Record<string, string>> = { debt: 'negative', flagged: 'flag', postpaid: 'postpaid' }

@@ -1,7 +1,7 @@
 /** The ledger as it is read: a page at a time. */
 import { decodeEntry } from './ledger-entry.ts'
 import { field, type ScriptCaller } from './script-caller.ts'
-import type { LedgerEntry } from './wallet-types.ts'
+import type { LedgerEntry, LedgerPage } from './wallet-types.ts'
 
 const SCANNED_MAX = 1000
 
@@ -9,7 +9,7 @@ const SCANNED_MAX = 1000
 export async function readLedger(
   scripts: ScriptCaller,
   account: string,
-  page: { readonly afterSeq: number; readonly limit: number; readonly type: string | undefined },
+  page: LedgerPage,
 ): Promise<readonly LedgerEntry[]> {
   const found: LedgerEntry[] = []
   let from = page.afterSeq + 1
@@ -32,7 +32,8 @@ export async function readPage(
   type: string | undefined,
 ): Promise<{ readonly entries: readonly LedgerEntry[]; readonly lastSeq: number | undefined }> {
   const keys = scripts.keysOf(account)
-  const reply = await scripts.call('ledger', [keys.ledger], [String(fromSeq), String(limit), type ?? ''])
+  const count = String(Math.min(SCANNED_MAX, limit))
+  const reply = await scripts.call('ledger', [keys.ledger], [String(fromSeq), count, type ?? ''])
   const entries: LedgerEntry[] = []
   for (let i = 1; i < reply.length; i += 3) {
     entries.push(decodeEntry(Number(reply[i]), field(reply, i + 1), field(reply, i + 2)))

@@ -15,15 +15,20 @@ export interface Owed {
 
 interface Waiting extends Owed {
   attempts: number
+  /** Its failure is in the log. */
+  said: boolean
   dueMs: number
   /** A later act of the same call: sent after this one is acknowledged. */
   after: Waiting | undefined
 }
 
 const RESENDS_AT_ONCE = 64
+const BACK_OFF_MS = 5_000
+// What Redis answers with an error of its own will not be mended by asking: now and then, for who mends it by hand.
+const FAILED_BACK_OFF_MS = 300_000
 
-function backOffMs(attempts: number): number {
-  return Math.min(5_000, 100 * 2 ** Math.min(attempts - 1, 10)) * (0.75 + Math.random() * 0.5)
+function backOffMs(attempts: number, mostMs: number): number {
+  return Math.min(mostMs, 100 * 2 ** Math.min(attempts - 1, 12)) * (0.75 + Math.random() * 0.5)
 }
 
 export class OutboxSender {
@@ -57,12 +62,19 @@ export class OutboxSender {
     return first.done ? undefined : first.value.recordedAtMs
   }
 
+  /** How many Redis has answered with an error, which asking again will not mend by itself. */
+  get failing(): number {
+    let count = 0
+    for (const waiting of this.#owed) if (waiting.said) count++
+    return count
+  }
+
   owes(id: string): boolean {
     return this.#lastOfCall.has(id)
   }
 
   add(owed: Owed): void {
-    const waiting: Waiting = { ...owed, attempts: 0, dueMs: 0, after: undefined }
+    const waiting: Waiting = { ...owed, attempts: 0, said: false, dueMs: 0, after: undefined }
     const earlier = this.#lastOfCall.get(owed.id)
     this.#owed.add(waiting)
     this.#lastOfCall.set(owed.id, waiting)
@@ -118,13 +130,14 @@ export class OutboxSender {
     const nowMs = this.#nowMs()
     if (error instanceof WalletUnavailable) {
       this.#unavailable.push(waiting)
-      if (this.#pausedUntilMs <= nowMs) this.#pausedUntilMs = nowMs + backOffMs(++this.#pauses)
+      if (this.#pausedUntilMs <= nowMs) this.#pausedUntilMs = nowMs + backOffMs(++this.#pauses, BACK_OFF_MS)
     } else {
       // Redis answers, but not with an answer: a fault of ours. Kept, shown in the age of the oldest, tried again.
-      waiting.dueMs = nowMs + backOffMs(waiting.attempts)
+      waiting.dueMs = nowMs + backOffMs(waiting.attempts, FAILED_BACK_OFF_MS)
       this.#failed.push(waiting)
       const fields = { id: waiting.id, account: waiting.account, attempts: waiting.attempts, error }
-      if (waiting.attempts === 1 || waiting.attempts % 100 === 0) this.#log.error(fields, 'a settlement fails')
+      if (!waiting.said) this.#log.error(fields, 'a settlement fails: it is kept and tried again')
+      waiting.said = true
     }
     this.#schedule()
   }

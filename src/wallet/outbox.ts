@@ -77,6 +77,11 @@ export class Outbox implements OutboxShape {
     return oldestMs === undefined ? 0 : Math.max(0, this.#nowMs() - oldestMs) / 1000
   }
 
+  /** Settlements that Redis answers with an error: kept, and tried again every few minutes. */
+  get failing(): number {
+    return this.#sender.failing
+  }
+
   get accepting(): boolean {
     return this.#file.healthy && this.#sender.depth < this.#bound
   }

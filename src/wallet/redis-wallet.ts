@@ -1,7 +1,8 @@
+import { answerKey } from '../redis/keys.ts'
 import type { ScriptClient } from '../redis/run-script.ts'
 import * as grants from './grants.ts'
 import * as holds from './holds.ts'
-import { readLedger } from './ledger.ts'
+import { readLedger, readPage } from './ledger.ts'
 import { readBalance } from './packed.ts'
 import { createScriptCaller, field, type ScriptCaller, type WalletOptions } from './script-caller.ts'
 import type { Balance, Wallet } from './wallet-types.ts'
@@ -30,6 +31,8 @@ export function createWallet(client: ScriptClient, options: WalletOptions = {}):
     holds: (account) => holds.openHolds(scripts, account),
     counts: (account) => counts(scripts, account),
     ledger: (account, page) => readLedger(scripts, account, page),
+    ledgerPage: (account, { afterSeq, limit, type }) => readPage(scripts, account, afterSeq + 1, limit, type),
+    firstAnswer: (account, operationId, answer) => firstAnswer(scripts, account, operationId, answer),
   }
 }
 
@@ -46,4 +49,13 @@ async function balances(scripts: ScriptCaller, account: string): Promise<readonl
 async function counts(scripts: ScriptCaller, account: string): Promise<{ openHolds: number; timeouts: number }> {
   const reply = await scripts.call('counts', [scripts.keysOf(account).account], [])
   return { openHolds: Number(field(reply, 0)), timeouts: Number(field(reply, 1)) }
+}
+
+async function firstAnswer(
+  scripts: ScriptCaller,
+  account: string,
+  operationId: string,
+  answer: string,
+): Promise<string> {
+  return field(await scripts.call('first_answer', [answerKey(scripts.keysOf(account), operationId)], [answer]), 0)
 }

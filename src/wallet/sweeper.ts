@@ -36,6 +36,8 @@ export class Sweeper {
   /** Members of buckets that are still to come, so that an account in use costs one write a bucket. */
   readonly #known = new Map<string, number>()
   readonly #atStart = new Set<string>()
+  /** Accounts whose failure is in the log. */
+  readonly #failing = new Set<string>()
   readonly #flusher: NodeJS.Timeout
   #ticker: NodeJS.Timeout | undefined
   #round: Promise<void> | undefined
@@ -103,6 +105,7 @@ export class Sweeper {
     try {
       for (let batch = 0; batch < BATCHES_AT_ONCE; batch++) {
         const { swept, nextDueMs } = await this.#options.wallet.sweep(account)
+        this.#failing.delete(account)
         if (nextDueMs === undefined) return true
         if (swept === 0) {
           // Not yet, by Redis's clock: a bucket ahead at least, or a clock ahead of it would ask in a circle.
@@ -111,7 +114,8 @@ export class Sweeper {
         }
       }
     } catch (error) {
-      this.#report(error, account)
+      if (!this.#failing.has(account)) this.#report(error, account)
+      if (!(error instanceof WalletUnavailable)) this.#failing.add(account)
       // An account that fails for another reason than Redis being away must not fill each round.
       if (!(error instanceof WalletUnavailable)) this.touch(account, this.#nowMs() + BUCKET_MS)
       return !(error instanceof WalletUnavailable)

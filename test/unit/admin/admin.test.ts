@@ -126,6 +126,7 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
         },
         wallet: admin.wallet,
         log: memoryLog(),
+        touch: () => undefined,
         reload: async () => ({ result: 'unchanged', version: '', problems: [], notes: [] }),
         metrics: async () => '',
         ready: async () => ({ ready: true, checks: {} }),

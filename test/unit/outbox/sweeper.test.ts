@@ -115,6 +115,11 @@ describe.skipIf(!redisAvailable)('the sweeper', () => {
     await sweeper.tick()
     expect(wallet.swept).toEqual(['good'])
     expect(log.lines).toEqual(['error: the sweeper failed'])
+    await sweeper.stop()
+    nowMs += 30_000
+    await sweeper.tick()
+    // Said once, however often it is tried.
+    expect(log.lines).toEqual(['error: the sweeper failed'])
     wallet.fail = undefined
     await sweeper.stop()
     nowMs += 30_000

@@ -60,7 +60,7 @@ describe('an entry', () => {
   test('of a hold has its slices', () => {
     expect(entry(1, 'hold', '', 'tokens=8;slices=A:10,B:20;over=overflow:2026-11=5;price=v%2F1').fields).toEqual({
       tokens: 8,
-
+      held: '0.35',
       slices: [
         { grant: 'A', amount: '0.1' },
         { grant: 'B', amount: '0.2' },
