@@ -13,6 +13,13 @@ export const DEFAULT_ADMIN_URL = 'http://127.0.0.1:9090'
 // Redis away for a moment, a gateway being restarted: the same Idempotency-Key makes asking again free.
 const POST_ATTEMPTS = 3
 
+// Longer than the gateway takes for any call.
+const ANSWER_MS = 30_000
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === 'TimeoutError'
+}
+
 interface ErrorBody {
   readonly error?: {
     readonly code?: string
@@ -29,6 +36,13 @@ export class AdminClient {
     if (!URL.canParse(address.url) || !/^https?:/.test(address.url)) {
       throw new CliError(`"${address.url}" is no URL of an admin API; write it like ${DEFAULT_ADMIN_URL}`, 2)
     }
+    const { username, password } = new URL(address.url)
+    if (username !== '' || password !== '') {
+      throw new CliError('the URL of the admin API has no user and password: the token is TOLLGATE_ADMIN_TOKEN', 2)
+    }
+    if (address.token !== undefined && !/^[\x21-\x7e]{1,512}$/.test(address.token)) {
+      throw new CliError('TOLLGATE_ADMIN_TOKEN is no token: it has a space, a line break or another odd character', 2)
+    }
     this.#base = `${address.url.replace(/\/+$/, '')}/admin/v1/`
     this.#token = address.token
   }
@@ -36,7 +50,7 @@ export class AdminClient {
   async get<Answer>(path: string, query: Readonly<Record<string, string | number | undefined>> = {}): Promise<Answer> {
     const given = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
     const search = given.length > 0 ? `?${new URLSearchParams(given)}` : ''
-    return (await this.#answer(await this.#send('GET', path + search))).body as Answer
+    return (await this.#answer(await this.#send('GET', path + search, AbortSignal.timeout(ANSWER_MS)))).body as Answer
   }
 
   /** `repeated`: it had been done before under the same key (200 where the first answer is 201). */
@@ -44,14 +58,15 @@ export class AdminClient {
     const key = `cli-${newId(Date.now())}`
     for (let attempt = 1; ; attempt++) {
       try {
-        const response = await this.#send('POST', path, { 'idempotency-key': key }, JSON.stringify(body))
+        const signal = AbortSignal.timeout(ANSWER_MS)
+        const response = await this.#send('POST', path, signal, { 'idempotency-key': key }, JSON.stringify(body))
         if (response.status !== 503 || attempt === POST_ATTEMPTS) {
           const answer = await this.#answer(response)
           return { body: answer.body as Answer, status: answer.status }
         }
         await response.body?.cancel()
       } catch (error) {
-        if (!(error instanceof Unreachable) || error.refused || attempt === POST_ATTEMPTS) throw error
+        if (!(error instanceof Unreachable) || !error.worthAsking || attempt === POST_ATTEMPTS) throw error
       }
       await sleep(500 * attempt)
     }
@@ -80,16 +95,23 @@ export class AdminClient {
       accept: 'text/event-stream',
       ...(lastEventId === undefined ? {} : { 'last-event-id': String(lastEventId) }),
     }
-    const response = await this.#send('GET', path, headers)
+    const response = await this.#send('GET', path, undefined, headers)
     if (!response.ok || !response.body) throw await this.#refusal(response)
     return response.body
   }
 
-  async #send(method: string, path: string, headers: Record<string, string> = {}, body?: string): Promise<Response> {
+  async #send(
+    method: string,
+    path: string,
+    signal: AbortSignal | undefined,
+    headers: Record<string, string> = {},
+    body?: string,
+  ): Promise<Response> {
     try {
       return await fetch(this.#base + path, {
         method,
         redirect: 'error',
+        ...(signal === undefined ? {} : { signal }),
         headers: {
           ...headers,
           ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
@@ -106,7 +128,8 @@ export class AdminClient {
     if (!response.ok) throw await this.#refusal(response)
     try {
       return { body: await response.json(), status: response.status }
-    } catch {
+    } catch (error) {
+      if (isTimeout(error)) throw new Unreachable(new URL(this.#base).origin, error)
       throw new CliError(
         `${new URL(this.#base).origin} does not answer like an admin API; is it the gateway's other port?`,
       )
@@ -125,16 +148,17 @@ export class AdminClient {
 }
 
 export class Unreachable extends CliError {
-  /** Nothing listens there: nothing was sent. */
-  readonly refused: boolean
+  /** It may answer next time: neither does nothing listen there, nor did it take the whole time and stay silent. */
+  readonly worthAsking: boolean
   constructor(origin: string, error: unknown) {
     const cause = error instanceof Error ? (error.cause as Error | undefined) : undefined
-    const detail = (cause as { code?: string } | undefined)?.code ?? cause?.message ?? String(error)
+    const silent = isTimeout(error) ? `no answer in ${ANSWER_MS / 1000} s` : undefined
+    const detail = silent ?? (cause as { code?: string } | undefined)?.code ?? cause?.message ?? String(error)
     super(
       `cannot reach the admin API at ${origin} (${detail}): is the gateway running? --admin or TOLLGATE_ADMIN_URL says where`,
     )
     this.name = 'Unreachable'
-    this.refused = detail === 'ECONNREFUSED'
+    this.worthAsking = detail !== 'ECONNREFUSED' && silent === undefined
   }
 }
 

@@ -91,7 +91,8 @@ function remote(parent: Command, name: string, description: string): Command {
 
 function connect(cli: CliEnvironment, options: AdminOptions): { readonly admin: AdminClient; readonly output: Output } {
   const url = options.admin ?? (cli.env['TOLLGATE_ADMIN_URL'] || DEFAULT_ADMIN_URL)
-  const token = cli.env['TOLLGATE_ADMIN_TOKEN'] || undefined
+  // A file that was read into the variable ends with a line break.
+  const token = cli.env['TOLLGATE_ADMIN_TOKEN']?.trim() || undefined
   return { admin: new AdminClient({ url, token }), output: { json: options.json === true, print: cli.print } }
 }
 

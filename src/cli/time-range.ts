@@ -76,8 +76,8 @@ export function timeRange(options: TimeOptions, nowMs: number): TimeRange {
     }
   }
   const { since, until } = options
-  return {
-    sinceMs: since === undefined ? Number.NEGATIVE_INFINITY : parseTime('--since', since, timezone, nowMs),
-    untilMs: until === undefined ? Number.POSITIVE_INFINITY : parseTime('--until', until, timezone, nowMs),
-  }
+  const sinceMs = since === undefined ? Number.NEGATIVE_INFINITY : parseTime('--since', since, timezone, nowMs)
+  const untilMs = until === undefined ? Number.POSITIVE_INFINITY : parseTime('--until', until, timezone, nowMs)
+  if (sinceMs >= untilMs) throw new CliError(`--since ${since} is not before --until ${until}`, 2)
+  return { sinceMs, untilMs }
 }

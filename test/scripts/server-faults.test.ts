@@ -194,6 +194,7 @@ test('no script has a key or argument that its header does not name', () => {
     'balances',
     'checkpoint',
     'counts',
+    'first_answer',
     'freeze',
     'grant',
     'grant_void',

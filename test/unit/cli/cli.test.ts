@@ -84,6 +84,21 @@ test('without a gateway: exit 1 and where it looked', async () => {
 })
 
 test.each([
+  ['a password in the URL', 'http://u:hunter2@127.0.0.1:9', 'x'],
+  ['a token with a line break inside', 'http://127.0.0.1:9', 'hun\nter2'],
+  ['a token with a character that no header has', 'http://127.0.0.1:9', 'hunter2→'],
+])('%s is wrong usage, said in one line without the secret', async (_, url, token) => {
+  const { code, out, err } = await run('balance acme', { TOLLGATE_ADMIN_URL: url, TOLLGATE_ADMIN_TOKEN: token })
+  expect([code, out]).toEqual([2, ''])
+  expect(err).not.toMatch(/hun/)
+  expect(err.trimEnd().split('\n')).toHaveLength(1)
+})
+
+test('a range that ends before it begins is wrong usage', () => {
+  expect(() => timeRange({ since: '2026-11-02', until: '2026-11-02' }, 0)).toThrow(/not before/)
+})
+
+test.each([
   ['2026', 'UTC', '2026-01-01T00:00:00.000Z', '2027-01-01T00:00:00.000Z'],
   ['2026-Q4', 'UTC', '2026-10-01T00:00:00.000Z', '2027-01-01T00:00:00.000Z'],
   ['2026-11', 'UTC', '2026-11-01T00:00:00.000Z', '2026-12-01T00:00:00.000Z'],
