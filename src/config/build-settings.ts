@@ -88,6 +88,5 @@ function buildLimits(read: TollgateFile['limits']): Settings['limits'] {
     drains: read.drains,
     drainBytes: read.drain_bytes,
     graceMs: read.grace,
-    lateWindowMs: read.late_window,
   }
 }

@@ -1,5 +1,5 @@
 import * as z from 'zod'
-import { duration, integer, size } from './fields.ts'
+import { duration, integer, later, size } from './fields.ts'
 
 export const DAY = 86_400_000
 const HOUR = 3_600_000
@@ -58,5 +58,7 @@ export const limits = z.strictObject({
   drains: count(64, 0, 1_000_000, 'answers read on at once after their clients have gone'),
   drain_bytes: bytes('8MiB', 0, 1024 * MIB, 'bytes read of one answer after its client has gone'),
   grace: time('30s', 0, DAY, 'time for open calls to end after SIGTERM'),
-  late_window: time('24h', MINUTE, 7 * DAY, 'time after a timeout in which the call’s own end still counts'),
+  late_window: later(duration(MINUTE, 7 * DAY), '24h').describe(
+    'time after a timeout in which the call’s own end still counts; 24h',
+  ),
 })

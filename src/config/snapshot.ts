@@ -126,7 +126,6 @@ export interface Limits {
   readonly drains: number
   readonly drainBytes: number
   readonly graceMs: number
-  readonly lateWindowMs: number
 }
 
 /** config/tollgate.yaml: read at start; a change of it needs a restart. */

@@ -58,7 +58,6 @@ test('what tollgate.yaml leaves out has the documented default', () => {
     drains: 64,
     drainBytes: 8_388_608,
     graceMs: 30_000,
-    lateWindowMs: 86_400_000,
   })
 })
 
