@@ -1,5 +1,7 @@
 /** The commands and their options. What a command does is in a file of its own, loaded when it is called. */
+
 import { Command, CommanderError } from 'commander'
+import manifest from '../../package.json' with { type: 'json' }
 
 import { AdminClient, DEFAULT_ADMIN_URL } from './admin-client.ts'
 import { CliError } from './cli-error.ts'
@@ -24,6 +26,7 @@ interface AdminOptions {
 export function makeProgram(cli: CliEnvironment, exit: (code: number) => void): Command {
   const program = new Command('tollgate')
     .description('Inline metering gateway for LLM APIs: serves calls, and keeps their money.')
+    .version(manifest.version)
     .configureOutput({ writeOut: cli.print, writeErr: cli.printError })
     .exitOverride()
     .showHelpAfterError('(tollgate --help shows the commands)')
