@@ -123,6 +123,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const files = writeConfig(dir, simulator.url, redis.url, options)
   const gateway = await startGateway({ configFile: files.tollgate, env: process.env, log: SILENT_LOG })
   const connection = new Redis(redis.url)
+  // Tests take Redis away; that this connection notices is no news.
+  connection.on('error', () => {})
   const wallet = createWallet(connection)
   const admin: TestGateway['admin'] = (method, path, body, headers = {}) =>
     fetch(`${gateway.adminUrl}/admin/v1/${path}`, {
