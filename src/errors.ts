@@ -1,5 +1,5 @@
 /**
- * Every refusal and failure of ours, in order of precedence. One spelling from Lua status to `x-tollgate-error`,
+ * Every refusal and failure of ours, by what they are about. One spelling from Lua status to `x-tollgate-error`,
  * metric label and docs. An upstream's own error is not here: it passes through byte for byte.
  */
 import type { Format } from './config/snapshot.ts'

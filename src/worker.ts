@@ -23,6 +23,12 @@ process.on('SIGHUP', () => {})
 // Without its primary there is nobody to restart or stop it.
 process.on('disconnect', () => process.exit(1))
 
+// Its calls are in the outbox, and the primary starts another; Node's own print would show what Redis was asked.
+process.on('uncaughtException', (error) => {
+  log.error({ error }, 'an error that nothing caught; the worker ends')
+  process.exit(1)
+})
+
 function tell(message: FromWorker): void {
   process.send?.(message)
 }
@@ -67,6 +73,7 @@ async function run(): Promise<void> {
   })
   const stop = async (graceMs: number): Promise<void> => {
     await plane.stop(graceMs)
+    await core.sweeper.stop()
     await core.close(5_000)
     store.close()
     process.exit(0)

@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { z } from 'zod'
+import { isLoopback } from '../config/check-relations.ts'
 import type { AdminToken } from '../config/snapshot.ts'
 import { WalletUnavailable } from '../wallet/wallet-types.ts'
 import { AdminError, type WrongField } from './admin-error.ts'
@@ -39,10 +40,6 @@ export function createAdminServer(admin: AdminDependencies): AdminServer {
   )
   server.maxConnections = 1_000
   return { server, adminToken: made?.text }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }
 
 /** A web page that the operator visits can send requests to loopback under a name of its own: the name gives it away. */

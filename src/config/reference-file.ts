@@ -13,7 +13,7 @@ export function referenceFile(name: string, schema: JsonSchema, examples: Exampl
   const lines = [
     `# yaml-language-server: $schema=../schema/${name}.json`,
     `# ${String(schema['description'])} Every field, with its meaning, form and default.`,
-    '# Written from the schema that validates: change that, then run "node src/config/write-schemas.ts".',
+    '# Written from the schema that validates: change that, then run "npm run schemas".',
     '',
     ...fieldLines(schema, '', '', examples),
   ]

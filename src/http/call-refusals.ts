@@ -84,6 +84,16 @@ export function codeOf(status: HoldRefused['status']): ErrorCode {
   }
 }
 
+/** Which rule a Lua status stands for. */
+export function ruleOf(status: HoldRefused['status']): string {
+  return isAboutFunds(status) ? 'funds' : status
+}
+
+/** The others come before money is looked at: they have no figures. */
+function isAboutFunds(status: HoldRefused['status']): boolean {
+  return status === 'insufficient_funds' || status === 'held_by_open_calls'
+}
+
 /** The wallet said no. */
 export function holdRefusal(read: ReadCall, refused: HoldRefused): ErrorFacts {
   const code = codeOf(refused.status)
@@ -91,9 +101,8 @@ export function holdRefusal(read: ReadCall, refused: HoldRefused): ErrorFacts {
   const needed = formatAmount(refused.neededAtoms, scale)
   const available = formatAmount(refused.availableAtoms, scale)
   return errorFacts(code, holdMessage(code, needed, available, unit, topUpUrl), read.id, {
-    rule: code === 'insufficient_funds' || code === 'held_by_open_calls' ? 'funds' : refused.status,
-    needed,
-    available,
+    rule: ruleOf(refused.status),
+    ...(isAboutFunds(refused.status) ? { needed, available } : {}),
     unit,
     topUpUrl: code === 'insufficient_funds' ? (topUpUrl ?? null) : null,
     retryAfterSeconds: code === 'held_by_open_calls' ? 1 : code === 'overloaded' ? 5 : undefined,
@@ -118,7 +127,7 @@ function holdMessage(
     case 'overloaded':
       return 'The account has too many open calls; try again when some have ended.'
     case 'call_too_expensive':
-      return `This call may cost more than the wallet can count (${needed} ${unit}); ask for fewer output tokens.`
+      return 'This call may cost more than the wallet can count; ask for fewer output tokens.'
     default:
       return 'The call could not be admitted; try again.'
   }

@@ -10,7 +10,7 @@ import {
   WalletUnavailable,
 } from '../wallet/wallet-types.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import { codeOf, walletUnavailable } from './call-refusals.ts'
+import { codeOf, ruleOf, walletUnavailable } from './call-refusals.ts'
 import type { IncomingCall, ReadCall } from './read-call.ts'
 import { holdRequest, outputLimit } from './take-hold.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
@@ -56,7 +56,7 @@ export async function answerDryRun(
   answerDecision(response, read.id, {
     decision: problem || refusal ? 'refuse' : overage ? 'overage' : limit < ceiling.limitTokens ? 'trim' : 'pass',
     code: problem?.code ?? (refusal ? codeOf(refusal) : null),
-    rule: problem?.rule ?? (refusal ? 'funds' : null),
+    rule: problem?.rule ?? (refusal ? ruleOf(refusal) : null),
     hold: formatAmount(heldAtoms, terms.scale),
     unit: terms.unit,
     output_limit: read.call.generates ? limit : null,

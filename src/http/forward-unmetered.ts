@@ -7,7 +7,7 @@ import type { CallDependencies } from './call-dependencies.ts'
 import type { IncomingCall } from './read-call.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
-/** Resolves with the bytes of the answer when it has ended. Throws Refusal where the upstream gave none. */
+/** `ownHeaders`: further headers of ours, [name, value, …]. Resolves with the bytes of the answer when it has ended. Throws Refusal where the upstream gave none. */
 export async function forwardUnmetered(
   deps: CallDependencies,
   incoming: IncomingCall,
@@ -15,6 +15,7 @@ export async function forwardUnmetered(
   endpoint: Endpoint,
   request: IncomingMessage,
   response: TollgateResponse,
+  ownHeaders: readonly string[] = [],
 ): Promise<number> {
   const { key, id, route } = incoming
   const counted = { account: key.account.id, upstream: upstream.name, model: '', endpoint }
@@ -25,7 +26,7 @@ export async function forwardUnmetered(
       response,
       upstream,
       targetPath(upstream, route.path, route.query),
-      ['x-tollgate-request-id', id, 'x-tollgate-account', key.account.id],
+      ['x-tollgate-request-id', id, 'x-tollgate-account', key.account.id, ...ownHeaders],
     )
     deps.metrics.request({ ...counted, outcome: (result.status ?? 500) < 500 ? 'passed' : 'failed' })
     return result.bytes

@@ -94,7 +94,8 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
     else await handleUnmetered(deps, incoming, request, response)
   } catch (error) {
     const facts = factsOf(error, deps, id)
-    deps.metrics.refused({ account, code: facts.code, rule: facts.rule })
+    // A failure of the upstream was counted where it was met: it is no refusal.
+    if (!facts.code.startsWith('upstream_')) deps.metrics.refused({ account, code: facts.code, rule: facts.rule })
     writeError(response, deps.providers.get(dialect) as Provider, facts)
   }
 }
@@ -185,6 +186,12 @@ async function handleUnmetered(
       ),
     )
   }
-  const bytes = await forwardUnmetered(deps, incoming, upstream, 'unmetered', request, response)
+  const ownHeaders: string[] = []
+  if (!named) {
+    const would = { code: 'endpoint_not_metered', rule: 'metering.unmetered_paths' }
+    deps.metrics.wouldRefuse({ account: key.account.id, ...would })
+    ownHeaders.push('x-tollgate-would', would.code)
+  }
+  const bytes = await forwardUnmetered(deps, incoming, upstream, 'unmetered', request, response, ownHeaders)
   deps.metrics.unmeteredBytes(upstream.name, 'received', bytes)
 }

@@ -87,9 +87,7 @@ export class Sweeper {
       // And once more: recovery brings deadlines of an earlier process's calls forward about now.
       this.touch(account, this.#nowMs() + 1)
     }
-    const nowMs = this.#nowMs()
-    for (const [member, bucketMs] of this.#known) if (bucketMs < nowMs) this.#known.delete(member)
-    for (const member of await this.#due(nowMs)) {
+    for (const member of await this.#due(this.#nowMs())) {
       const account = member.slice(member.indexOf(' ') + 1)
       if (await this.#sweep(account)) await this.#ask('ZREM', ACTIVE_KEY, member)
     }
@@ -124,6 +122,9 @@ export class Sweeper {
   }
 
   async #flush(): Promise<void> {
+    // Here and not in a round: a worker writes deadlines down and sweeps nothing itself.
+    const nowMs = this.#nowMs()
+    for (const [member, bucketMs] of this.#known) if (bucketMs < nowMs) this.#known.delete(member)
     if (this.#fresh.size === 0) return
     const batch = [...this.#fresh]
     this.#fresh.clear()

@@ -80,8 +80,8 @@ export interface Held {
 /** In order of precedence. */
 export const HOLD_REFUSALS = [
   'conflict', // this id was used with other arguments
-  'id_too_old', // the id's time is further back than its records are kept
   'id_closed', // an end for this id came before the hold: nothing may be held under it any more
+  'id_too_old', // the id's time is further back than its records are kept
   'frozen',
   'too_many_holds', // 10,000 open holds
   'out_of_range', // an amount beyond 2^53-1 atoms

@@ -159,6 +159,18 @@ run('observe refuses nothing, says what it would have done, and flags what no gr
   })
 })
 
+run('observe lets a path pass that nothing meters, and says so in header and metric', async () => {
+  await withGateway({ plan: 'enforcement: observe' }, async (gateway) => {
+    const answer = await gateway.post('/v1/moderations', { input: 'hello' })
+    expect([answer.headers.get('x-tollgate-error'), answer.headers.get('x-tollgate-would')]).toEqual([
+      null,
+      'endpoint_not_metered',
+    ])
+    const metrics = await (await fetch(`${gateway.adminUrl}/metrics`)).text()
+    expect(metrics).toMatch(/tollgate_would_refuse_total\{account="acme",code="endpoint_not_metered",[^}]*\} 1/)
+  })
+})
+
 run('observe lets a call pass that lacks what the plan requires, and says so', async () => {
   await withGateway({ plan: 'enforcement: observe\nrequire: [run]' }, async (gateway) => {
     const answer = await gateway.post('/v1/chat/completions', chat(), asHeader('output=10'))
