@@ -2,8 +2,6 @@
  * Every refusal and failure of ours, by what they are about. One spelling from Lua status to `x-tollgate-error`,
  * metric label and docs. An upstream's own error is not here: it passes through byte for byte.
  */
-import type { Format } from './config/snapshot.ts'
-
 interface ErrorRow {
   readonly status: number
   /** Sent as x-should-retry: false where a retry cannot help. */
@@ -99,8 +97,8 @@ export function tollgateMember(facts: ErrorFacts): Readonly<Record<string, strin
   }
 }
 
-/** The error type of a format for one of our codes. */
-export function formatErrorType(code: ErrorCode, format: Format): string {
+/** The error type of a format for one of our codes. Other formats name their errors by the status. */
+export function formatErrorType(code: ErrorCode, format: 'openai' | 'anthropic'): string {
   return ERRORS[code][format]
 }
 

@@ -43,21 +43,39 @@ function buildUpstream(name: string, read: TollgateFile['upstreams'][string]): U
     format: read.format,
     baseUrl,
     apiKey: read.api_key,
-    auth: read.auth ?? defaultAuth(read.format, baseUrl.hostname),
+    auth: buildAuth(read.auth) ?? defaultAuth(read.format, baseUrl.hostname, read.api_key),
     models: read.models,
     headers: Object.fromEntries(Object.entries(read.headers).map(([header, value]) => [header.toLowerCase(), value])),
     shared: read.shared,
     onDisconnect: { mode: read.on_disconnect.mode, maxMs: read.on_disconnect.max_seconds * 1000 },
     onNoAnswer: read.on_no_answer,
+    missingUsage: read.missing_usage,
+    chargeBy: read.charge_by,
     outputLimitParam: read.output_limit_param,
   })
 }
 
 const AZURE = /\.(openai|services\.ai|cognitiveservices)\.azure\.com$/
 
-function defaultAuth(format: Upstream['format'], host: string): UpstreamAuth {
-  if (format === 'anthropic') return 'x-api-key'
-  return AZURE.test(host) ? 'api-key' : 'bearer'
+function buildAuth(read: TollgateFile['upstreams'][string]['auth']): UpstreamAuth | undefined {
+  if (typeof read !== 'object') return read
+  return 'command' in read ? { command: read.command, refreshMs: read.refresh } : read
+}
+
+/** A key that is given for Vertex is a bearer token; without one Google's own credentials are looked for. */
+function defaultAuth(format: Upstream['format'], host: string, apiKey: string): UpstreamAuth {
+  switch (format) {
+    case 'anthropic':
+      return AZURE.test(host) ? 'api-key' : 'x-api-key'
+    case 'gemini':
+      return 'x-goog-api-key'
+    case 'vertex':
+      return apiKey === '' ? { gcp: 'adc' } : 'bearer'
+    case 'ollama':
+      return apiKey === '' ? 'none' : 'bearer'
+    default:
+      return AZURE.test(host) ? 'api-key' : 'bearer'
+  }
 }
 
 function buildLimits(read: TollgateFile['limits']): Settings['limits'] {

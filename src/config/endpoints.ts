@@ -7,10 +7,6 @@ export const METERED_ENDPOINTS = [
   'completions',
   'embeddings',
   'messages',
-] as const satisfies readonly Endpoint[]
-
-/** Endpoints of formats and calls that come with later versions. */
-export const LATER_ENDPOINTS = [
   'images',
   'speech',
   'transcriptions',
@@ -22,4 +18,4 @@ export const LATER_ENDPOINTS = [
   'invoke',
   'rerank',
   'generate',
-] as const
+] as const satisfies readonly Endpoint[]

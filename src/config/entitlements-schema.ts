@@ -1,6 +1,6 @@
 /** config/entitlements.yaml: the one source of its checks, its defaults and its JSON Schema. */
 import * as z from 'zod'
-import { LATER_ENDPOINTS, METERED_ENDPOINTS } from './endpoints.ts'
+import { METERED_ENDPOINTS } from './endpoints.ts'
 import {
   decimal,
   decimalUpToZero,
@@ -64,7 +64,7 @@ const planFields = {
   ),
   models: z.array(glob()).describe('models it may use, as globs'),
   endpoints: z
-    .array(oneOf(METERED_ENDPOINTS, LATER_ENDPOINTS))
+    .array(oneOf(METERED_ENDPOINTS))
     .describe('endpoints it may use; left out: all; free ones are always allowed'),
   max_cost_per_call: decimal().describe('most a call may cost, in the plan’s unit; left out: no limit'),
   max_output_tokens: integer(1, 100_000_000).describe(

@@ -1,5 +1,5 @@
 import { globMatches } from '../core/glob.ts'
-import { LATER_ENDPOINTS, METERED_ENDPOINTS } from './endpoints.ts'
+import { METERED_ENDPOINTS } from './endpoints.ts'
 import { formatProblem, type Problem } from './problem.ts'
 import type { YamlFile } from './read-yaml.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -55,7 +55,7 @@ function warnOfMatches(
   const known: Readonly<Record<string, readonly string[]>> = {
     upstream: parts.settings.upstreams.map((upstream) => upstream.name),
     plan: [...parts.plans.keys()],
-    endpoint: [...METERED_ENDPOINTS, ...LATER_ENDPOINTS],
+    endpoint: METERED_ENDPOINTS,
   }
   parts.priceBook.entries.forEach((entry, i) => {
     for (const [field, names] of Object.entries(known)) {

@@ -6,12 +6,43 @@ import type { Atoms } from '../core/money.ts'
 import type { PriceBook } from '../core/price-book.ts'
 
 /** Names of metered and free endpoints, as `endpoints:` in a plan and labels in metrics have them. */
-export type Endpoint = 'chat' | 'responses' | 'completions' | 'embeddings' | 'messages' | 'count_tokens' | 'unmetered'
+export type Endpoint =
+  | 'chat'
+  | 'responses'
+  | 'completions'
+  | 'embeddings'
+  | 'messages'
+  | 'images'
+  | 'speech'
+  | 'transcriptions'
+  | 'realtime'
+  | 'batches'
+  | 'generate_content'
+  | 'predict'
+  | 'converse'
+  | 'invoke'
+  | 'rerank'
+  | 'generate'
+  | 'count_tokens'
+  | 'moderations'
+  | 'files'
+  | 'unmetered'
 
-export type Format = 'openai' | 'anthropic'
+export type Format = 'openai' | 'anthropic' | 'gemini' | 'vertex' | 'bedrock' | 'cohere' | 'ollama'
+
+/** Our own key in a header of the upstream's API. */
+export type KeyHeader = 'bearer' | 'api-key' | 'x-api-key' | 'x-goog-api-key'
 
 /** How our own credential goes to the upstream. */
-export type UpstreamAuth = 'bearer' | 'api-key' | 'x-api-key' | 'x-goog-api-key' | 'none'
+export type UpstreamAuth =
+  | KeyHeader
+  | 'none'
+  /** AWS Signature Version 4 of each request. */
+  | { readonly sigv4: { readonly region: string; readonly service: string } }
+  /** A bearer token by Google's application default credentials. */
+  | { readonly gcp: 'adc' }
+  /** A bearer token that a program prints, asked for anew after `refreshMs`. */
+  | { readonly command: readonly string[]; readonly refreshMs: number }
 
 export interface Upstream {
   readonly name: string
@@ -27,6 +58,10 @@ export interface Upstream {
   readonly shared: boolean
   readonly onDisconnect: { readonly mode: 'drain' | 'cancel'; readonly maxMs: number }
   readonly onNoAnswer: 'void' | 'floor'
+  /** What an answer without usage costs; deny_model: an estimate, and later calls of the model are refused. */
+  readonly missingUsage: 'estimate' | 'keep_hold' | 'deny_model'
+  /** Which price counts where the provider states its own. */
+  readonly chargeBy: 'ours' | 'provider'
   /** Parameter a limit is written as where the caller names none; default by format and host. */
   readonly outputLimitParam: 'max_tokens' | 'max_completion_tokens' | 'max_output_tokens' | undefined
 }

@@ -22,17 +22,45 @@ import { bytes, count, DAY, limits, MIB } from './limits-schema.ts'
 export const HOST_DEFAULT = `\${TOLLGATE_HOST:-127.0.0.1}`
 export const REDIS_URL_DEFAULT = `\${REDIS_URL:-}`
 
-const FORMATS = ['openai', 'anthropic'] as const
+const FORMATS = ['openai', 'anthropic', 'gemini', 'vertex', 'bedrock', 'cohere', 'ollama'] as const
 const AUTHS = ['bearer', 'api-key', 'x-api-key', 'x-goog-api-key', 'none'] as const
 
-/** How the key is sent; forms that need more than a header come later. */
-const auth = field({ enum: AUTHS }, (value) => {
+/** Forms of `auth` that need more than a header, by the member that names them. */
+const AUTH_FORMS = {
+  sigv4: z.strictObject({
+    sigv4: z.strictObject({
+      region: text('an AWS region').describe('region that requests are signed for'),
+      service: text('a service').describe('service that requests are signed for').prefault('bedrock'),
+    }),
+  }),
+  gcp: z.strictObject({ gcp: oneOf(['adc']).describe('Google’s application default credentials') }),
+  command: z.strictObject({
+    command: z.array(text('a word')).min(1, 'needs the program to run').describe('program and arguments'),
+    refresh: duration(1000, DAY).describe('age at which the token is asked for anew').prefault('50m'),
+  }),
+} as const
+type AuthForm = { [name in keyof typeof AUTH_FORMS]: z.output<(typeof AUTH_FORMS)[name]> }[keyof typeof AUTH_FORMS]
+
+const AUTH_JSON = {
+  anyOf: [{ enum: AUTHS }, ...Object.values(AUTH_FORMS).map((form) => z.toJSONSchema(form, { io: 'input' }))],
+}
+
+/** How the key is sent: a word, or a form that says what it is by its one member. */
+const auth = field(AUTH_JSON, (value): (typeof AUTHS)[number] | AuthForm => {
   const word = AUTHS.find((candidate) => candidate === value)
   if (word !== undefined) return word
-  const form = typeof value === 'object' && value !== null ? Object.keys(value)[0] : undefined
-  if (form !== undefined && ['sigv4', 'gcp', 'command'].includes(form))
-    throw new FieldError(`{ ${form}: … }: not supported yet`)
-  throw new FieldError(`%v is not one of ${AUTHS.join(', ')}`)
+  const forms = '{ sigv4: { region } }, { gcp: adc }, { command: […] }'
+  if (typeof value !== 'object' || value === null)
+    throw new FieldError(`%v is not one of ${AUTHS.join(', ')}, ${forms}`)
+  const name = (Object.keys(AUTH_FORMS) as (keyof typeof AUTH_FORMS)[]).find((form) => form in value)
+  if (name === undefined) throw new FieldError(`is none of ${forms}`)
+  const read = AUTH_FORMS[name].safeParse(value)
+  if (read.success) return read.data
+  const issue = read.error.issues[0]
+  const path = issue?.path.join('.') ?? ''
+  throw new FieldError(
+    `${path === '' ? '' : `${path}: `}${(issue?.message ?? 'is not right').replaceAll('%v', 'the value')}`,
+  )
 })
 
 const headerName = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/
@@ -42,7 +70,7 @@ const OWN_HEADERS =
   /^(authorization|api-key|x-api-key|x-goog-api-key|host|connection|content-length|content-encoding|transfer-encoding|te|trailer|upgrade|keep-alive|proxy-.*|x-tollgate-.*)$/i
 
 const upstream = z.strictObject({
-  format: oneOf(FORMATS, ['gemini', 'vertex', 'bedrock', 'cohere', 'ollama']).describe('the API it speaks'),
+  format: oneOf(FORMATS).describe('the API it speaks'),
   base_url: httpUrl(true).describe('origin and path prefix'),
   api_key: text('a key').describe('our own key there; sent as `auth` says').prefault(''),
   models: z
@@ -51,7 +79,7 @@ const upstream = z.strictObject({
     .prefault(['*']),
   auth: auth
     .describe(
-      'how the key is sent; default by format: bearer (api-key at Azure’s hosts) for openai, x-api-key for anthropic',
+      'how the key is sent; default by format: bearer (api-key at Azure’s hosts), x-api-key for anthropic, x-goog-api-key for gemini, gcp: adc for vertex, none for ollama; { sigv4: { region } } signs each request, { command: […] } runs a program that prints a token',
     )
     .optional(),
   headers: z
@@ -77,12 +105,14 @@ const upstream = z.strictObject({
   on_no_answer: oneOf(['void', 'floor'])
     .describe('what a call costs that the upstream never answered: nothing, or its input')
     .prefault('void'),
-  missing_usage: later(oneOf(['estimate', 'keep_hold', 'deny_model']), 'estimate').describe(
-    'what an answer without usage costs',
-  ),
-  charge_by: later(oneOf(['ours', 'provider']), 'ours').describe(
-    'which price counts where the provider states its own',
-  ),
+  missing_usage: oneOf(['estimate', 'keep_hold', 'deny_model'])
+    .describe(
+      'what an answer without usage costs: an estimate, the whole hold, or an estimate after which the model is refused',
+    )
+    .prefault('estimate'),
+  charge_by: oneOf(['ours', 'provider'])
+    .describe('which price counts where the provider states its own')
+    .prefault('ours'),
   output_limit_param: oneOf(['max_tokens', 'max_completion_tokens', 'max_output_tokens'])
     .describe('parameter that a limit is written as where the caller names none; default by format and host')
     .optional(),

@@ -1,9 +1,14 @@
 /** What the head of an upstream's answer says of its body. */
 import { isKnownEncoding } from '../meter/decode.ts'
+import type { AnswerHeaders, Framing } from '../providers/provider.ts'
 import { callerResponseHeaders, rawHeader } from '../proxy/headers.ts'
 
 export interface AnswerHead {
-  readonly kind: 'stream' | 'json' | 'redirect'
+  readonly kind: 'stream' | 'whole' | 'redirect'
+  /** Of a stream. */
+  readonly framing: Framing
+  /** "" where the answer has none. */
+  readonly contentType: string
   readonly encoding: string | undefined
   /** It has a length or chunks: its end is said, and not a connection that closed. */
   readonly framed: boolean
@@ -11,16 +16,52 @@ export interface AnswerHead {
   readonly headers: string[]
 }
 
-/** `asked`: whether the call asked for a stream, which decides where the answer does not say what it is. */
-export function readAnswerHead(status: number, raw: readonly Buffer[], asked: boolean): AnswerHead {
-  const type = rawHeader(raw, 'content-type')?.toLowerCase() ?? ''
+/** Content types of streams. Cohere's v1 calls its lines application/stream+json. */
+const STREAM_TYPES: readonly (readonly [string, Framing])[] = [
+  ['text/event-stream', 'sse'],
+  ['application/x-ndjson', 'ndjson'],
+  ['application/ndjson', 'ndjson'],
+  ['application/jsonl', 'ndjson'],
+  ['application/stream+json', 'ndjson'],
+  ['application/vnd.amazon.eventstream', 'aws_eventstream'],
+]
+
+/**
+ * `asked`: whether the call asked for a stream, which decides where the answer does not say what it is. `usual`: how the
+ * operation's streams are framed then.
+ */
+export function readAnswerHead(status: number, raw: readonly Buffer[], asked: boolean, usual: Framing): AnswerHead {
+  const contentType = rawHeader(raw, 'content-type')?.toLowerCase() ?? ''
   const encoding = rawHeader(raw, 'content-encoding')
-  const isStream = status < 300 && (type.includes('text/event-stream') || (type === '' && asked))
+  const framing = status < 300 ? framingOf(contentType, asked, usual) : undefined
   return {
-    kind: status >= 300 && status < 400 ? 'redirect' : isStream ? 'stream' : 'json',
+    kind: status >= 300 && status < 400 ? 'redirect' : framing ? 'stream' : 'whole',
+    framing: framing ?? usual,
+    contentType,
     encoding,
     framed: rawHeader(raw, 'content-length') !== undefined || rawHeader(raw, 'transfer-encoding') !== undefined,
     // What cannot be decoded is handed on as it is, and estimated.
-    headers: callerResponseHeaders(raw, isStream && (encoding === undefined || isKnownEncoding(encoding))),
+    headers: callerResponseHeaders(raw, framing !== undefined && (encoding === undefined || isKnownEncoding(encoding))),
   }
+}
+
+/** The few headers that readers look at, found when they are asked for. */
+export class RawAnswerHeaders implements AnswerHeaders {
+  readonly #raw: readonly Buffer[]
+
+  constructor(raw: readonly Buffer[]) {
+    this.#raw = raw
+  }
+
+  get(name: string): string | undefined {
+    return rawHeader(this.#raw, name)
+  }
+}
+
+function framingOf(contentType: string, asked: boolean, usual: Framing): Framing | undefined {
+  for (const [type, framing] of STREAM_TYPES) if (contentType.includes(type)) return framing
+  if (!asked) return undefined
+  // Gemini without alt=sse answers one array in pieces; Ollama's older lines and others call theirs plain JSON.
+  const says = contentType === '' || (usual !== 'sse' && contentType.includes('json'))
+  return says ? usual : undefined
 }

@@ -24,6 +24,8 @@ export interface EndFacts {
   readonly ending: Ending
   /** What the provider reported, whole or so far. */
   readonly usage: Usage | undefined
+  /** What was counted where the provider states nothing. */
+  readonly counted: Usage | undefined
   /** The usage is the answer's last word: a terminal event or a finish reason came with it. */
   readonly usageFinal: boolean
   /** An error event came inside a 200. */
@@ -55,7 +57,9 @@ export function decideEnd(facts: EndFacts): End {
         ? failedInside(facts)
         : facts.usage
           ? provider(facts.usage)
-          : estimate(facts, facts.inputLikelyTokens)
+          : facts.counted
+            ? { kind: 'settle', usage: facts.counted, source: 'estimate' }
+            : estimate(facts, facts.inputLikelyTokens)
     case 'client_gone':
     case 'cut':
     case 'stopped':

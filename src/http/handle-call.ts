@@ -25,7 +25,7 @@ export async function handleCall(
   const body = await wholeBody(deps, incoming, request, response)
   if (body === undefined) return
   try {
-    await admit(deps, readCall(deps, incoming, body), request, response)
+    await admit(deps, readCall(deps, incoming, request, body), request, response)
   } catch (error) {
     if (!incoming.caller.dryRun) throw error
     answerRefusal(incoming, error, response)

@@ -8,12 +8,13 @@ import type { Atoms } from '../core/money.ts'
 import { type ErrorFacts, errorFacts } from '../errors.ts'
 import { createDecoder } from '../meter/decode.ts'
 import { JsonMeter } from '../meter/json-meter.ts'
+import { OtherMeter } from '../meter/other-meter.ts'
 import { StreamMeter } from '../meter/stream-meter.ts'
-import type { AnswerFacts, StreamReader } from '../providers/provider.ts'
+import type { AnswerFacts, AnswerHeaders, StreamReader } from '../providers/provider.ts'
 import { upstreamRequestHeaders } from '../proxy/headers.ts'
 import { targetPath, type UpstreamExchange, type UpstreamFailure } from '../proxy/upstream.ts'
 import type { AdmittedCall } from './admitted-call.ts'
-import { readAnswerHead } from './answer-head.ts'
+import { type AnswerHead, RawAnswerHeaders, readAnswerHead } from './answer-head.ts'
 import { costComment, wantsCostComment } from './answer-headers.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { CallGuard, type GuardedCall } from './call-guard.ts'
@@ -38,6 +39,8 @@ const NO_FACTS: AnswerFacts = {
   storedId: undefined,
 }
 
+const NO_HEADERS: AnswerHeaders = { get: () => undefined }
+
 export class LiveCall implements GuardedCall {
   readonly admitted: AdmittedCall
   readonly #deps: CallDependencies
@@ -61,14 +64,17 @@ export class LiveCall implements GuardedCall {
   // The answer: its head, and a meter of the kind that its body needs.
   #status: number | undefined
   #headers: string[] = []
+  #answerHeaders: AnswerHeaders = NO_HEADERS
   #framed = false
   #bodyBytes = 0
   #decoder: DecodeQueue | undefined
   #json: JsonMeter | undefined
+  #other: OtherMeter | undefined
   /** Of a JSON answer: what the caller does not have yet. */
   #kept: Buffer[] = []
   #keptBytes = 0
   #stream: StreamMeter | undefined
+  #isSse = false
   #reader: StreamReader | undefined
   #objectRecorded = false
 
@@ -127,12 +133,14 @@ export class LiveCall implements GuardedCall {
   onHead(status: number, raw: readonly Buffer[]): void {
     this.#firstByteMs = performance.now()
     this.#status = status
-    const head = readAnswerHead(status, raw, this.admitted.call.stream)
+    const { call, metering } = this.admitted
+    const head = readAnswerHead(status, raw, call.stream, metering.framing ?? 'sse')
     this.#framed = head.framed
     this.#headers = head.headers
+    this.#answerHeaders = new RawAnswerHeaders(raw)
     if (head.kind === 'redirect') this.#redirected(status)
-    else if (head.kind === 'stream') this.#beginStream(head.encoding)
-    else this.#beginJson(head.encoding)
+    else if (head.kind === 'stream') this.#beginStream(head)
+    else this.#beginWhole(head)
   }
 
   onData(chunk: Buffer): void {
@@ -156,7 +164,10 @@ export class LiveCall implements GuardedCall {
   /** The answer's bytes without any compression: an event stream goes on to the caller so, of JSON it is a copy to meter. */
   onDecoded(bytes: Buffer): void {
     if (this.#stream) this.#streamBytes(bytes)
-    else this.#json?.push(bytes)
+    else {
+      this.#json?.push(bytes)
+      this.#other?.push(bytes)
+    }
   }
 
   onDecodedEnd(): void {
@@ -271,12 +282,14 @@ export class LiveCall implements GuardedCall {
     this.#caller.endWithError({ ...facts, retryAfterSeconds: 1 }, this.#reader)
   }
 
-  // A JSON answer: kept whole while it is small, so that its cost can go into the headers; of a larger one the last
-  // chunk stays here until the settlement is recorded.
+  // A whole answer (JSON, audio, text): kept while it is small, so that its cost can go into the headers; of a larger
+  // one the last chunk stays here until the settlement is recorded.
 
-  #beginJson(encoding: string | undefined): void {
-    this.#json = new JsonMeter(this.admitted.metering.jsonMembers)
-    this.#decodeFrom(encoding)
+  #beginWhole(head: AnswerHead): void {
+    const { jsonMembers, readOther } = this.admitted.metering
+    this.#json = new JsonMeter(jsonMembers)
+    if (readOther) this.#other = new OtherMeter(head.contentType)
+    this.#decodeFrom(head.encoding)
   }
 
   #jsonBytes(chunk: Buffer): void {
@@ -299,9 +312,11 @@ export class LiveCall implements GuardedCall {
 
   // A stream: each event goes on as it comes; the terminal one after the settlement is recorded.
 
-  #beginStream(encoding: string | undefined): void {
-    this.#reader = this.admitted.metering.createStreamReader(this.admitted.call)
-    this.#stream = new StreamMeter(this.#reader)
+  #beginStream({ framing, encoding }: AnswerHead): void {
+    const { metering, call } = this.admitted
+    this.#reader = metering.createStreamReader(call, framing, this.#answerHeaders)
+    this.#stream = new StreamMeter(this.#reader, { framing })
+    this.#isSse = framing === 'sse'
     this.#stream.allowance = this.#keeper.firstAllowance
     this.#decodeFrom(encoding)
     if (this.#caller.gone) return
@@ -347,7 +362,8 @@ export class LiveCall implements GuardedCall {
 
   #terminalEvent(stream: StreamMeter, terminal: Buffer): void {
     const settled = this.#end('complete')
-    if (settled && wantsCostComment(this.admitted)) this.#write(costComment(this.admitted, settled))
+    const comment = this.#costComment(settled)
+    if (comment) this.#write(comment)
     this.#write(terminal)
     this.#writeAll(stream.takeAfterTerminal())
     setTimeout(onLinger, LINGER_MS, this.#guard).unref()
@@ -396,9 +412,13 @@ export class LiveCall implements GuardedCall {
       this.admitted.plan.streaming?.onCut === 'error'
         ? reader.errorEvent(cutError(this.admitted, refusal))
         : reader.cutEnding()
-    this.#caller.finish(
-      settled && wantsCostComment(this.admitted) ? [costComment(this.admitted, settled), last] : [last],
-    )
+    const comment = this.#costComment(settled)
+    this.#caller.finish(comment ? [comment, last] : [last])
+  }
+
+  /** Only server-sent events have comments. */
+  #costComment(settled: Settled | undefined): Buffer | undefined {
+    return settled && this.#isSse && wantsCostComment(this.admitted) ? costComment(this.admitted, settled) : undefined
   }
 
   // The end.
@@ -463,8 +483,11 @@ export class LiveCall implements GuardedCall {
 
   #answerFacts(): AnswerFacts {
     if (this.#stream) return this.#stream.facts
-    if (this.#json) return this.admitted.metering.readJson(this.#json.end(), this.admitted.call)
-    return NO_FACTS
+    const { metering, call } = this.admitted
+    if (!this.#json) return NO_FACTS
+    if (!this.#json.isObject && this.#other && (this.#status ?? 500) < 300)
+      return metering.readOther?.(this.#other.end(), call, this.#answerHeaders) ?? NO_FACTS
+    return metering.readJson(this.#json.end(), call, this.#answerHeaders)
   }
 
   /** Delivered output: counted in a stream; of a JSON answer a guess from its length. */

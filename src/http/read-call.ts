@@ -3,7 +3,13 @@ import type { IncomingMessage } from 'node:http'
 import type { Plan, Snapshot, VirtualKey } from '../config/snapshot.ts'
 import type { CallFacts } from '../core/price-book.ts'
 import { errorFacts, Refusal } from '../errors.ts'
-import { type CallRequest, InvalidCall, type Metering } from '../providers/provider.ts'
+import {
+  type CallRequest,
+  InvalidCall,
+  type Metering,
+  type Operation,
+  type OperationMatch,
+} from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import type { CallerHeaders } from './caller-headers.ts'
@@ -76,9 +82,15 @@ export async function wholeBody(
 }
 
 /** Throws Refusal: the body cannot be read, or no upstream serves the model. */
-export function readCall(deps: CallDependencies, incoming: IncomingCall, body: Buffer): ReadCall {
+export function readCall(
+  deps: CallDependencies,
+  incoming: IncomingCall,
+  request: IncomingMessage,
+  body: Buffer,
+): ReadCall {
   const { snapshot, key, route } = incoming
-  const call = parseCall(incoming, body)
+  const first = (route.matches[0] as OperationMatch).operation
+  let call = parseCall(incoming, first, request, body)
   const chosen = upstreamForModel(route, call.model, snapshot.settings)
   if (chosen === undefined) {
     throw new Refusal(
@@ -92,6 +104,8 @@ export function readCall(deps: CallDependencies, incoming: IncomingCall, body: B
   }
   const { upstream, match } = chosen
   const { operation } = match
+  // A path that several formats share names its model alike in all of them; what else the body says may differ.
+  if (operation !== first) call = parseCall(incoming, operation, request, body)
   return {
     ...incoming,
     plan: key.plan,
@@ -106,18 +120,18 @@ export function readCall(deps: CallDependencies, incoming: IncomingCall, body: B
       plan: key.plan.name,
       key: key.id,
       upstream: upstream.name,
-      model: call.model,
+      model: call.model === '' ? undefined : call.model,
       endpoint: operation.endpoint,
       labels: key.labels,
     },
   }
 }
 
-/** Formats that share a path read its body alike, so the first one's reading serves to choose the upstream. */
-function parseCall(incoming: IncomingCall, body: Buffer): CallRequest {
-  const metering = incoming.route.matches[0]?.operation.metering as Metering
+function parseCall(incoming: IncomingCall, operation: Operation, request: IncomingMessage, body: Buffer): CallRequest {
+  const { path, query } = incoming.route
+  const { jsonDepth } = incoming.snapshot.settings.limits
   try {
-    return metering.readCall(body, { jsonDepth: incoming.snapshot.settings.limits.jsonDepth })
+    return (operation.metering as Metering).readCall(body, { path, query, headers: request.headers, jsonDepth })
   } catch (error) {
     if (!(error instanceof InvalidCall)) throw error
     throw new Refusal(errorFacts('invalid_request', error.message, incoming.id, { param: error.field ?? null }))

@@ -47,7 +47,8 @@ export function findRoute(
 }
 
 function dialectOf(headers: IncomingHttpHeaders): Format {
-  return headers['anthropic-version'] === undefined ? 'openai' : 'anthropic'
+  if (headers['anthropic-version'] !== undefined) return 'anthropic'
+  return headers['x-goog-api-key'] === undefined ? 'openai' : 'gemini'
 }
 
 /** The first upstream in the file whose format has the operation and whose models fit. */
@@ -57,7 +58,9 @@ export function upstreamForModel(
   settings: Settings,
 ): { upstream: Upstream; match: OperationMatch } | undefined {
   for (const upstream of route.named === undefined ? settings.upstreams : [route.named]) {
-    if (route.named === undefined && !anyGlobMatches(upstream.models, model)) continue
+    // A call that names no model goes to the first of the format that serves any.
+    if (route.named === undefined && model !== '' && !anyGlobMatches(upstream.models, model)) continue
+    if (route.named === undefined && upstream.models.length === 0) continue
     const match = route.matches.find((candidate) => candidate.operation.format === upstream.format)
     if (match !== undefined) return { upstream, match }
   }

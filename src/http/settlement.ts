@@ -38,6 +38,7 @@ export function endCall(deps: CallDependencies, admitted: AdmittedCall, progress
   const end = decideEnd({
     ending: progress.ending,
     usage: progress.facts.usage,
+    counted: progress.facts.counted,
     usageFinal: progress.usageFinal,
     failedInside: progress.failedInside,
     outputTokens: progress.outputTokens,

@@ -12,7 +12,7 @@ export function writeError(
   extra: readonly string[] = [],
 ): void {
   if (response.headersSent || response.destroyed) return
-  const { contentType, body } = provider.errorBody(error)
+  const { contentType, body, headers: own } = provider.errorBody(error)
   const row = ERRORS[error.code]
   const headers = [
     'content-type',
@@ -25,6 +25,7 @@ export function writeError(
     error.requestId,
     ...extra,
   ]
+  for (const [name, value] of own ?? []) headers.push(name, value)
   if (error.retryAfterSeconds !== undefined) headers.push('retry-after', String(error.retryAfterSeconds))
   if (!row.retry || (error.retryAfterSeconds ?? 0) > 60) headers.push('x-should-retry', 'false')
   const uploading = !response.req.complete

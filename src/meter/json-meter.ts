@@ -34,6 +34,11 @@ export class JsonMeter implements JsonMeterShape {
     this.#names = new Set(names)
   }
 
+  /** What came so far begins with a JSON object. */
+  get isObject(): boolean {
+    return this.#started
+  }
+
   push(chunk: Buffer): void {
     let at = 0
     while (at < chunk.length && this.#state !== 'done') at = this.#step(chunk, at)

@@ -2,13 +2,15 @@
  * Meters one event stream while its bytes go on. Events that pass in a row are handed on as one part of the chunk they
  * came in; only an event that was cut by a chunk's end is put together again.
  */
-import type { AnswerFacts, EventVerdict, StreamEvent, StreamReader } from '../providers/provider.ts'
+import type { AnswerFacts, EventVerdict, Framing, StreamEvent, StreamReader } from '../providers/provider.ts'
 import type { StreamMeterShape } from './meter-types.ts'
 import { SseSplitter } from './sse-splitter.ts'
 
 const BLANK_LINE = Buffer.from('\n\n')
 
 export interface StreamMeterOptions {
+  /** How the stream is cut into events; default sse. */
+  readonly framing?: Framing
   /** An unfinished event beyond this is handed on unread; default 1 MiB. */
   readonly eventBytesMax?: number
 }

@@ -2,8 +2,9 @@
  * What a provider's folder gives to the rest: its operations, how a call is read and edited, how its answers are
  * metered, and how an error or an ending looks in its own words. No folder of a provider imports another's.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Endpoint, Format, Upstream } from '../config/snapshot.ts'
-import type { Usage } from '../core/usage.ts'
+import type { CountedKind, TokenKind, UnitCounts, Usage } from '../core/usage.ts'
 import type { ErrorFacts } from '../errors.ts'
 
 /** One endpoint of a provider's API. */
@@ -23,8 +24,20 @@ export interface OperationMatch {
   readonly objectId: string | undefined
 }
 
+/** Where a call's body came from: some APIs name the model, the stream or the tier in the path or in a header. */
+export interface CallSource {
+  /** Without `/u/NAME` and without the query, as it stands on the wire (percent-encoded). */
+  readonly path: string
+  /** "" or "?…". */
+  readonly query: string
+  readonly headers: IncomingHttpHeaders
+  /** The deepest nesting of JSON that is read. */
+  readonly jsonDepth: number
+}
+
 /** What the gateway must know of a call before it is sent. */
 export interface CallRequest {
+  /** "" where the call names none. */
   readonly model: string
   readonly stream: boolean
   readonly input: InputEstimate
@@ -43,6 +56,14 @@ export interface CallRequest {
   readonly tools: boolean
   /** Whether audio output may come (its rate then counts in the ceiling). */
   readonly audioOutput: boolean
+  /** The same of images that are billed by the token. */
+  readonly imageOutput?: boolean
+  /** Counted things that the call can come to at the most (characters, seconds, images, searches): held at their rates. */
+  readonly units?: UnitCounts
+  /** Counted things that the endpoint may be billed by in place of tokens: a rate for one of them prices the model. */
+  readonly billedBy?: readonly CountedKind[]
+  /** Service tier that the caller asked for; left out: the provider's default. */
+  readonly serviceTier?: string
   /** Ids of objects at the provider that the call reads (previous_response_id, conversation). */
   readonly objects: readonly string[]
   /** The call reads input that stands in no body: an object above, a file, a URL. Held at recorded tokens, window or 128,000. */
@@ -59,6 +80,16 @@ export interface InputEstimate {
   readonly cacheWriteTokens: number
   /** Its rate: the 1h one if any part asks for that. */
   readonly cacheWriteKind: 'cache_write_5m' | 'cache_write_1h'
+  /** Parts of highTokens that are held at the rate of their own kind, where that is the dearer one. */
+  readonly parts?: { readonly [kind in TokenKind]?: number }
+}
+
+/** How a stream is cut into events. */
+export type Framing = 'sse' | 'ndjson' | 'json_array' | 'aws_eventstream'
+
+/** Headers of the upstream's answer, for the few that carry usage or an id. Names in lower case. */
+export interface AnswerHeaders {
+  get(name: string): string | undefined
 }
 
 /** A body that cannot be admitted: 400 invalid_request. The message names the field, what it is, and the remedy. */
@@ -73,8 +104,8 @@ export class InvalidCall extends Error {
 
 /** Per operation, made once in the process; holds no state of a call. */
 export interface Metering {
-  /** Reads the JSON body. Throws InvalidCall. `jsonDepth`: the deepest nesting that is read. */
-  readCall(body: Buffer, options: { readonly jsonDepth: number }): CallRequest
+  /** Reads the body (JSON, or what the endpoint takes). Throws InvalidCall. */
+  readCall(body: Buffer, source: CallSource): CallRequest
   /**
    * The body as it goes upstream: `include_usage` added where a stream needs it, the output limit written where
    * `outputLimit` is given. Spliced in: every other byte stays. Returns the same buffer where nothing changes.
@@ -86,17 +117,38 @@ export interface Metering {
   ): Buffer
   /** Parameter that `prepare` writes a limit as, for `x-tollgate-trimmed`. */
   outputLimitName(call: CallRequest, upstream: Upstream): string
-  /** For an answer that is an event stream. */
-  createStreamReader(call: CallRequest): StreamReader
-  /** For a whole JSON answer: top-level members that are needed of it, by name. */
+  /** How the operation's streams are framed where the answer's content type does not say; default sse. */
+  readonly framing?: Framing
+  /** For an answer that is a stream. */
+  createStreamReader(call: CallRequest, framing: Framing, headers: AnswerHeaders): StreamReader
+  /**
+   * For a whole JSON answer: members that are needed of it. A name is one of the top level; a path like
+   * `predictions.*.statistics` takes that member of each element of an array, as a list.
+   */
   readonly jsonMembers: readonly string[]
-  /** Their values as parsed JSON (absent ones undefined) → what the answer says. */
-  readJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts
+  /** Their values as parsed JSON (absent ones undefined) → what the answer says. Errors come here too. */
+  readJson(members: Readonly<Record<string, unknown>>, call: CallRequest, headers: AnswerHeaders): AnswerFacts
+  /** For a whole answer that is no JSON (audio, text); left out: nothing can be said of it. */
+  readOther?(answer: OtherAnswer, call: CallRequest, headers: AnswerHeaders): AnswerFacts
+}
+
+/** A whole answer that is no JSON. */
+export interface OtherAnswer {
+  readonly contentType: string
+  /** Length of the decoded body. */
+  readonly bytes: number
+  /** Its beginning, up to 64 KiB, and its end, up to 16 KiB. */
+  readonly head: Buffer
+  readonly tail: Buffer
 }
 
 /** What an answer said of itself. Everything may be missing. */
 export interface AnswerFacts {
   readonly usage: Usage | undefined
+  /** What was counted of the request or the answer where the provider states no usage: charged as an estimate. */
+  readonly counted?: Usage
+  /** What the provider says the call cost, in USD: a decimal string. */
+  readonly statedCost?: string
   readonly model: string | undefined
   /** The provider's id of the answer: chatcmpl-…, resp_…, msg_…. */
   readonly providerId: string | undefined
@@ -148,11 +200,18 @@ export interface StreamEvent {
   readonly raw: Buffer
 }
 
+export interface ErrorBody {
+  readonly contentType: string
+  readonly body: string
+  /** Further headers that the API's clients read: [name, value] each. */
+  readonly headers?: readonly (readonly [string, string])[]
+}
+
 /** One API family. */
 export interface Provider {
   readonly format: Format
   /** Recognises a path by its last segments, whatever prefix its API uses. */
   match(method: string, path: string): OperationMatch | undefined
   /** Body of one of our refusals, in this API's shape. */
-  errorBody(error: ErrorFacts): { readonly contentType: string; readonly body: string }
+  errorBody(error: ErrorFacts): ErrorBody
 }

@@ -71,7 +71,7 @@ export function upstreamRequestHeaders(
 }
 
 function pushCredential(headers: string[], upstream: Upstream): void {
-  if (upstream.auth === 'none' || upstream.apiKey === '') return
+  if (typeof upstream.auth === 'object' || upstream.auth === 'none' || upstream.apiKey === '') return
   if (upstream.auth === 'bearer') headers.push('authorization', `Bearer ${upstream.apiKey}`)
   else headers.push(upstream.auth, upstream.apiKey)
 }
@@ -97,7 +97,7 @@ function textOf(value: string | Buffer | undefined): string {
   return typeof value === 'string' ? value : (value as Buffer).toString('latin1')
 }
 
-/** First value of a header in an upstream's raw list; undefined where absent. */
+/** First value of a header in an upstream's raw list; undefined where absent. `wanted`: in lower case. */
 export function rawHeader(raw: readonly Buffer[], wanted: string): string | undefined {
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i] as Buffer

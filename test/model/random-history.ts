@@ -160,7 +160,12 @@ const STEPS: Readonly<
     20,
     (history) => {
       const { random, amounts, wallet, model, clock } = history
-      const terms = known(history)
+      // The config may have been edited since the hold: its own terms count, and another unit is a conflict.
+      const terms = {
+        ...known(history),
+        ...(random.chance(0.1) ? random.pick(history.policies) : {}),
+        ...(random.chance(0.02) ? random.pick(UNITS) : {}),
+      }
       const request = { terms, finalAtoms: random.chance(0.3) ? terms.fixedAtoms : amounts(random), info: '{}' }
       return [request, () => wallet.settle(request), () => model.settle(request, clock.nowMs)]
     },

@@ -1,8 +1,10 @@
 /** The composed answers through the meters: what `npm test` always has. */
+
 import { describe, expect, test } from 'vitest'
 import { JsonMeter } from '../../src/meter/json-meter.ts'
 import type { CallRequest, Metering } from '../../src/providers/provider.ts'
 import { providers } from '../../src/providers/registry.ts'
+import { NO_HEADERS, SOURCE } from '../support/call-source.ts'
 import { COMPOSED, type Composed } from './composed.ts'
 import { feed, inSteps } from './feed.ts'
 import { testUpstream } from './recordings.ts'
@@ -11,7 +13,7 @@ function prepared(answer: Composed): { metering: Metering; call: CallRequest } {
   const metering = providers.get(answer.format)?.match('POST', answer.path)?.operation.metering
   if (!metering) throw new Error(`${answer.path} is not metered`)
   const body = Buffer.from(JSON.stringify(answer.request))
-  const call = metering.readCall(body, { jsonDepth: 128 })
+  const call = metering.readCall(body, SOURCE)
   metering.prepare(body, call, { outputLimit: undefined, upstream: testUpstream('https://api.openai.com/v1') })
   return { metering, call }
 }
@@ -43,7 +45,7 @@ describe('a JSON answer is metered', () => {
         const meter = new JsonMeter(metering.jsonMembers)
         meter.push(body.subarray(0, at))
         meter.push(body.subarray(at))
-        const facts = metering.readJson(meter.end(), call)
+        const facts = metering.readJson(meter.end(), call, NO_HEADERS)
         expect(withoutRaw(facts.usage)).toEqual(answer.usage)
         expect(facts.providerId).toBe(answer.providerId)
         expect(meter.unread).toBe(false)

@@ -2,6 +2,7 @@
  * A stream that is cut when the money ends, as the official clients see it: a normal answer that stopped for its
  * length, with everything that was delivered. The clients run their own stream helpers on the bytes.
  */
+
 import Anthropic from '@anthropic-ai/sdk'
 import OpenAI from 'openai'
 import { describe, expect, test } from 'vitest'
@@ -9,6 +10,7 @@ import { errorFacts } from '../../src/errors.ts'
 import { StreamMeter } from '../../src/meter/stream-meter.ts'
 import type { CallRequest, Metering } from '../../src/providers/provider.ts'
 import { providers } from '../../src/providers/registry.ts'
+import { NO_HEADERS, SOURCE } from '../support/call-source.ts'
 import { COMPOSED } from './composed.ts'
 import { callOf, loadRecordings, meteringOf, responseBody } from './recordings.ts'
 
@@ -28,7 +30,7 @@ function sources(): Source[] {
     (answer): Source => {
       const operation = providers.get(answer.format)?.match('POST', answer.path)?.operation
       if (!operation?.metering) throw new Error(answer.path)
-      const call = operation.metering.readCall(Buffer.from(JSON.stringify(answer.request)), { jsonDepth: 128 })
+      const call = operation.metering.readCall(Buffer.from(JSON.stringify(answer.request)), SOURCE)
       return {
         name: answer.name,
         endpoint: operation.endpoint,
@@ -61,7 +63,7 @@ function sources(): Source[] {
 
 /** What a client gets of a stream that is cut after `allowance` tokens; undefined where it never had to be cut. */
 function cut(source: Source, allowance: number, ending: 'finish' | 'error'): Buffer | undefined {
-  const reader = source.metering.createStreamReader(source.call)
+  const reader = source.metering.createStreamReader(source.call, 'sse', NO_HEADERS)
   const meter = new StreamMeter(reader)
   meter.allowance = allowance
   const out = [...meter.push(source.body)]

@@ -1,6 +1,8 @@
 /** Feeds a stream to a meter in pieces, and says what came out. */
+
 import { StreamMeter } from '../../src/meter/stream-meter.ts'
 import type { AnswerFacts, CallRequest, Metering } from '../../src/providers/provider.ts'
+import { NO_HEADERS } from '../support/call-source.ts'
 
 export interface Fed {
   /** All that a client gets, the terminal event in its place. */
@@ -13,7 +15,7 @@ export interface Fed {
 }
 
 export function feed(metering: Metering, call: CallRequest, pieces: Iterable<Buffer>): Fed {
-  const meter = new StreamMeter(metering.createStreamReader(call))
+  const meter = new StreamMeter(metering.createStreamReader(call, 'sse', NO_HEADERS))
   const out: Buffer[] = []
   for (const piece of pieces) out.push(...meter.push(piece))
   out.push(...meter.end())

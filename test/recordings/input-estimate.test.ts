@@ -2,8 +2,10 @@
  * The estimate of a call's input against what the provider billed. It is meant never to be below, except where the call
  * says that input is unseen; what the recordings cannot tell is named.
  */
+
 import { describe, expect, test } from 'vitest'
 import { InvalidCall } from '../../src/providers/provider.ts'
+import { SOURCE } from '../support/call-source.ts'
 import { haveRecordings, loadRecordings, meteringOf } from './recordings.ts'
 
 /** The recording left out most of the request's body. */
@@ -27,7 +29,7 @@ function estimates(): Estimate[] {
     const metering = meteringOf(recording)
     if (!billed || !metering || !recording.request.body || ELIDED.has(recording.id)) continue
     try {
-      const call = metering.readCall(Buffer.from(JSON.stringify(recording.request.body)), { jsonDepth: 128 })
+      const call = metering.readCall(Buffer.from(JSON.stringify(recording.request.body)), SOURCE)
       found.push({ id: recording.id, provider: recording.provider, ...call.input, billed, unseen: call.unseenInput })
     } catch (error) {
       // Deployments and templates whose model stands in no body.

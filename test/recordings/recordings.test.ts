@@ -2,9 +2,11 @@
  * Recorded traffic of the providers through the meters: tokens as the provider billed them, bytes as it sent them,
  * however the bytes were cut. The recordings lie beside the repository; without them the composed answers remain.
  */
+
 import { describe, expect, test } from 'vitest'
 import { JsonMeter } from '../../src/meter/json-meter.ts'
 import type { CallRequest, Metering } from '../../src/providers/provider.ts'
+import { NO_HEADERS } from '../support/call-source.ts'
 import { cutEvents, eventEnds, type Fed, feed, inSteps, withLineEnds } from './feed.ts'
 import {
   callOf,
@@ -64,7 +66,7 @@ function usageOf(recording: Recording, { metering, call }: { metering: Metering;
   if (recording.streaming) return feed(metering, call, [body]).facts
   const meter = new JsonMeter(metering.jsonMembers)
   meter.push(body)
-  return metering.readJson(meter.end(), call)
+  return metering.readJson(meter.end(), call, NO_HEADERS)
 }
 
 describe.skipIf(!haveRecordings)('tokens are those that the provider billed', () => {
@@ -117,7 +119,7 @@ describe.skipIf(!haveRecordings)('JSON is read the same however it is cut', () =
     for (const step of [1, 7, 1400]) {
       const meter = new JsonMeter(metering.jsonMembers)
       for (const piece of inSteps(body, step)) meter.push(piece)
-      expect(metering.readJson(meter.end(), call)).toEqual(expected)
+      expect(metering.readJson(meter.end(), call, NO_HEADERS)).toEqual(expected)
     }
   })
 })

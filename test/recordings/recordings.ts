@@ -1,4 +1,5 @@
 /** Recorded exchanges with real providers, kept beside the repository; and how our tokens compare with theirs. */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
@@ -7,6 +8,7 @@ import type { Usage } from '../../src/core/usage.ts'
 import type { CallRequest, Metering } from '../../src/providers/provider.ts'
 import { providers } from '../../src/providers/registry.ts'
 import { totalInput, totalOutput } from '../../src/providers/usage-totals.ts'
+import { SOURCE } from '../support/call-source.ts'
 
 export interface Recording {
   readonly id: string
@@ -94,6 +96,8 @@ export function testUpstream(url: string, more: Partial<Upstream> = {}): Upstrea
     shared: false,
     onDisconnect: { mode: 'drain', maxMs: 1000 },
     onNoAnswer: 'void',
+    missingUsage: 'estimate',
+    chargeBy: 'ours',
     outputLimitParam: undefined,
     ...more,
   }
@@ -103,12 +107,10 @@ export function testUpstream(url: string, more: Partial<Upstream> = {}): Upstrea
 export function callOf(recording: Recording, metering: Metering): CallRequest {
   const body = Buffer.from(JSON.stringify(recording.request.body ?? {}))
   try {
-    return metering.readCall(body, { jsonDepth: 128 })
+    return metering.readCall(body, SOURCE)
   } catch {
     const model = recording.expected.model ?? 'unknown'
-    return metering.readCall(Buffer.from(JSON.stringify({ model, input: 'x', stream: recording.streaming })), {
-      jsonDepth: 128,
-    })
+    return metering.readCall(Buffer.from(JSON.stringify({ model, input: 'x', stream: recording.streaming })), SOURCE)
   }
 }
 

@@ -4,6 +4,7 @@ import { decideEnd, type EndFacts } from '../../../src/http/decide-end.ts'
 const base: EndFacts = {
   ending: 'complete',
   usage: undefined,
+  counted: undefined,
   usageFinal: false,
   failedInside: false,
   outputTokens: 0,

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { StreamMeter } from '../../../src/meter/stream-meter.ts'
 import { providers } from '../../../src/providers/registry.ts'
+import { NO_HEADERS, SOURCE } from '../../support/call-source.ts'
 import { RecordingReader } from './recording-reader.ts'
 
 const WPT = resolve(import.meta.dirname, '../../../../shared/corpora/wpt-eventsource/cases.json')
@@ -279,10 +280,10 @@ describe('an event beyond the bound', () => {
   ] as const)('still says its usage: %s %s', (format, path, data) => {
     const metering = providers.get(format)?.match('POST', path)?.operation.metering
     if (!metering) throw new Error(path)
-    const call = metering.readCall(Buffer.from('{"model":"m","stream":true}'), { jsonDepth: 128 })
+    const call = metering.readCall(Buffer.from('{"model":"m","stream":true}'), SOURCE)
     const bytes = Buffer.from(`event: ${'type' in data ? data.type : 'message'}\ndata: ${JSON.stringify(data)}\n\n`)
     for (const step of [1000, 65_536, 2_000_000]) {
-      const meter = new StreamMeter(metering.createStreamReader(call))
+      const meter = new StreamMeter(metering.createStreamReader(call, 'sse', NO_HEADERS))
       const out: Buffer[] = []
       for (let at = 0; at < bytes.length; at += step) out.push(...meter.push(bytes.subarray(at, at + step)))
       expect(Buffer.concat(out).equals(bytes)).toBe(true)
@@ -364,8 +365,8 @@ test(`random bytes pass whole, whatever the provider and the cuts (seed ${SEED})
     fc.property(soup, fc.integer({ min: 1, max: 9 }), fc.constantFrom(...all), (parts, step, one) => {
       if (!one) throw new Error('no metering')
       const bytes = Buffer.concat(parts)
-      const call = one.readCall(request, { jsonDepth: 128 })
-      const reader = one.createStreamReader(call)
+      const call = one.readCall(request, SOURCE)
+      const reader = one.createStreamReader(call, 'sse', NO_HEADERS)
       const meter = new StreamMeter(reader, { eventBytesMax: 64 })
       const out: Buffer[] = []
       for (let at = 0; at < bytes.length; at += step) out.push(...meter.push(bytes.subarray(at, at + step)))

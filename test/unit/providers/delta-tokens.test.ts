@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { StreamEvent } from '../../../src/providers/provider.ts'
 import { providers } from '../../../src/providers/registry.ts'
+import { NO_HEADERS, SOURCE } from '../../support/call-source.ts'
 
 const CHAT = providers.get('openai')?.match('POST', '/v1/chat/completions')?.operation.metering
 const RESPONSES = providers.get('openai')?.match('POST', '/v1/responses')?.operation.metering
@@ -10,7 +11,7 @@ const REQUEST = Buffer.from('{"model":"m","stream":true}')
 function tokens(metering: typeof CHAT, data: unknown, name = ''): number {
   const bytes = Buffer.from(typeof data === 'string' ? data : JSON.stringify(data))
   const event: StreamEvent = { name, data: bytes, raw: bytes }
-  const reader = metering?.createStreamReader(metering.readCall(REQUEST, { jsonDepth: 128 }))
+  const reader = metering?.createStreamReader(metering.readCall(REQUEST, SOURCE), 'sse', NO_HEADERS)
   const weighed = reader?.textTokens(event)
   reader?.onEvent(event)
   expect(reader?.outputTokens).toBe(weighed)

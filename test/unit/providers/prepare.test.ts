@@ -3,6 +3,7 @@ import type { Upstream } from '../../../src/config/snapshot.ts'
 import type { Metering } from '../../../src/providers/provider.ts'
 import { providers } from '../../../src/providers/registry.ts'
 import { testUpstream } from '../../recordings/recordings.ts'
+import { SOURCE } from '../../support/call-source.ts'
 
 const OPENAI = testUpstream('https://api.openai.com/v1')
 const OTHER = testUpstream('http://localhost:8000/v1')
@@ -24,7 +25,7 @@ function meteringFor(endpoint: string): Metering {
 function prepare(endpoint: string, text: string, outputLimit: number | undefined, upstream: Upstream): string {
   const metering = meteringFor(endpoint)
   const raw = Buffer.from(text)
-  const call = metering.readCall(raw, { jsonDepth: 128 })
+  const call = metering.readCall(raw, SOURCE)
   const prepared = metering.prepare(raw, call, { outputLimit, upstream })
   if (prepared.equals(raw)) expect(prepared).toBe(raw)
   return prepared.toString()
@@ -147,6 +148,6 @@ describe('the output limit is written under the right name, and not a byte besid
     ['messages', '{"model":"m"}', OTHER, 'max_tokens'],
   ] as const)('and that name is told: %s %s', (endpoint, text, upstream, name) => {
     const metering = meteringFor(endpoint)
-    expect(metering.outputLimitName(metering.readCall(Buffer.from(text), { jsonDepth: 128 }), upstream)).toBe(name)
+    expect(metering.outputLimitName(metering.readCall(Buffer.from(text), SOURCE), upstream)).toBe(name)
   })
 })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type CallRequest, InvalidCall, type Metering } from '../../../src/providers/provider.ts'
 import { providers } from '../../../src/providers/registry.ts'
+import { SOURCE } from '../../support/call-source.ts'
 
 const PATHS: Readonly<Record<string, string>> = {
   chat: '/v1/chat/completions',
@@ -19,7 +20,7 @@ function meteringFor(endpoint: string): Metering {
 
 function read(endpoint: string, body: string | object): CallRequest {
   const raw = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
-  return meteringFor(endpoint).readCall(raw, { jsonDepth: 128 })
+  return meteringFor(endpoint).readCall(raw, SOURCE)
 }
 
 describe('a field that money hangs on is read without goodwill', () => {
@@ -277,7 +278,7 @@ describe('input', () => {
   test('32 MiB are read in far less than a second of work', () => {
     const body = Buffer.from(JSON.stringify(user('word '.repeat(6.5 * 1024 * 1024))))
     const started = process.cpuUsage()
-    meteringFor('chat').readCall(body, { jsonDepth: 128 })
+    meteringFor('chat').readCall(body, SOURCE)
     expect(process.cpuUsage(started).user / 1000).toBeLessThan(1500)
   })
 })

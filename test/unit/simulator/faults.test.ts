@@ -31,8 +31,11 @@ const BODIES = {
 } as const
 type Kind = keyof typeof PATHS
 
-/** Sends a call on a connection of its own and watches it for `openMs`. */
-function post(kind: Kind, simulate: string, fields: object = {}, openMs = 300): Promise<Answer> {
+/** How long a connection is watched that is meant to stay open. */
+const OPEN_MS = 300
+
+/** Sends a call on a connection of its own and watches it for `openMs`: long, where an end is awaited. */
+function post(kind: Kind, simulate: string, fields: object = {}, openMs = 10_000): Promise<Answer> {
   const headers = { authorization: 'Bearer k', 'anthropic-version': '2023-06-01', 'x-simulate': simulate }
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
@@ -82,14 +85,14 @@ test.each(KINDS)('%s: reset_mid cuts the connection after what was sent', async 
 })
 
 test.each(KINDS)('%s: hang_mid leaves the connection open', async (kind) => {
-  const { how, bytes } = await post(kind, 'hang_mid,output=20', { stream: true })
+  const { how, bytes } = await post(kind, 'hang_mid,output=20', { stream: true }, OPEN_MS)
   expect([how, deltas(kind, bytes.toString())]).toEqual(['open', 10])
   await waitFor('the simulator to see that the client went', () => simulator.stats.closedByClient === 1)
 })
 
 test.each(KINDS)('%s: reset_before and hang_before send no byte', async (kind) => {
   expect(await post(kind, 'reset_before')).toMatchObject({ status: 0, how: 'cut' })
-  expect(await post(kind, 'hang_before')).toMatchObject({ status: 0, how: 'open' })
+  expect(await post(kind, 'hang_before', {}, OPEN_MS)).toMatchObject({ status: 0, how: 'open' })
 })
 
 test.each(KINDS)('%s: no_terminal has every token but no terminal event', async (kind) => {
@@ -112,14 +115,14 @@ test.each(KINDS)('%s: ignore_max_tokens goes beyond the limit, and says so in it
 
 test.each(KINDS)('%s: endless goes on past every limit until the client goes', async (kind) => {
   const limit = kind === 'responses' ? { max_output_tokens: 5 } : { max_tokens: 5 }
-  const { how, bytes } = await post(kind, 'endless', { stream: true, ...limit })
+  const { how, bytes } = await post(kind, 'endless', { stream: true, ...limit }, OPEN_MS)
   expect(how).toBe('open')
   expect(deltas(kind, bytes.toString())).toBeGreaterThan(1000)
   await waitFor('the simulator to stop', () => simulator.stats.open === 0)
 })
 
 test('an endless JSON answer never closes its text', async () => {
-  const { how, bytes } = await post('chat', 'endless')
+  const { how, bytes } = await post('chat', 'endless', {}, OPEN_MS)
   expect(how).toBe('open')
   expect(bytes.length).toBeGreaterThan(100_000)
 })
