@@ -1,9 +1,9 @@
 /** The Anthropic API: paths, refusals. */
 
+import { anthropicError } from '../messages/error-body.ts'
+import { messagesMetering } from '../messages/messages.ts'
 import { pathSegments } from '../path-segments.ts'
 import type { Operation, Provider } from '../provider.ts'
-import { anthropicError } from './error-body.ts'
-import { messagesMetering } from './messages.ts'
 
 const messages: Operation = { format: 'anthropic', endpoint: 'messages', kind: 'metered', metering: messagesMetering }
 const countTokens: Operation = { format: 'anthropic', endpoint: 'count_tokens', kind: 'free' }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Usage } from '../../../src/core/usage.ts'
-import { mergeUsage, readMessagesUsage } from '../../../src/providers/anthropic/messages-usage.ts'
+import { mergeUsage, readMessagesUsage } from '../../../src/providers/messages/messages-usage.ts'
 import { readChatUsage } from '../../../src/providers/openai/chat-usage.ts'
 import { readResponsesUsage } from '../../../src/providers/openai/responses-usage.ts'
 import { totalInput, totalOutput } from '../../../src/providers/usage-totals.ts'
