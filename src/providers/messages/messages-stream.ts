@@ -20,6 +20,12 @@ const INDEX = Buffer.from('index')
 const DELTA = Buffer.from('delta')
 const TEXT_NAMES = [Buffer.from('text'), Buffer.from('thinking'), Buffer.from('partial_json')]
 
+/** An event as its JSON has it. */
+export interface MessagesEvent {
+  readonly type: string
+  readonly [name: string]: unknown
+}
+
 /** One for the process: scans are synchronous and keep nothing. */
 const cursor = new JsonCursor()
 const counter = new DeltaCounter()
@@ -130,15 +136,21 @@ export class MessagesStream implements StreamReader {
   }
 
   cutEnding(): Buffer {
-    const events = [...this.#open].map((index) => namedEvent('content_block_stop', { index }))
+    return Buffer.from(this.cutEvents().map(namedEvent).join(''))
+  }
+
+  /** The ending for "max_tokens" as objects, for those who frame events in another way. */
+  cutEvents(): readonly MessagesEvent[] {
+    const events: MessagesEvent[] = [...this.#open].map((index) => ({ type: 'content_block_stop', index }))
     events.push(
-      namedEvent('message_delta', {
+      {
+        type: 'message_delta',
         delta: { stop_reason: 'max_tokens', stop_sequence: null },
         usage: { output_tokens: this.outputTokens },
-      }),
-      namedEvent('message_stop', {}),
+      },
+      { type: 'message_stop' },
     )
-    return Buffer.from(events.join(''))
+    return events
   }
 
   errorEvent(error: ErrorFacts): Buffer {
@@ -150,6 +162,6 @@ function isTextName(): boolean {
   return TEXT_NAMES.some((name) => cursor.keyIs(name))
 }
 
-function namedEvent(type: string, fields: Fields): string {
-  return `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
+function namedEvent(event: MessagesEvent): string {
+  return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
 }

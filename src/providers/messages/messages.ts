@@ -1,4 +1,4 @@
-/** POST …/messages. */
+/** POST …/messages, and the same body where a path names the model and the stream (Vertex, Bedrock). */
 import { InputCounter } from '../input-counter.ts'
 import { type JsonBody, readJsonBody, refuseOtherSpellings } from '../json-body.ts'
 import { highestLimit, limitEdits, type NamedLimit, readLimits } from '../output-limit.ts'
@@ -17,6 +17,12 @@ interface MessagesParsed {
   readonly limits: readonly NamedLimit[]
 }
 
+/** Vertex and Bedrock name both in the path. */
+export interface NamedByPath {
+  readonly model: string
+  readonly stream: boolean
+}
+
 const DECISIVE = new Set(['model', 'stream', 'max_tokens', 'messages', 'system', 'tools', 'thinking'])
 const MESSAGE_TOKENS = 8
 const HEAD_TOKENS = 16
@@ -26,7 +32,7 @@ const PROMPT_TOKENS = { tools: 900, ownTool: 1100, format: 256, citations: 640 }
 const CALLER_RUN = /^(custom|bash_|text_editor_|computer_|memory_)/
 
 export const messagesMetering: Metering = {
-  readCall: readMessagesCall,
+  readCall: (raw, { jsonDepth }) => readMessagesCall(raw, jsonDepth),
   prepare: (raw, call, edits) => {
     if (edits.outputLimit === undefined) return raw
     const { limits, insertAt } = call.parsed as MessagesParsed
@@ -38,18 +44,19 @@ export const messagesMetering: Metering = {
   readJson: readMessagesJson,
 }
 
-function readMessagesCall(raw: Buffer, options: { readonly jsonDepth: number }): CallRequest {
-  const body = readJsonBody(raw, options.jsonDepth)
+/** `named`: what the path says where the body does not. Throws InvalidCall. */
+export function readMessagesCall(raw: Buffer, jsonDepth: number, named?: NamedByPath): CallRequest {
+  const body = readJsonBody(raw, jsonDepth)
   refuseOtherSpellings(body, DECISIVE)
   const fields = body.value
-  const model = readModel(fields)
+  const model = named?.model ?? readModel(fields)
   const limits = readLimits(body, ['max_tokens'], 0)
   const thinking = asObject(fields['thinking'])
   const parsed: MessagesParsed = { insertAt: body.insertAt, limits }
   const counter = new InputCounter({ image: () => anthropicImageTokens(model) })
   return {
     model,
-    stream: readFlag(fields, 'stream') === true,
+    stream: named?.stream ?? readFlag(fields, 'stream') === true,
     input: countInput(counter, body),
     generates: true,
     outputLimit: highestLimit(limits),
@@ -117,7 +124,8 @@ function fetchesInput(fields: Fields): boolean {
   })
 }
 
-function readMessagesJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
+/** Facts of a whole message. */
+export function readMessagesJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
   return {
     usage: readMessagesUsage(members['usage'], call.input.cacheWriteKind === 'cache_write_1h'),
     model: asText(members['model']),
