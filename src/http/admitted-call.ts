@@ -17,6 +17,8 @@ export interface AdmittedCall {
   readonly startedAtMs: number
   /** performance.now() when the request came. */
   readonly startedMonotonicMs: number
+  /** How long the caller took to send the body. */
+  readonly uploadMs: number
   readonly snapshot: Snapshot
   readonly key: VirtualKey
   readonly plan: Plan

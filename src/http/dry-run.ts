@@ -24,11 +24,16 @@ const DECISIONS: ReadonlySet<ErrorCode> = new Set([
 ])
 
 /** Answers a refusal as a decision, where it is one; throws it again where there was nothing to decide. */
-export function answerRefusal(incoming: IncomingCall, error: unknown, response: TollgateResponse): void {
+export function answerRefusal(
+  deps: CallDependencies,
+  incoming: IncomingCall,
+  error: unknown,
+  response: TollgateResponse,
+): void {
   if (!(error instanceof Refusal) || !DECISIONS.has(error.facts.code)) throw error
   const { code, rule, needed, available } = error.facts
   const { unit } = incoming.key.plan
-  answerDecision(response, incoming.id, {
+  answerDecision(deps, incoming, response, {
     decision: 'refuse',
     code,
     rule,
@@ -53,7 +58,7 @@ export async function answerDryRun(
   const limit = held.status === 'held' ? (outputLimit(read, ceiling, held) ?? ceiling.limitTokens) : 0
   const overage = held.status === 'held' && held.overage && held.overage.mode !== 'postpaid' && held.overage.atoms > 0n
   const heldAtoms: Atoms = held.status === 'held' ? held.heldAtoms : held.neededAtoms
-  answerDecision(response, read.id, {
+  answerDecision(deps, read, response, {
     decision: problem || refusal ? 'refuse' : overage ? 'overage' : limit < ceiling.limitTokens ? 'trim' : 'pass',
     code: problem?.code ?? (refusal ? codeOf(refusal) : null),
     rule: problem?.rule ?? (refusal ? ruleOf(refusal) : null),
@@ -74,7 +79,13 @@ interface Decision {
   readonly available: string | null
 }
 
-function answerDecision(response: TollgateResponse, id: string, decision: Decision): void {
+function answerDecision(
+  deps: CallDependencies,
+  { id, where }: IncomingCall,
+  response: TollgateResponse,
+  decision: Decision,
+): void {
+  deps.metrics.dryRun(where.account, where.model, decision.decision)
   const body = JSON.stringify(decision)
   response.writeHead(200, [
     'content-type',

@@ -22,13 +22,17 @@ export async function handleCall(
   request: IncomingMessage,
   response: TollgateResponse,
 ): Promise<void> {
+  const askedMs = performance.now()
   const body = await wholeBody(deps, incoming, request, response)
   if (body === undefined) return
   try {
-    await admit(deps, readCall(deps, incoming, request, body), request, response)
+    const wholeMs = performance.now()
+    const read = readCall(deps, incoming, request, body, wholeMs - askedMs)
+    deps.metrics.overhead('read', (performance.now() - wholeMs) / 1000)
+    await admit(deps, read, request, response)
   } catch (error) {
     if (!incoming.caller.dryRun) throw error
-    answerRefusal(incoming, error, response)
+    answerRefusal(deps, incoming, error, response)
   }
 }
 
@@ -39,6 +43,7 @@ async function admit(
   response: TollgateResponse,
 ): Promise<void> {
   const observe = read.plan.enforcement === 'observe'
+  const readMs = performance.now()
   let would = entitlementRefusal(read)
   if (would && !observe) throw new Refusal(would)
   const price = findPrice(read.snapshot.priceBook, read.facts, read.startedAtMs)
@@ -62,7 +67,10 @@ async function admit(
     await answerDryRun(deps, read, terms, ceiling, would, response)
     return
   }
+  const decidedMs = performance.now()
+  deps.metrics.overhead('decide', (decidedMs - readMs) / 1000)
   const admitted = await takeHold(deps, read, terms, ceiling, usable, would)
+  deps.metrics.overhead('hold', (performance.now() - decidedMs) / 1000)
   deps.sweeper.touch(terms.account, deps.now() + read.snapshot.settings.limits.holdDeadlineMs)
   new LiveCall(deps, admitted, request, response).start(read.route.path, read.route.query)
 }

@@ -114,7 +114,7 @@ export class LiveCall implements GuardedCall {
     // A stream is edited on its way, so it is asked for uncompressed; a JSON answer passes as the caller wants it.
     const encoding = admitted.call.stream || typeof accepted !== 'string' ? undefined : accepted
     this.#sentMs = performance.now()
-    deps.metrics.overhead('admit', (this.#sentMs - admitted.startedMonotonicMs) / 1000)
+    deps.metrics.overhead('admit', (this.#sentMs - admitted.startedMonotonicMs - admitted.uploadMs) / 1000)
     this.#exchange = deps.pools.send(
       admitted.upstream,
       {
@@ -439,6 +439,7 @@ export class LiveCall implements GuardedCall {
   }
 
   #settle(ending: Ending): Settled | undefined {
+    const endedMs = performance.now()
     let facts = NO_FACTS
     try {
       facts = this.#answerFacts()
@@ -457,6 +458,7 @@ export class LiveCall implements GuardedCall {
       firstByteMonotonicMs: this.#firstByteMs,
       heldAtoms: this.#keeper.heldAtoms,
     })
+    this.#deps.metrics.overhead('settle', (performance.now() - endedMs) / 1000)
     if (settled && facts.storedId !== undefined) this.#recordObject(facts.storedId, totalTokens(settled.usage))
     return settled
   }

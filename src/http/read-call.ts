@@ -17,6 +17,14 @@ import { readBody } from './read-body.ts'
 import { type Route, upstreamForModel } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
+/** How far a request has come, for the metrics of one that is refused: "" where that is not known yet. */
+export interface Whereabouts {
+  account: string
+  upstream: string
+  model: string
+  endpoint: string
+}
+
 /** A request that is known, authenticated, and of a metered operation. */
 export interface IncomingCall {
   readonly id: string
@@ -26,6 +34,7 @@ export interface IncomingCall {
   readonly key: VirtualKey
   readonly caller: CallerHeaders
   readonly route: Route
+  readonly where: Whereabouts
 }
 
 /** What is known of a call once its body is read and its upstream chosen. */
@@ -38,6 +47,8 @@ export interface ReadCall extends IncomingCall {
   readonly call: CallRequest
   readonly facts: CallFacts
   readonly body: Buffer
+  /** How long the caller took to send the body. */
+  readonly uploadMs: number
 }
 
 /** Undefined: the caller went away before the body was whole. Throws Refusal. */
@@ -87,10 +98,12 @@ export function readCall(
   incoming: IncomingCall,
   request: IncomingMessage,
   body: Buffer,
+  uploadMs: number,
 ): ReadCall {
-  const { snapshot, key, route } = incoming
+  const { snapshot, key, route, where } = incoming
   const first = (route.matches[0] as OperationMatch).operation
   let call = parseCall(incoming, first, request, body)
+  where.model = call.model
   const chosen = upstreamForModel(route, call.model, snapshot.settings)
   if (chosen === undefined) {
     throw new Refusal(
@@ -104,6 +117,8 @@ export function readCall(
   }
   const { upstream, match } = chosen
   const { operation } = match
+  where.upstream = upstream.name
+  where.endpoint = operation.endpoint
   // A path that several formats share names its model alike in all of them; what else the body says may differ.
   if (operation !== first) call = parseCall(incoming, operation, request, body)
   return {
@@ -115,6 +130,7 @@ export function readCall(
     metering: operation.metering as Metering,
     call,
     body,
+    uploadMs,
     facts: {
       account: key.account.id,
       plan: key.plan.name,

@@ -10,7 +10,7 @@ import { readCallerHeaders } from './caller-headers.ts'
 import { forwardUnmetered } from './forward-unmetered.ts'
 import { handleCall } from './handle-call.ts'
 import { handleFree } from './handle-free.ts'
-import type { IncomingCall } from './read-call.ts'
+import type { IncomingCall, Whereabouts } from './read-call.ts'
 import { requestProblem } from './request-gate.ts'
 import { findRoute, isKnownInOtherCase, isUnmetered, touchesObjects, upstreamWithoutModel } from './route.ts'
 import { TollgateResponse } from './tollgate-response.ts'
@@ -68,7 +68,7 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
   const startedAtMs = deps.now()
   const id = newId(startedAtMs)
   let dialect: Format = 'openai'
-  let account = 'unknown'
+  const where: Whereabouts = { account: 'unknown', upstream: '', model: '', endpoint: '' }
   try {
     const snapshot = deps.snapshot()
     const problem = requestProblem(request, snapshot.settings.limits)
@@ -79,7 +79,7 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
     const found = findRoute(request.method as string, request.url as string, request.headers, snapshot, deps.providers)
     dialect = found.dialect
     const key = callerKey(deps, request, id)
-    account = key.account.id
+    where.account = key.account.id
     if ('unknownUpstream' in found) {
       throw new Refusal(
         errorFacts('not_entitled', `No upstream is named "${found.unknownUpstream}".`, id, { rule: 'upstreams' }),
@@ -87,15 +87,17 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
     }
     const route = { ...found, query: queryWithoutKey(found.query) }
     const caller = readCallerHeaders(request, snapshot.settings.runHeaders)
-    const incoming: IncomingCall = { id, startedAtMs, startedMonotonicMs, snapshot, key, caller, route }
-    const kind = route.matches[0]?.operation.kind
+    const operation = route.matches[0]?.operation
+    where.endpoint = operation?.endpoint ?? 'unmetered'
+    const incoming: IncomingCall = { id, startedAtMs, startedMonotonicMs, snapshot, key, caller, route, where }
+    const kind = operation?.kind
     if (kind === 'metered') await handleCall(deps, incoming, request, response)
     else if (kind === 'free') await handleFree(deps, incoming, request, response)
     else await handleUnmetered(deps, incoming, request, response)
   } catch (error) {
     const facts = factsOf(error, deps, id)
     // A failure of the upstream was counted where it was met: it is no refusal.
-    if (!facts.code.startsWith('upstream_')) deps.metrics.refused({ account, code: facts.code, rule: facts.rule })
+    if (!facts.code.startsWith('upstream_')) deps.metrics.refused({ ...where, code: facts.code, rule: facts.rule })
     writeError(response, deps.providers.get(dialect) as Provider, facts)
   }
 }

@@ -116,11 +116,12 @@ function count(
     model: admitted.call.model,
     endpoint: admitted.operation.endpoint,
     outcome: outcomeOf(ending, admitted.trimmedTo !== undefined),
+    trimmed: admitted.trimmedTo !== undefined,
     unit: terms.unit,
     scale: terms.scale,
     ...(price ? { costUnit: price.costUnit, costScale } : {}),
     usage: end?.usage,
-    usageMissing: end?.source === 'estimate' && ending === 'complete',
+    usageMissing: end?.source === 'estimate' && ending === 'complete' && progress.facts.counted === undefined,
     priced,
     upstreamSeconds: (performance.now() - progress.sentMonotonicMs) / 1000,
     firstByteSeconds:

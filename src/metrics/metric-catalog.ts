@@ -19,6 +19,11 @@ const RATIOS = [1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 1000]
 export const METRICS = {
   requests: counter('requests_total', 'account upstream model endpoint outcome', 'Calls by how they ended.'),
   refused: counter('refused_total', 'account code rule', 'Calls refused, by code and the rule that said so.'),
+  dryRuns: counter(
+    'dry_runs_total',
+    'account model decision',
+    'Calls that were only asked about, by what they would do.',
+  ),
   wouldRefuse: counter('would_refuse_total', 'account code rule', 'Calls under observe that enforcement would refuse.'),
   tokens: counter('tokens_total', 'account model kind', 'Tokens charged, by kind.'),
   reasoningTokens: counter('reasoning_tokens_total', 'account model', 'Reasoning tokens, a part of the kind output.'),
@@ -26,9 +31,17 @@ export const METRICS = {
   cost: counter('cost_total', 'account unit model', 'What the providers charge for it, in units.'),
   overage: counter('overage_total', 'account unit mode', 'Charges that no grant covered, in units.'),
   overrun: counter('overrun_total', 'account unit', 'Charges beyond their hold, in debt beyond any limit, in units.'),
-  trimmed: counter('trimmed_total', 'account model', 'Calls whose output limit was lowered to fit.'),
+  trimmed: counter(
+    'trimmed_total',
+    'account model',
+    'Calls whose output limit was lowered to fit, however they ended.',
+  ),
   cut: counter('cut_total', 'account model', 'Streams cut because the money ended.'),
-  usageMissing: counter('usage_missing_total', 'upstream model', 'Whole answers without usage, charged by estimate.'),
+  usageMissing: counter(
+    'usage_missing_total',
+    'upstream model',
+    'Whole answers without usage, in which nothing could be counted either.',
+  ),
   unpricedKinds: counter('unpriced_kinds_total', 'model kind', 'Charged calls with a kind without a rate of its own.'),
   assumedLimits: counter('assumed_limits_total', 'model part', 'Calls held by an assumed size of input or output.'),
   unmeteredBytes: counter('unmetered_bytes_total', 'upstream direction', 'Bytes on paths that are left unmetered.'),

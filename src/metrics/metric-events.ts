@@ -21,6 +21,8 @@ export interface RefusedCall extends Partial<RequestLabels> {
 /** The end of a metered call. */
 export interface EndedCall extends RequestLabels {
   readonly outcome: Outcome
+  /** Its output limit was lowered to fit, however it ended. */
+  readonly trimmed: boolean
   /** Of the charge. */
   readonly unit: string
   readonly scale: number
@@ -29,7 +31,7 @@ export interface EndedCall extends RequestLabels {
   readonly costScale?: number
   /** undefined: nothing was charged (a void). */
   readonly usage: Usage | undefined
-  /** The answer was whole and said nothing of its usage. */
+  /** The answer was whole, said nothing of its usage, and nothing in it could be counted. */
   readonly usageMissing: boolean
   readonly priced:
     | { readonly chargeAtoms: Atoms; readonly costAtoms: Atoms; readonly unpricedKinds: readonly string[] }

@@ -45,11 +45,16 @@ export class Metrics {
     this.#families.wouldRefuse.add([call.account ?? '', call.code, call.rule ?? ''], 1)
   }
 
+  /** A call that was only asked about: no request of `requests_total`. */
+  dryRun(account: string, model: string, decision: 'pass' | 'trim' | 'overage' | 'refuse'): void {
+    this.#families.dryRuns.add([account, model, decision], 1)
+  }
+
   /** A metered call came to its end, and its charge is recorded. */
   ended(call: EndedCall): void {
     const { account, model, upstream, usage, priced } = call
     this.request(call)
-    if (call.outcome === 'trimmed') this.#families.trimmed.add([account, model], 1)
+    if (call.trimmed) this.#families.trimmed.add([account, model], 1)
     if (call.outcome === 'cut') this.#families.cut.add([account, model], 1)
     if (call.usageMissing) this.#families.usageMissing.add([upstream, model], 1)
     if (usage !== undefined) this.#countTokens(account, model, usage)
@@ -104,8 +109,12 @@ export class Metrics {
     this.#families.unmeteredBytes.add([upstream, direction], bytes)
   }
 
-  /** `admit`: from the request to its dispatch. `settle`: from the end of an answer to its recorded settlement. … */
-  overhead(stage: string, seconds: number): void {
+  /**
+   * `admit`: from the request to its dispatch, without the wait for its body; of that `read` is the body as a call,
+   * `decide` the plan, the price and the ceiling, `hold` the round trip to the wallet. `settle`: from the end of an
+   * answer to its recorded settlement.
+   */
+  overhead(stage: 'admit' | 'read' | 'decide' | 'hold' | 'settle', seconds: number): void {
     this.#families.overhead.observe([stage], seconds)
   }
 

@@ -100,7 +100,7 @@ export async function checkInstance(
   if (typeof found === 'string') {
     if (known !== undefined && known !== found) {
       throw new RedisRefused(
-        `this is not the Redis that ${options.dataDir} belongs to (instance ${found}, expected ${known}): correct redis.url or data_dir, or run "tollgate adopt-redis" if it is meant`,
+        `this is not the Redis that data_dir belongs to (instance ${found}, expected ${known}): correct redis.url or data_dir, or run "tollgate adopt-redis" if it is meant`,
       )
     }
     if (known === undefined) rememberInstance(options.dataDir, found)

@@ -190,6 +190,33 @@ run.each([
   },
 )
 
+run('cancel: the upstream socket is closed within 100 ms of the caller’s close', async () => {
+  const upstream = await startCountingUpstream(endless(10, 20))
+  const other = await startTestGateway({
+    prices: PRICES,
+    redis: gateway.redis,
+    upstreams: `  openai: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: ["gpt-*"], on_disconnect: { mode: cancel } }`,
+  })
+  try {
+    const tookMs: number[] = []
+    for (let call = 0; call < 9; call++) {
+      const socket = await rawSocket(other.url)
+      const begun = new Promise((resolve) => socket.on('data', (chunk) => chunk.includes('content') && resolve(true)))
+      socket.write(bytesOf(true, ''))
+      await begun
+      const sinceMs = performance.now()
+      socket.destroy()
+      await waitFor('the upstream closed', () => upstream.sockets === 0, { everyMs: 1 })
+      tookMs.push(performance.now() - sinceMs)
+    }
+    // The machine may stall once or twice; the gateway may not.
+    expect(tookMs.toSorted((a, b) => a - b)[6]).toBeLessThan(100)
+  } finally {
+    await other.close()
+    await upstream.close()
+  }
+})
+
 run('gone in the middle of a JSON answer: charged what the provider reports', async () => {
   const body = JSON.stringify({
     id: 'chatcmpl-1',

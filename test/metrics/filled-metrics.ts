@@ -32,6 +32,7 @@ export function countTraffic(metrics: Metrics): void {
         ...unit,
         account,
         outcome,
+        trimmed: outcome === 'trimmed',
         usage: { tokens: { input: 1000, cached_input: 200, output: 300 }, reasoning: 100, raw: null },
         usageMissing: outcome === 'failed',
         priced: { chargeAtoms: 50_000_000n, costAtoms: 40_000_000n, unpricedKinds: ['cached_input'] },
@@ -52,6 +53,7 @@ export function countTraffic(metrics: Metrics): void {
     metrics.holdsExpired(account, 1)
     metrics.unbilledExposure(account, 'USD', 1_000_000n, 9)
   }
+  metrics.dryRun('acme', 'gpt-5-mini', 'pass')
   metrics.assumedLimit('gpt-5-mini', 'output')
   metrics.unmeteredBytes('openai', 'received', 2048)
   metrics.overhead('admit', 0.0006)

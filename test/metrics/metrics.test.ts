@@ -38,6 +38,7 @@ test('money is counted in units, charge and cost each in its own', async () => {
   const call = {
     ...request('acme'),
     usage: undefined,
+    trimmed: false,
     usageMissing: false,
     upstreamSeconds: 1,
     firstByteSeconds: undefined,
@@ -59,6 +60,7 @@ test('a call that was voided counts as a request and nothing else', async () => 
     unit: 'USD',
     scale: 9,
     usage: undefined,
+    trimmed: false,
     usageMissing: false,
     priced: undefined,
     upstreamSeconds: 1,
