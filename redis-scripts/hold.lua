@@ -31,6 +31,7 @@ ARGV[14]  total_tokens
 ARGV[15]  deadline_ms    from now
 ARGV[16]  dry_run        1: decide and answer, write nothing
 ARGV[17]  info           JSON for the ledger
+ARGV[18]  late_window_ms how long after a timeout the call's own end still counts
 
 Returns {status, replay, …}; status, in order of precedence:
   from_ledger          held before with the same arguments: seq, entry, info of the hold's ledger entry
@@ -59,7 +60,8 @@ local DENIALS_MS = 60000
 local id, id_ms, unit, scale = ARGV[1], integer(ARGV[2]), ARGV[3], integer(ARGV[4])
 local dry_run = ARGV[16] == '1'
 local fingerprint = fingerprint_of(
-  ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15]
+  ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15],
+  ARGV[18]
 )
 
 -- What this id was answered before, or nil.
@@ -140,7 +142,7 @@ local function open_hold(w, decision, amount, over_base, over)
   local deadline = text_of(now + integer(ARGV[15]))
   holds[id] = {
     id = id, state = 'o', fingerprint = fingerprint, created_at = text_of(now), deadline = deadline, unit = unit,
-    policy = ARGV[5], on_timeout = ARGV[8], floor = integer(ARGV[7]), known = 0, over_base = over_base, over = over,
+    policy = ARGV[5], on_timeout = ARGV[8], late_ms = integer(ARGV[18]), floor = integer(ARGV[7]), known = 0, over_base = over_base, over = over,
     slices = slices, checkpoint = '', ended = '', seq = text_of(account.seq + 1), price_version = ARGV[9], facts = ARGV[6],
   }
   holds_changed[id] = true

@@ -20,6 +20,7 @@ ARGV[6]  facts        model;upstream;endpoint;key;run;user;labels: used without 
 ARGV[7]  final_atoms  integer >= 0
 ARGV[8]  looked_up    0; the caller found of this id in the ledger no end: 1; but a timeout: 2
 ARGV[9]  info         JSON for the ledger
+ARGV[10] late_window_ms: used without a hold
 
 Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; status, in order of precedence:
   conflict         settled before at another amount, or in another unit
@@ -27,9 +28,9 @@ Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; st
   sweep_again      more is due than one call sweeps: repeat
   from_ledger      settled before at this amount: seq, entry, info of that ledger entry
   settled          the hold was open
-  late_settled     the hold had timed out, at most 24 h ago: charged is the net of the call (replay 1: before)
+  late_settled     the hold had timed out, and its late window is open: charged is the net of the call (replay 1: before)
   look_up          no trace, and the id is older than its records: look in the ledger, then repeat with looked_up 1 or 2
-  unmatched        no trace, older than 24 h or past its late window: an entry for an operator, nothing charged
+  unmatched        no trace, older than its late window or timed out before it: an entry for an operator, nothing charged
   orphan_settled   no trace: charged from the copy; the id is closed
 ]]
 --! include lib/posting.lua
@@ -181,7 +182,7 @@ local function settle()
   if w.scale and w.scale ~= scale then error('unit_scale_mismatch: ' .. unit .. ' has ' .. w.scale .. ' decimals') end
   w.scale = scale
   -- A call that timed out was charged then, whatever a clock that ran ahead wrote into its id.
-  if ARGV[8] == '2' or now - id_ms > LATE_WINDOW_MS then return keep_unmatched(w) end
+  if ARGV[8] == '2' or now - id_ms > integer(ARGV[10]) then return keep_unmatched(w) end
   return settle_orphan(w)
 end
 

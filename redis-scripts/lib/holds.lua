@@ -1,7 +1,10 @@
 -- Holds: records, and how one opens.
 --! include lib/grants.lua
 
-local HOLD_PATTERN = '^1|(%l)|(%x*)|(%d+)|(%d+)|([^|]*)|([^|]*)|(%l+)|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)'
+-- How long after a timeout the call's own end still counts, unless the hold says otherwise.
+local LATE_WINDOW_MS = 86400000
+
+local HOLD_PATTERN = '^1|(%l)|(%x*)|(%d+)|(%d+)|([^|]*)|([^|]*)|(%l+),?(%d*)|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)'
   .. '|([^|]*)|([^|]*)|(.*)$'
 
 -- "GRANT:AMOUNT,…" in the order of drawing.
@@ -37,16 +40,18 @@ end
 --[[
 state: o(pen), t(imed out: slices and overage are what was posted), l(ate settled; kept until the late window ends).
 over_base: the overage at price; over: what it counts, at the multiplier of the policy.
+late_ms: how long after a timeout its own end still counts; in the record only where it is not the usual day.
 seq: of its ledger entry, which has what it was answered; checkpoint: number;arguments;answer of the last one;
 ended: final;answer of a late settle.
 ]]
 local function read_hold(id, record)
-  local state, fingerprint, created_at, deadline, unit, policy, on_timeout, floor, known, over_base, over, slices,
+  local state, fingerprint, created_at, deadline, unit, policy, on_timeout, late_ms, floor, known, over_base, over, slices,
     checkpoint, ended, seq, price_version, facts = string.match(record, HOLD_PATTERN)
   if not state then error('hold record of an unknown form: ' .. id) end
   return {
     id = id, state = state, fingerprint = fingerprint, created_at = created_at, deadline = deadline, unit = unit,
-    policy = policy, on_timeout = on_timeout, floor = number_of(floor), known = number_of(known),
+    policy = policy, on_timeout = on_timeout,
+    late_ms = late_ms == '' and LATE_WINDOW_MS or number_of(late_ms), floor = number_of(floor), known = number_of(known),
     over_base = number_of(over_base), over = number_of(over), slices = read_slices(slices),
     checkpoint = checkpoint, ended = ended, seq = seq, price_version = price_version, facts = facts,
   }
@@ -54,7 +59,8 @@ end
 
 local function pack_hold(h)
   return '1|' .. h.state .. '|' .. h.fingerprint .. '|' .. h.created_at .. '|' .. h.deadline .. '|' .. h.unit
-    .. '|' .. h.policy .. '|' .. h.on_timeout .. '|' .. text_of(h.floor) .. '|' .. text_of(h.known)
+    .. '|' .. h.policy .. '|' .. h.on_timeout .. (h.late_ms == LATE_WINDOW_MS and '' or ',' .. text_of(h.late_ms))
+    .. '|' .. text_of(h.floor) .. '|' .. text_of(h.known)
     .. '|' .. text_of(h.over_base) .. '|' .. text_of(h.over) .. '|' .. pack_slices(h.slices) .. '|' .. h.checkpoint
     .. '|' .. h.ended .. '|' .. h.seq .. '|' .. h.price_version .. '|' .. h.facts
 end

@@ -3,7 +3,6 @@
 --! include lib/overage.lua
 
 local SWEEP_MAX = 32
-local LATE_WINDOW_MS = 86400000
 
 -- Its functions are inside, so that a call that finds nothing due does not pay for making them (a tenth of a hold).
 local function sweep_items(due)
@@ -22,7 +21,7 @@ local function sweep_items(due)
     add_total(w, 'posted', charged_by(drawn, over, 0))
     hold.state, hold.slices, hold.over_base, hold.over = 't', drawn, over.base, over.amount
     holds_changed[hold.id] = true
-    due_changes['h' .. hold.id] = at_ms + LATE_WINDOW_MS
+    due_changes['h' .. hold.id] = at_ms + hold.late_ms
     account.timeouts = (account.timeouts or 0) + 1
     add_entry('timeout', at_ms, hold.id, '', w, transfers, 'hold=' .. text_of(held), '')
   end

@@ -16,6 +16,7 @@ import {
   HOLD_REFUSALS,
   type HoldRefused,
   type HoldRequest,
+  type HoldTerms,
   type LedgerEntry,
   type OpenHold,
   type SettleRequest,
@@ -77,7 +78,15 @@ function holdArguments(request: HoldRequest, idMs: number): string[] {
     String(request.deadlineMs),
     request.dryRun ? '1' : '0',
     request.info,
+    lateWindow(request),
   ]
+}
+
+// redis-scripts/lib/holds.lua has the same.
+const LATE_WINDOW_MS = 86_400_000
+
+function lateWindow(terms: HoldTerms): string {
+  return String(terms.lateWindowMs ?? LATE_WINDOW_MS)
 }
 
 /** {from_ledger, seq, packed, info} */
@@ -175,6 +184,7 @@ function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number,
       String(request.finalAtoms),
       lookedUp,
       request.info,
+      lateWindow(terms),
     ],
   )
 }

@@ -34,6 +34,8 @@ export interface HoldTerms {
   readonly priceVersion: string
   /** What a timeout posts: max(floor, checkpoint) | nothing | the whole hold. */
   readonly onTimeout: 'known' | 'release' | 'full'
+  /** How long after a timeout the call's own end still counts: an hour at least; left out: 24 h. */
+  readonly lateWindowMs?: number
 }
 
 export interface HoldRequest extends HoldTerms {
@@ -135,7 +137,7 @@ export interface SettleRequest {
 }
 export interface SettleResult {
   /**
-   * settled: the hold was open. late_settled: it had timed out (within 24 h), the net is now final.
+   * settled: the hold was open. late_settled: it had timed out (its late window is open), the net is now final.
    * orphan_settled: no trace of the hold, charged from the copy. unmatched: too late to charge, kept for an operator.
    * hold_not_open: the id has its end already (a void, or another settle).
    */

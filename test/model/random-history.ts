@@ -119,6 +119,7 @@ function call(history: History): HoldRequest {
     floorAtoms: random.chance(0.5) ? 0n : small(random),
     priceVersion: 'v1',
     onTimeout: random.pick(['known', 'known', 'release', 'full'] as const),
+    ...random.pick([{}, {}, { lateWindowMs: random.pick([7_200_000, 86_400_000, 604_800_000]) }]),
     fixedAtoms: edge ? onTheEdge(history, unit) : amounts(random),
     perTokenAtoms: edge ? 0n : BigInt(random.below(4)),
     leastTokens: least,
@@ -263,7 +264,8 @@ const STEPS: Readonly<
     ({ random, model, clock }) => {
       const due = random.chance(0.3) ? structuredSweep(model, clock.nowMs) : undefined
       if (due !== undefined) clock.nowMs = due - random.pick([0, 0, 1])
-      else if (random.chance(0.06)) clock.nowMs += random.pick([3_600_000, 3_600_001, 86_400_000, 90_000_000])
+      else if (random.chance(0.06))
+        clock.nowMs += random.pick([3_600_000, 3_600_001, 7_200_000, 86_400_000, 90_000_000])
       else clock.nowMs += random.pick([1, 1, 10, 500, 3000, -1, -40])
       return [clock.nowMs, () => undefined, () => undefined]
     },

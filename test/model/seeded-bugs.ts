@@ -56,6 +56,18 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     replace: 'hold.floor',
   },
   {
+    name: 'every hold has the late window of most',
+    file: 'lib/sweep.lua',
+    find: 'at_ms + hold.late_ms',
+    replace: 'at_ms + LATE_WINDOW_MS',
+  },
+  {
+    name: 'a hold forgets its late window when it is written again',
+    file: 'lib/holds.lua',
+    find: 'number_of(late_ms), floor = number_of(floor)',
+    replace: 'LATE_WINDOW_MS, floor = number_of(floor)',
+  },
+  {
     name: 'a retry of a settle is not told by its record',
     file: 'settle.lua',
     find: "remember_end(id, id_ms, 's', hold, final_text, text_of(seq))",

@@ -394,7 +394,7 @@ export class WalletModel {
       if (hold) return this.#settleLate(hold, finalAtoms)
       const lateSeq = state.closed.get(id)
       if (lateSeq !== undefined) return { status: 'late_settled', replay: true, seq: lateSeq }
-      const tooLate = state.closed.has(id) || this.#now - timeOf(id) > DAY_MS
+      const tooLate = state.closed.has(id) || this.#now - timeOf(id) > (terms.lateWindowMs ?? DAY_MS)
       const charge = tooLate
         ? { drawn: [], overBase: 0n, over: 0n, overrun: 0n }
         : this.#force(terms, finalAtoms, 0n, [], 0n, 0n)
@@ -600,7 +600,7 @@ export class WalletModel {
     this.#post(request.unit, charge)
     this.#entry(request.unit, request.scale)
     Object.assign(hold, { slices: charge.drawn, overBase: charge.overBase, over: charge.over })
-    hold.dueMs += DAY_MS
+    hold.dueMs += request.lateWindowMs ?? DAY_MS
   }
 
   #closeLateWindow(hold: ModelHold): void {

@@ -290,6 +290,41 @@ describe('a hold that nobody ended', () => {
     expect(await account.balance()).toMatchObject({ debtAtoms: 0n, availableAtoms: 50n, postedAtoms: 10n })
   })
 
+  redisTest.each([
+    ['within its own late window of 7 days', 7 * 24 * HOUR - 1, 'late_settled', 80n],
+    ['after it', 7 * 24 * HOUR, 'unmatched', 40n],
+  ] as const)(
+    'a hold of 26 hours that posted itself whole is settled %s',
+    async (_name, laterMs, status, available) => {
+      const account = accountOf(harness)
+      await account.grant(100n)
+      const request = account.call(60n, {
+        onTimeout: 'full',
+        deadlineMs: 26 * HOUR,
+        lateWindowMs: 7 * 24 * HOUR,
+      })
+      await harness.wallet.hold(request)
+      harness.clock.nowMs += 26 * HOUR - 1
+      expect(await account.balance()).toMatchObject({ heldAtoms: 60n, postedAtoms: 0n })
+      harness.clock.nowMs += 1
+      expect(await account.balance()).toMatchObject({ heldAtoms: 0n, postedAtoms: 60n, availableAtoms: 40n })
+      harness.clock.nowMs += laterMs
+      expect(await account.settle(request, 20n)).toMatchObject({ status })
+      expect(await account.balance()).toMatchObject({ availableAtoms: available })
+    },
+  )
+
+  redisTest('a settle whose hold was lost is charged from its copy within its own late window', async () => {
+    const account = accountOf(harness)
+    await account.grant(100n)
+    const request = account.call(60n, { lateWindowMs: 7 * 24 * HOUR })
+    harness.clock.nowMs += 30 * HOUR
+    expect(await account.settle(request, 20n)).toMatchObject({ status: 'orphan_settled', chargedAtoms: 20n })
+    const old = account.call(60n)
+    harness.clock.nowMs += 30 * HOUR
+    expect(await account.settle(old, 20n)).toMatchObject({ status: 'unmatched', chargedAtoms: 0n })
+  })
+
   redisTest('is unmatched after 24 hours: an entry for an operator, nothing charged', async () => {
     const account = accountOf(harness)
     await account.grant(100n)
