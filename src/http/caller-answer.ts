@@ -1,6 +1,6 @@
 /** The caller's side of a call: its answer as it is written, and how it ends, once. */
 import type { ErrorFacts } from '../errors.ts'
-import type { StreamReader } from '../providers/provider.ts'
+import type { StreamMeter } from '../meter/stream-meter.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import { moneyHeaders, tollgateHeaders } from './answer-headers.ts'
 import type { Settled } from './settlement.ts'
@@ -60,11 +60,16 @@ export class CallerAnswer {
     this.#response.end()
   }
 
-  /** Where the answer has begun, an error event of `reader` ends a stream, and a cut connection everything else. */
-  endWithError(facts: ErrorFacts, reader: StreamReader | undefined): void {
+  /** Undefined: nothing can follow what was written, so the connection is cut. */
+  endStream(last: Buffer | undefined): void {
+    if (last) this.finish([last])
+    else if (!this.gone && !this.#ended) this.#response.destroy()
+  }
+
+  /** Where the answer has begun, an error event ends a stream, and a cut connection everything else. */
+  endWithError(facts: ErrorFacts, stream: StreamMeter | undefined): void {
     if (this.gone || this.#ended) return
-    if (reader && this.headersSent) this.finish([reader.errorEvent(facts)])
-    else if (this.headersSent) this.#response.destroy()
+    if (this.headersSent) this.endStream(stream?.errorEvent(facts))
     else {
       this.#ended = true
       writeError(this.#response, this.#admitted.provider, facts, moneyHeaders(this.#admitted, undefined))

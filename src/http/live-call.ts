@@ -279,7 +279,7 @@ export class LiveCall implements GuardedCall {
     this.#end(this.#status === undefined ? 'no_answer' : 'stopped')
     this.#exchange?.abort()
     const facts = this.#failure('overloaded', 'The gateway is stopping; the answer was broken off.')
-    this.#caller.endWithError({ ...facts, retryAfterSeconds: 1 }, this.#reader)
+    this.#caller.endWithError({ ...facts, retryAfterSeconds: 1 }, this.#stream)
   }
 
   // A whole answer (JSON, audio, text): kept while it is small, so that its cost can go into the headers; of a larger
@@ -407,13 +407,13 @@ export class LiveCall implements GuardedCall {
     if (this.#ended) return
     const settled = this.#end('cut')
     this.#exchange?.abort()
-    const reader = this.#reader as StreamReader
+    const stream = this.#stream as StreamMeter
     const last =
       this.admitted.plan.streaming?.onCut === 'error'
-        ? reader.errorEvent(cutError(this.admitted, refusal))
-        : reader.cutEnding()
+        ? stream.errorEvent(cutError(this.admitted, refusal))
+        : stream.cutEnding()
     const comment = this.#costComment(settled)
-    this.#caller.finish(comment ? [comment, last] : [last])
+    this.#caller.endStream(comment && last ? Buffer.concat([comment, last]) : last)
   }
 
   /** Only server-sent events have comments. */
@@ -487,7 +487,7 @@ export class LiveCall implements GuardedCall {
     if (this.#stream) return this.#stream.facts
     const { metering, call } = this.admitted
     if (!this.#json) return NO_FACTS
-    if (!this.#json.isObject && this.#other && (this.#status ?? 500) < 300)
+    if (!this.#json.isJson && this.#other && (this.#status ?? 500) < 300)
       return metering.readOther?.(this.#other.end(), call, this.#answerHeaders) ?? NO_FACTS
     return metering.readJson(this.#json.end(), call, this.#answerHeaders)
   }
@@ -521,7 +521,7 @@ export class LiveCall implements GuardedCall {
   }
 
   #refuse(code: ErrorFacts['code'], message: string): void {
-    this.#caller.endWithError(this.#failure(code, message), this.#reader)
+    this.#caller.endWithError(this.#failure(code, message), this.#stream)
   }
 
   #failure(code: ErrorFacts['code'], message: string): ErrorFacts {

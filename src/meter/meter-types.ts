@@ -2,9 +2,10 @@
  * The meter reads usage beside the bytes and hands the same bytes on. It knows no prices and cannot break a call:
  * what it cannot read costs accuracy, is flagged, and never the client's bytes. Its memory is bounded.
  */
+import type { ErrorFacts } from '../errors.ts'
 import type { AnswerFacts } from '../providers/provider.ts'
 
-/** An SSE answer, one a call. Made by `new StreamMeter(reader, options)` in stream-meter.ts. */
+/** An answer in events, one a call. Made by `new StreamMeter(reader, options)` in stream-meter.ts. */
 export interface StreamMeterShape {
   /**
    * Output tokens that may pass. When an event would go beyond, the meter blocks: that event and all after it are
@@ -16,8 +17,8 @@ export interface StreamMeterShape {
   /** After allowance was raised. */
   resume(): readonly Buffer[]
   /**
-   * The body ended: returns what was kept back of a last event without its blank line. Where the stream is not whole
-   * (an error event of ours must follow), half an event is left out and anything else closed by a blank line.
+   * The body ended: returns what was kept back of a last event without its end. Where the stream is not whole (an error
+   * event of ours must follow), half an event is left out and anything else closed.
    */
   end(): readonly Buffer[]
   /** An event is kept back for want of allowance: the caller stops reading the upstream. */
@@ -26,6 +27,13 @@ export interface StreamMeterShape {
   readonly terminal: Buffer | undefined
   /** Bytes that came after the terminal event so far, taken out by this call. */
   takeAfterTerminal(): readonly Buffer[]
+  /**
+   * The reader's ending for a cut, as it can follow the bytes that were handed on (in a JSON array behind a comma and
+   * before the bracket). Undefined: they stopped in the middle of an event that nothing can follow.
+   */
+  cutEnding(): Buffer | undefined
+  /** The same for an error. */
+  errorEvent(error: ErrorFacts): Buffer | undefined
   readonly facts: AnswerFacts
   readonly outputTokens: number
   readonly finished: boolean
@@ -34,7 +42,7 @@ export interface StreamMeterShape {
   readonly unread: boolean
 }
 
-/** A whole JSON answer, one a call: collects the named top-level members as bytes pass, whatever the size. */
+/** A whole JSON answer, one a call: collects the named members as bytes pass, whatever the size. */
 export interface JsonMeterShape {
   push(chunk: Buffer): void
   /** After the last byte. Members that were found and could be parsed; a member over the bound is left out. */

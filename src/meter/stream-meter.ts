@@ -2,11 +2,21 @@
  * Meters one event stream while its bytes go on. Events that pass in a row are handed on as one part of the chunk they
  * came in; only an event that was cut by a chunk's end is put together again.
  */
+import type { ErrorFacts } from '../errors.ts'
 import type { AnswerFacts, EventVerdict, Framing, StreamEvent, StreamReader } from '../providers/provider.ts'
+import { ArraySplitter } from './array-splitter.ts'
+import { FrameSplitter } from './frame-splitter.ts'
+import { LineSplitter } from './line-splitter.ts'
 import type { StreamMeterShape } from './meter-types.ts'
+import type { Splitter } from './splitter.ts'
 import { SseSplitter } from './sse-splitter.ts'
 
-const BLANK_LINE = Buffer.from('\n\n')
+const SPLITTERS: { readonly [framing in Framing]: new (eventBytesMax?: number) => Splitter } = {
+  sse: SseSplitter,
+  ndjson: LineSplitter,
+  json_array: ArraySplitter,
+  aws_eventstream: FrameSplitter,
+}
 
 export interface StreamMeterOptions {
   /** How the stream is cut into events; default sse. */
@@ -20,7 +30,7 @@ export class StreamMeter implements StreamMeterShape {
   blocked = false
   terminal: Buffer | undefined
   readonly #reader: StreamReader
-  readonly #splitter: SseSplitter
+  readonly #splitter: Splitter
   /** What came while blocked, the event that blocked first. */
   #backlog: Buffer[] = []
   #afterTerminal: Buffer[] = []
@@ -30,7 +40,7 @@ export class StreamMeter implements StreamMeterShape {
 
   constructor(reader: StreamReader, options: StreamMeterOptions = {}) {
     this.#reader = reader
-    this.#splitter = new SseSplitter(options.eventBytesMax)
+    this.#splitter = new SPLITTERS[options.framing ?? 'sse'](options.eventBytesMax)
   }
 
   get facts(): AnswerFacts {
@@ -50,7 +60,7 @@ export class StreamMeter implements StreamMeterShape {
   }
 
   get unread(): boolean {
-    return this.#unreadable || this.#reader.unreadable
+    return this.#unreadable || this.#splitter.unreadable || this.#reader.unreadable
   }
 
   push(chunk: Buffer): readonly Buffer[] {
@@ -106,7 +116,7 @@ export class StreamMeter implements StreamMeterShape {
         splitter.accept()
         continue
       }
-      const verdict = this.#judge(splitter.event)
+      const verdict = splitter.closing ? 'terminal' : splitter.speaks ? this.#judge(splitter.event) : 'pass'
       if (verdict === undefined) {
         this.#block(chunk, run, out)
         return
@@ -150,10 +160,10 @@ export class StreamMeter implements StreamMeterShape {
 
   /** undefined: the allowance does not cover the event. What a reader cannot take costs accuracy, never the bytes. */
   #judge(event: StreamEvent): EventVerdict | undefined {
-    if (event.data.length === 0) return 'pass'
     try {
       if (!this.#allows(event)) return undefined
-      return this.#reader.onEvent(event)
+      const verdict = this.#reader.onEvent(event)
+      return verdict === 'drop' && !this.#splitter.droppable ? 'pass' : verdict
     } catch {
       this.#unreadable = true
       return 'pass'
@@ -175,35 +185,40 @@ export class StreamMeter implements StreamMeterShape {
   }
 
   /**
-   * A last event without its blank line is no event to a client, but what it says of usage is true. Where the stream
-   * broke off there, an error event of ours follows: half an event is left out, anything else is closed before it.
+   * An event that the end of the stream left unfinished is none to a client, but what it says of usage is true. Where
+   * the stream broke off there, an error event of ours follows: half an event is left out, anything else is closed.
    */
   #finish(out: Buffer[]): void {
-    const rest = this.#splitter.takeCarried()
+    const splitter = this.#splitter
+    const rest = splitter.takeCarried()
     if (rest.length === 0 || this.terminal) return
-    const event = this.#splitter.readUnfinished(rest)
-    const verdict = this.#judge(event)
+    const event = splitter.readUnfinished(rest)
+    const verdict = event ? this.#judge(event) : 'pass'
     if (verdict === undefined) {
       this.blocked = true
       this.#backlog.push(rest)
-      this.#splitter.reject()
+      splitter.reject()
     } else if (verdict === 'terminal') this.terminal = rest
-    else if (verdict === 'drop') return
-    else if (this.#isWhole) out.push(rest)
-    else if (event.data.length === 0 || isJson(event.data)) out.push(rest, BLANK_LINE)
+    else if (verdict === 'pass') this.#passUnfinished(rest, out)
+  }
+
+  #passUnfinished(rest: Buffer, out: Buffer[]): void {
+    const splitter = this.#splitter
+    if (this.#reader.finished || this.#reader.failed || this.#reader.endsByFraming) {
+      splitter.endsOpen = true
+      out.push(rest)
+      return
+    }
+    const closed = splitter.closeUnfinished(rest)
+    if (closed) out.push(...closed)
     else this.#unreadable = true
   }
 
-  get #isWhole(): boolean {
-    return this.#reader.finished || this.#reader.failed || this.#reader.endsByFraming
+  cutEnding(): Buffer | undefined {
+    return this.#splitter.placeEnding(this.#reader.cutEnding())
   }
-}
 
-function isJson(data: Buffer): boolean {
-  try {
-    JSON.parse(data.toString())
-    return true
-  } catch {
-    return false
+  errorEvent(error: ErrorFacts): Buffer | undefined {
+    return this.#splitter.placeEnding(this.#reader.errorEvent(error))
   }
 }

@@ -122,8 +122,10 @@ export interface Metering {
   /** For an answer that is a stream. */
   createStreamReader(call: CallRequest, framing: Framing, headers: AnswerHeaders): StreamReader
   /**
-   * For a whole JSON answer: members that are needed of it. A name is one of the top level; a path like
-   * `predictions.*.statistics` takes that member of each element of an array, as a list.
+   * For a whole JSON answer: members that are needed of it. A name is one of the top level; `a.b` is a member of a
+   * member; `predictions.*.statistics` takes that member of each element of an array, as a list under the path's name
+   * (absent where none was found, without those elements that lack it); `*.details` is for an answer that is an array.
+   * No path may be the beginning of another.
    */
   readonly jsonMembers: readonly string[]
   /** Their values as parsed JSON (absent ones undefined) → what the answer says. Errors come here too. */
@@ -158,8 +160,9 @@ export interface AnswerFacts {
 }
 
 /**
- * pass: goes on as it came. drop: an event that only we asked for. terminal: the last event of a complete answer;
- * it is kept back until the settlement is recorded.
+ * pass: goes on as it came. drop: an event that only we asked for; an element of a JSON array passes all the same.
+ * terminal: the last event of a complete answer; it is kept back until the settlement is recorded. A JSON array's closing
+ * bracket is terminal by itself, unless an element was before.
  */
 export type EventVerdict = 'pass' | 'drop' | 'terminal'
 
@@ -186,16 +189,23 @@ export interface StreamReader {
   readonly failed: boolean
   /** An event that may have carried usage or an ending could not be parsed. */
   readonly unreadable: boolean
-  /** The format's own ending for "length", to be sent when the money ends: closes whatever is open. */
+  /**
+   * The format's own ending for "length", to be sent when the money ends: closes whatever is open. Whole events of the
+   * stream's framing: with blank lines (sse), with line feeds (ndjson), frames made by event-frame.ts (aws_eventstream),
+   * or elements with commas between them and no bracket (json_array: the meter adds what goes around them).
+   */
   cutEnding(): Buffer
-  /** An error event in the format's words, after which nothing follows. */
+  /** An error event in the format's words, after which nothing follows; framed like `cutEnding`. */
   errorEvent(error: ErrorFacts): Buffer
 }
 
 export interface StreamEvent {
-  /** Value of the `event:` line, "" where there is none. */
+  /**
+   * sse: value of the `event:` line. aws_eventstream: `:event-type`, of an exception `exception:` and its
+   * `:exception-type`, of an error `error:` and its `:error-code`. "" where there is none.
+   */
   readonly name: string
-  /** The data lines, joined by \n, as bytes; empty where there is none (a comment). */
+  /** The data lines, joined by \n (sse); the line, the element, the payload. Only of a frame it may be empty. */
   readonly data: Buffer
   readonly raw: Buffer
 }

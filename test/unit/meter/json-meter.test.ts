@@ -44,6 +44,60 @@ describe('members of the top level are found, and only those', () => {
   )
 })
 
+describe('a path takes members of members, and of each element of an array', () => {
+  test.each([
+    ['{"a":{"b":1,"c":2},"b":3}', ['a.b'], { 'a.b': 1 }],
+    ['{"a":{"b":{"c":[1]}},"id":"x"}', ['a.b.c', 'id'], { 'a.b.c': [1], id: 'x' }],
+    ['{"a":[{"b":1},{"c":2},{"b":{"d":3}},4,"b"]}', ['a.*.b'], { 'a.*.b': [1, { d: 3 }] }],
+    ['{"a":[{"b":1,"b":2},{"b":3}]}', ['a.*.b'], { 'a.*.b': [2, 3] }],
+    ['{"a":[{"b":1,"c":[{"d":1},{"d":2}],"b":2}]}', ['a.*.b', 'a.*.c.*.d'], { 'a.*.b': [2], 'a.*.c.*.d': [1, 2] }],
+    ['{"a":[1,[2],{"x":"]"}]}', ['a.*'], { 'a.*': [1, [2], { x: ']' }] }],
+    ['{"a":[[{"b":1}],[{"b":2}]]}', ['a.*.*.b'], { 'a.*.*.b': [1, 2] }],
+    [' [ {"d":{"n":5}} , {"d":{"n":6}} ] ', ['*.d.n'], { '*.d.n': [5, 6] }],
+    ['{"d":{"n":5}}', ['*.d.n', 'd.n'], { 'd.n': 5 }],
+    ['{"a":{"b":1}}', ['a.*.b'], {}],
+    ['{"a":[{"b":1}]}', ['a.b'], {}],
+    ['{"a":"b","a.b":1}', ['a.b'], {}],
+    ['{"a":[]}', ['a.*.b'], {}],
+  ] as const)('%s %s', (text, paths, expected) => {
+    const bytes = Buffer.from(text)
+    for (let step = 1; step <= bytes.length + 1; step++)
+      expect(read(bytes, paths, step)).toEqual({ members: expected, unread: false })
+  })
+
+  test.each([['{"a":[{"b":1}'], ['{"a":[}]}'], ['{"a":[{]}'], ['{"a":[1}'], ['{"a":[{"b":]}]}'], ['{"a":[{"b"}]}']])(
+    'what cannot be read says so: %s',
+    (text) => {
+      expect(read(Buffer.from(text), ['a.*.b', 'c.d']).unread).toBe(true)
+    },
+  )
+
+  test('the large values beside them are not kept, and the list is bounded', () => {
+    const vector = Array.from({ length: 700 }, (_, i) => i / 7)
+    const prediction = JSON.stringify({ embeddings: { values: vector, statistics: { token_count: 7 } } })
+    const meter = new JsonMeter(['predictions.*.embeddings.statistics'])
+    meter.push(Buffer.from('{"predictions":['))
+    for (let i = 0; i < 2000; i++) meter.push(Buffer.from(`${i ? ',' : ''}${prediction}`))
+    meter.push(Buffer.from(']}'))
+    const found = meter.end()['predictions.*.embeddings.statistics'] as readonly unknown[]
+    expect(found).toHaveLength(2000)
+    expect(found[1999]).toEqual({ token_count: 7 })
+    expect(meter.unread).toBe(false)
+
+    const many = new JsonMeter(['a.*.b'])
+    many.push(Buffer.from('{"a":['))
+    for (let i = 0; i < 300; i++) many.push(Buffer.from(`${i ? ',' : ''}{"b":"${'x'.repeat(9998)}"}`))
+    many.push(Buffer.from(']}'))
+    expect(many.end()['a.*.b']).toHaveLength(104)
+    expect(many.unread).toBe(true)
+  })
+
+  test('a path that is the beginning of another is a mistake of ours', () => {
+    expect(() => new JsonMeter(['a', 'a.b'])).toThrow('part of')
+    expect(() => new JsonMeter(['a.*.b', 'a'])).toThrow('beginning of')
+  })
+})
+
 test('a member over 256 KiB is left out, and the ones behind it are found', () => {
   const text = JSON.stringify({ output: 'x'.repeat(300 * 1024), big: 'y'.repeat(200 * 1024), usage: { a: 1 } })
   const { members, unread } = read(Buffer.from(text), ['output', 'big', 'usage'], 1000)
