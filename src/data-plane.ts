@@ -14,6 +14,7 @@ import { UploadBudget, uploadBytesMax } from './http/upload-budget.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { providers } from './providers/registry.ts'
+import { UpstreamCredentials } from './proxy/credentials/upstream-credentials.ts'
 import { Passthrough } from './proxy/passthrough.ts'
 import { UpstreamPools } from './proxy/upstream.ts'
 import type { RedisClient } from './redis/client.ts'
@@ -42,7 +43,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const { settings } = options.store.current()
   const openCalls = new Set<OpenCall>()
   const pools = new UpstreamPools(settings.upstreams, settings.limits)
-  const passthrough = new Passthrough()
+  const credentials = new UpstreamCredentials(settings.upstreams, { log: options.log, now: Date.now })
+  const passthrough = new Passthrough(credentials)
   let stopping = false
   const server = createGatewayServer(
     {
@@ -52,6 +54,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       outbox: options.outbox,
       sweeper: options.sweeper,
       pools,
+      credentials,
       passthrough,
       objects: new ProviderObjects(options.redis),
       uploads: new UploadBudget(uploadBytesMax(settings.gateway.workers)),
@@ -89,6 +92,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       stopAll(openCalls)
       clearInterval(ticker)
       passthrough.close()
+      credentials.close()
       await pools.close()
     },
   }

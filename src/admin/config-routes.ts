@@ -1,6 +1,6 @@
 import { formatProblem } from '../config/problem.ts'
 import { FILE_BYTES_MAX } from '../config/read-yaml.ts'
-import type { Plan, Snapshot, Upstream } from '../config/snapshot.ts'
+import type { Plan, Snapshot, Upstream, UpstreamAuth } from '../config/snapshot.ts'
 import { formatAmount } from '../core/money.ts'
 import { AdminError } from './admin-error.ts'
 import { timeText } from './render-wallet.ts'
@@ -43,7 +43,7 @@ function upstreamJson(upstream: Upstream): object {
   return {
     format: upstream.format,
     base_url: `${upstream.baseUrl.origin}${upstream.baseUrl.pathname}`,
-    auth: upstream.auth,
+    auth: shownAuth(upstream.auth),
     api_key: upstream.apiKey === '' ? 'not set' : 'set',
     models: upstream.models,
     headers: Object.keys(upstream.headers),
@@ -53,7 +53,16 @@ function upstreamJson(upstream: Upstream): object {
   }
 }
 
-/** What is in force, without secrets: no key, hash, token, header value or Redis password. */
+/** Arguments may hold a secret: the program alone is shown. */
+function shownAuth(auth: UpstreamAuth): unknown {
+  if (typeof auth !== 'object' || !('command' in auth)) return auth
+  return {
+    command: [auth.command[0], ...(auth.command.length > 1 ? ['…'] : [])],
+    refresh_seconds: auth.refreshMs / 1000,
+  }
+}
+
+/** What is in force, without secrets: no key, argument, hash, token, header value or Redis password. */
 export function configJson(snapshot: Snapshot): object {
   const { settings } = snapshot
   const keys = Map.groupBy(snapshot.keys.values(), (key) => key.account.id)

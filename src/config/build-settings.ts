@@ -62,13 +62,15 @@ function buildAuth(read: TollgateFile['upstreams'][string]['auth']): UpstreamAut
   return 'command' in read ? { command: read.command, refreshMs: read.refresh } : read
 }
 
-/** A key that is given for Vertex is a bearer token; without one Google's own credentials are looked for. */
+/** A key that is given for Vertex or Bedrock is a bearer token; without one the cloud's own credentials are looked for. */
 function defaultAuth(format: Upstream['format'], host: string, apiKey: string): UpstreamAuth {
   switch (format) {
     case 'anthropic':
       return AZURE.test(host) ? 'api-key' : 'x-api-key'
     case 'gemini':
       return 'x-goog-api-key'
+    case 'bedrock':
+      return apiKey === '' ? awsAuth(host) : 'bearer'
     case 'vertex':
       return apiKey === '' ? { gcp: 'adc' } : 'bearer'
     case 'ollama':
@@ -76,6 +78,13 @@ function defaultAuth(format: Upstream['format'], host: string, apiKey: string): 
     default:
       return AZURE.test(host) ? 'api-key' : 'bearer'
   }
+}
+
+/** AWS's hosts name their region; for any other one the config has to. */
+function awsAuth(host: string): UpstreamAuth {
+  const region =
+    /(?:^|\.)bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|api\.aws)$/.exec(host)?.[1]
+  return region === undefined ? 'bearer' : { sigv4: { region, service: 'bedrock' } }
 }
 
 function buildLimits(read: TollgateFile['limits']): Settings['limits'] {

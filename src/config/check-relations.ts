@@ -19,6 +19,9 @@ function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
 }
 
+/** Two or three words without a colon in them; proxy/credentials/aws-keys.ts takes them apart. */
+const AWS_KEYS = /^[^:\s]+:[^:\s]+(:[^:\s]+)?$/
+
 /** Whether only this machine reaches the address. */
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
@@ -42,6 +45,15 @@ export function checkTollgate(file: YamlFile, value: unknown): void {
         `admin.host: "${shorten(host)}" is reachable from outside; that needs ${needs.join(' and ')}`,
       )
     }
+  }
+  for (const [name, upstream] of Object.entries(mapOf(mapOf(value)['upstreams']))) {
+    const { api_key: key, auth } = mapOf(upstream)
+    if (mapOf(auth)['sigv4'] === undefined || typeof key !== 'string' || key === '' || AWS_KEYS.test(key)) continue
+    file.report(
+      ['upstreams', name, 'api_key'],
+      'value',
+      `upstreams.${shorten(name)}.api_key: is no pair of AWS keys; write ACCESS_KEY_ID:SECRET_ACCESS_KEY (and :SESSION_TOKEN), or leave it out for AWS’s own chain of providers`,
+    )
   }
   const names = new Distinct(file, 'token')
   const hashes = new Distinct(file, 'token with this sha256')

@@ -79,7 +79,7 @@ const upstream = z.strictObject({
     .prefault(['*']),
   auth: auth
     .describe(
-      'how the key is sent; default by format: bearer (api-key at Azure’s hosts), x-api-key for anthropic, x-goog-api-key for gemini, gcp: adc for vertex, none for ollama; { sigv4: { region } } signs each request, { command: […] } runs a program that prints a token',
+      'how the key is sent; default by format: bearer (api-key at Azure’s hosts), x-api-key for anthropic, x-goog-api-key for gemini; without an api_key: gcp: adc for vertex, sigv4 for bedrock at AWS’s hosts, none for ollama. { sigv4: { region } } signs each request with AWS’s default provider chain or an api_key ACCESS_KEY_ID:SECRET_ACCESS_KEY[:SESSION_TOKEN]; { gcp: adc } sends a token of Google’s default credentials; { command: […], refresh } the token that a program prints, run without a shell, at most 30 s',
     )
     .optional(),
   headers: z

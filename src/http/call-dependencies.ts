@@ -2,6 +2,7 @@ import type { Format, Snapshot } from '../config/snapshot.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Provider } from '../providers/provider.ts'
+import type { UpstreamCredentials } from '../proxy/credentials/upstream-credentials.ts'
 import type { Passthrough } from '../proxy/passthrough.ts'
 import type { UpstreamPools } from '../proxy/upstream.ts'
 import type { OutboxShape } from '../wallet/outbox-types.ts'
@@ -19,6 +20,7 @@ export interface CallDependencies {
   readonly outbox: OutboxShape
   readonly sweeper: { touch(account: string, deadlineAtMs: number): void }
   readonly pools: UpstreamPools
+  readonly credentials: UpstreamCredentials
   readonly passthrough: Passthrough
   readonly objects: ProviderObjects
   readonly uploads: UploadBudget

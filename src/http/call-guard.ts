@@ -4,7 +4,7 @@
  * the process with every other call in it.
  */
 import type { Atoms } from '../core/money.ts'
-import type { AnswerListener, UpstreamFailure } from '../proxy/upstream.ts'
+import type { AnswerListener, UpstreamFailure, UpstreamRequest } from '../proxy/upstream.ts'
 import type { KeptCall, SliceRefusal } from './hold-keeper.ts'
 import type { ResponseOwner } from './tollgate-response.ts'
 
@@ -16,7 +16,13 @@ export interface OpenCall {
   stop(): void
 }
 
-export interface GuardedCall extends AnswerListener, ResponseOwner, KeptCall, OpenCall {
+/** Told when the credential for the upstream is there, or cannot be had. */
+export interface AuthorizedCall {
+  onAuthorized(request: UpstreamRequest): void
+  onUnauthorized(error: unknown): void
+}
+
+export interface GuardedCall extends AnswerListener, AuthorizedCall, ResponseOwner, KeptCall, OpenCall {
   onDecoded(bytes: Buffer): void
   onDecodedEnd(): void
   onLinger(): void
@@ -29,6 +35,22 @@ export class CallGuard implements GuardedCall {
 
   constructor(call: GuardedCall) {
     this.#call = call
+  }
+
+  onAuthorized(request: UpstreamRequest): void {
+    try {
+      this.#call.onAuthorized(request)
+    } catch (error) {
+      this.#call.fail(error)
+    }
+  }
+
+  onUnauthorized(error: unknown): void {
+    try {
+      this.#call.onUnauthorized(error)
+    } catch (thrown) {
+      this.#call.fail(thrown)
+    }
   }
 
   onHead(status: number, raw: readonly Buffer[]): void {

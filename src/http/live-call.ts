@@ -11,8 +11,9 @@ import { JsonMeter } from '../meter/json-meter.ts'
 import { OtherMeter } from '../meter/other-meter.ts'
 import { StreamMeter } from '../meter/stream-meter.ts'
 import type { AnswerFacts, AnswerHeaders, StreamReader } from '../providers/provider.ts'
+import { NoCredential } from '../proxy/credentials/upstream-credentials.ts'
 import { upstreamRequestHeaders } from '../proxy/headers.ts'
-import { targetPath, type UpstreamExchange, type UpstreamFailure } from '../proxy/upstream.ts'
+import { targetPath, type UpstreamExchange, type UpstreamFailure, type UpstreamRequest } from '../proxy/upstream.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import { type AnswerHead, RawAnswerHeaders, readAnswerHead } from './answer-head.ts'
 import { costComment, wantsCostComment } from './answer-headers.ts'
@@ -107,25 +108,43 @@ export class LiveCall implements GuardedCall {
 
   #send(path: string, query: string): void {
     const { admitted } = this
-    const deps = this.#deps
-    deps.outbox.dispatched(admitted.terms)
     const { limits } = admitted.snapshot.settings
     const accepted = this.#request.headers['accept-encoding']
     // A stream is edited on its way, so it is asked for uncompressed; a JSON answer passes as the caller wants it.
     const encoding = admitted.call.stream || typeof accepted !== 'string' ? undefined : accepted
+    const request: UpstreamRequest = {
+      method: this.#request.method ?? 'POST',
+      path: targetPath(admitted.upstream, path, query),
+      headers: upstreamRequestHeaders(this.#request.rawHeaders, admitted.upstream, encoding),
+      body: admitted.body,
+      firstByteMs: admitted.call.stream ? limits.upstreamFirstByteStreamMs : limits.upstreamFirstByteJsonMs,
+    }
     this.#sentMs = performance.now()
-    deps.metrics.overhead('admit', (this.#sentMs - admitted.startedMonotonicMs - admitted.uploadMs) / 1000)
-    this.#exchange = deps.pools.send(
-      admitted.upstream,
-      {
-        method: this.#request.method ?? 'POST',
-        path: targetPath(admitted.upstream, path, query),
-        headers: upstreamRequestHeaders(this.#request.rawHeaders, admitted.upstream, encoding),
-        body: admitted.body,
-        firstByteMs: admitted.call.stream ? limits.upstreamFirstByteStreamMs : limits.upstreamFirstByteJsonMs,
-      },
-      this.#guard,
-    )
+    this.#deps.metrics.overhead('admit', (this.#sentMs - admitted.startedMonotonicMs - admitted.uploadMs) / 1000)
+    const pending = this.#deps.credentials.authorize(admitted.upstream, request)
+    if (pending === undefined) this.onAuthorized(request)
+    else
+      pending.then(
+        () => this.#guard.onAuthorized(request),
+        (error: unknown) => this.#guard.onUnauthorized(error),
+      )
+  }
+
+  onAuthorized(request: UpstreamRequest): void {
+    // Its caller has gone, or the gateway stops: it was never sent.
+    if (this.#ended) return
+    const { admitted } = this
+    const deps = this.#deps
+    deps.outbox.dispatched(admitted.terms)
+    this.#sentMs = performance.now()
+    this.#exchange = deps.pools.send(admitted.upstream, request, this.#guard)
+  }
+
+  onUnauthorized(error: unknown): void {
+    if (this.#ended) return
+    if (!(error instanceof NoCredential)) throw error
+    this.#end('never_sent')
+    this.#refuse('upstream_unreachable', error.message)
   }
 
   // The upstream's side.
@@ -133,7 +152,8 @@ export class LiveCall implements GuardedCall {
   onHead(status: number, raw: readonly Buffer[]): void {
     this.#firstByteMs = performance.now()
     this.#status = status
-    const { call, metering } = this.admitted
+    const { call, metering, upstream } = this.admitted
+    if (status === 401 || status === 403) this.#deps.credentials.refused(upstream)
     const head = readAnswerHead(status, raw, call.stream, metering.framing ?? 'sse')
     this.#framed = head.framed
     this.#headers = head.headers
@@ -236,6 +256,10 @@ export class LiveCall implements GuardedCall {
       this.#exchange?.abort()
       return
     }
+    if (!this.#exchange) {
+      this.#end('never_sent')
+      return
+    }
     const { onDisconnect } = this.admitted.upstream
     if (onDisconnect.mode === 'cancel' || this.#deps.drains.size >= this.admitted.snapshot.settings.limits.drains) {
       this.#cancel()
@@ -276,7 +300,7 @@ export class LiveCall implements GuardedCall {
   /** The grace of a stop is over: the caller gets an error, the call its end. */
   stop(): void {
     if (this.#ended) return
-    this.#end(this.#status === undefined ? 'no_answer' : 'stopped')
+    this.#end(!this.#exchange ? 'never_sent' : this.#status === undefined ? 'no_answer' : 'stopped')
     this.#exchange?.abort()
     const facts = this.#failure('overloaded', 'The gateway is stopping; the answer was broken off.')
     this.#caller.endWithError({ ...facts, retryAfterSeconds: 1 }, this.#stream)

@@ -58,7 +58,6 @@ export async function wholeBody(
   request: IncomingMessage,
   response: TollgateResponse,
 ): Promise<Buffer | undefined> {
-  const { bodyBytes } = incoming.snapshot.settings.limits
   if (request.headers['content-encoding'] !== undefined && request.headers['content-encoding'] !== 'identity') {
     throw new Refusal(
       errorFacts(
@@ -69,6 +68,17 @@ export async function wholeBody(
       ),
     )
   }
+  return boundedBody(deps, incoming, request, response)
+}
+
+/** The same of a body that nobody looks into. */
+export async function boundedBody(
+  deps: CallDependencies,
+  incoming: IncomingCall,
+  request: IncomingMessage,
+  response: TollgateResponse,
+): Promise<Buffer | undefined> {
+  const { bodyBytes } = incoming.snapshot.settings.limits
   const result = await readBody(request, response, bodyBytes, deps.uploads)
   if ('body' in result) return result.body
   if (result.problem === 'gone') return undefined

@@ -15,7 +15,7 @@ const HOP_BY_HOP = new Set([
 ])
 
 /** Carry a key: a caller's does not reach an upstream, and an upstream that echoes ours does not show it to a caller. */
-const CREDENTIALS = new Set(['authorization', 'x-api-key', 'api-key', 'x-goog-api-key'])
+const CREDENTIALS = new Set(['authorization', 'x-api-key', 'api-key', 'x-goog-api-key', 'x-amz-security-token'])
 
 /** Of the request: what identifies the caller to us, or was decided here. The upstream's own are added after. */
 const NOT_FORWARDED = new Set([
@@ -25,6 +25,10 @@ const NOT_FORWARDED = new Set([
   'content-length',
   'accept-encoding',
   'expect',
+  // Of a signature of the caller's own, and whom Google bills: ours to say.
+  'x-amz-date',
+  'x-amz-content-sha256',
+  'x-goog-user-project',
   'forwarded',
   'via',
 ])
@@ -70,6 +74,7 @@ export function upstreamRequestHeaders(
   return headers
 }
 
+/** The forms of `auth` that are more than a key in a header are added by credentials/upstream-credentials.ts. */
 function pushCredential(headers: string[], upstream: Upstream): void {
   if (typeof upstream.auth === 'object' || upstream.auth === 'none' || upstream.apiKey === '') return
   if (upstream.auth === 'bearer') headers.push('authorization', `Bearer ${upstream.apiKey}`)

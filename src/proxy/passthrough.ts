@@ -2,9 +2,11 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import { Readable } from 'node:stream'
 import './quiet-extend.ts'
 import httpProxy from 'http-proxy'
 import type { Upstream } from '../config/snapshot.ts'
+import type { UpstreamCredentials } from './credentials/upstream-credentials.ts'
 import { callerResponseHeaders, upstreamRequestHeaders } from './headers.ts'
 
 export interface PassthroughResult {
@@ -24,7 +26,10 @@ export class Passthrough {
   readonly #http = new HttpAgent({ keepAlive: true })
   readonly #https = new HttpsAgent({ keepAlive: true })
 
-  constructor() {
+  readonly #credentials: UpstreamCredentials
+
+  constructor(credentials: UpstreamCredentials) {
+    this.#credentials = credentials
     this.#proxy.on('proxyReq', setHeaders)
     this.#proxy.on('proxyRes', passAnswer)
     // Without a listener its note of a client's reset would be an error that nothing catches.
@@ -32,17 +37,34 @@ export class Passthrough {
   }
 
   /**
-   * `ownHeaders`: [name, value, …] added to the answer. Resolves when the answer has ended either way; rejects where the
-   * upstream gave none that can be passed on and nothing was answered.
+   * `ownHeaders`: [name, value, …] added to the answer. `body`: the request's, where it was read (as it must be for an
+   * upstream whose credential is a signature); else it is passed on as it comes. Resolves when the answer has ended either
+   * way; rejects where the upstream gave none that can be passed on and nothing was answered, or no credential could be
+   * had.
    */
-  send(
+  async send(
     request: IncomingMessage,
     response: ServerResponse,
     upstream: Upstream,
     path: string,
     ownHeaders: readonly string[],
+    body?: Buffer,
   ): Promise<PassthroughResult> {
-    const headers = requestHeaders(request, upstream)
+    const headers = requestHeaders(request, upstream, body)
+    await this.#credentials.authorize(upstream, { method: request.method as string, path, headers, body })
+    if (response.destroyed) return { status: undefined, bytes: 0 }
+    return this.#forward(request, response, upstream, path, headers, ownHeaders, body)
+  }
+
+  #forward(
+    request: IncomingMessage,
+    response: ServerResponse,
+    upstream: Upstream,
+    path: string,
+    headers: readonly string[],
+    ownHeaders: readonly string[],
+    body: Buffer | undefined,
+  ): Promise<PassthroughResult> {
     // http-proxy copies these, and leaves our `proxyReq` out for a request with `Expect`: it gets nothing to copy.
     request.headers = {}
     return new Promise((resolve, reject) => {
@@ -64,6 +86,7 @@ export class Passthrough {
         {
           target: upstream.baseUrl.origin + path,
           agent: upstream.baseUrl.protocol === 'https:' ? this.#https : this.#http,
+          ...(body === undefined ? {} : { buffer: Readable.from([body], { objectMode: false }) }),
         },
         fail,
       )
@@ -93,7 +116,7 @@ function exchangeOf(response: object): Exchange {
   return exchanges.get(response) as Exchange
 }
 
-function requestHeaders(request: IncomingMessage, upstream: Upstream): string[] {
+function requestHeaders(request: IncomingMessage, upstream: Upstream, body: Buffer | undefined): string[] {
   const { 'accept-encoding': accepted, 'content-length': length, 'transfer-encoding': coding } = request.headers
   const headers = upstreamRequestHeaders(
     request.rawHeaders,
@@ -102,7 +125,8 @@ function requestHeaders(request: IncomingMessage, upstream: Upstream): string[] 
   )
   // http-proxy gives a DELETE without a length the length 0, and its body would be the connection's next request: the
   // framing is written from what the caller sent.
-  if (coding !== undefined) headers.push('transfer-encoding', 'chunked')
+  if (body !== undefined) headers.push('content-length', String(body.length))
+  else if (coding !== undefined) headers.push('transfer-encoding', 'chunked')
   else if (length !== undefined) headers.push('content-length', length)
   return headers
 }

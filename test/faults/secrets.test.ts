@@ -16,6 +16,8 @@ const CANARY = {
   upstreamKey: 'sk-canary-upstream-5b1f',
   prompt: 'canary-prompt-of-the-caller-77aa',
   completion: 'canary-completion-of-the-model-66dd',
+  printedToken: 'canary-printed-token-of-a-program-31c4',
+  awsSecret: 'canary/aws+secret-access-key-90ce',
   redisPassword: 'canary-redis-password-12ef',
 }
 
@@ -53,6 +55,9 @@ test.skipIf(!redisAvailable)(
     const files = writeConfig(dir, '', redisUrl, {
       upstreams: `  openai: { format: openai, base_url: "${upstream.url}/v1", api_key: "\${CANARY_KEY}", models: ["gpt-*"] }
   down: { format: openai, base_url: "http://127.0.0.1:9/v1", api_key: "\${CANARY_KEY}", models: ["down-*"] }
+  printed: { format: openai, base_url: "${upstream.url}/v1", models: ["printed-*"], auth: { command: [echo, ${CANARY.printedToken}] } }
+  broken: { format: openai, base_url: "${upstream.url}/v1", models: ["broken-*"], auth: { command: [sh, -c, "echo $CANARY_TOKEN twice; echo $CANARY_TOKEN >&2; exit 0"] } }
+  signed: { format: openai, base_url: "${upstream.url}/v1", api_key: "AKIA:\${CANARY_SECRET}", models: ["signed-*"], auth: { sigv4: { region: us-east-1 } } }
   anthropic: { format: anthropic, base_url: "${upstream.url}", api_key: "\${CANARY_KEY}", models: ["claude-*"] }`,
       entitlements: `version: 1
 plans: { main: { unit: USD } }
@@ -63,6 +68,8 @@ accounts:
     const gateway = await startGatewayProcess(files.tollgate, {
       TOLLGATE_LOG_LEVEL: 'debug',
       CANARY_KEY: CANARY.upstreamKey,
+      CANARY_TOKEN: CANARY.printedToken,
+      CANARY_SECRET: CANARY.awsSecret,
     })
     const ownErrors: string[] = []
     const admin = async (method: string, path: string, body?: unknown, token = gateway.adminToken): Promise<string> => {
@@ -101,7 +108,7 @@ accounts:
       await call(`${path}?key=${CANARY.virtualKey}`, chat(), {})
       await call(`${path}?key=${CANARY.virtualKey}`, chat(), { 'x-api-key': CANARY.unknownKey })
       await call(path, chat({ model: 'nothing-serves-this' }), key)
-      await call(path, chat({ model: 'down-1' }), key)
+      for (const model of ['down-1', 'printed-1', 'broken-1', 'signed-1']) await call(path, chat({ model }), key)
       await call(path, chat({ max_tokens: 1_000_000_000 }), key)
       await call(path, `${chat().slice(0, -5)}`, key)
       await call(path, `{"model":"gpt-5-mini","model":"x","messages":"${CANARY.prompt}"}`, key)
@@ -151,6 +158,8 @@ accounts:
       expect(found).toEqual([])
       // The canaries were there to be found.
       expect(JSON.stringify(upstream.requests)).toContain(CANARY.prompt)
+      expect(JSON.stringify(upstream.requests)).toContain(`Bearer ${CANARY.printedToken}`)
+      expect(places['log']).toContain('sh printed something else than one token')
       expect(ownErrors.length).toBeGreaterThanOrEqual(10)
       expect(places['ledger']).toContain('"settle"')
       expect(places['files']?.length).toBeGreaterThan(100)

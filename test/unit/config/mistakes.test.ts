@@ -50,6 +50,13 @@ test.each<[name: string, texts: Texts, lines: string[]]>([
     ['p.yaml:1:10: entries: the value is not a list, like [a, b]'],
   ],
   [
+    'keys of an AWS signature that are none',
+    upstream('api_key: AKIA-secret, auth: { sigv4: { region: us-east-1 } }'),
+    [
+      't.yaml:2:64: upstreams.u.api_key: is no pair of AWS keys; write ACCESS_KEY_ID:SECRET_ACCESS_KEY (and :SESSION_TOKEN), or leave it out for AWS’s own chain of providers',
+    ],
+  ],
+  [
     'a field without a value',
     { tollgate: 'gateway:\n  host:\n' },
     ['t.yaml:2:8: gateway.host: is empty; give it a value or leave it out'],

@@ -156,6 +156,34 @@ test.each<[fields: string, auth: string]>([
   expect(upstreams(`  u: { ${fields} }\n`)[0]?.auth).toBe(auth)
 })
 
+test.each<[fields: string, auth: unknown]>([
+  [
+    'base_url: "https://bedrock-runtime.us-east-1.amazonaws.com"',
+    { sigv4: { region: 'us-east-1', service: 'bedrock' } },
+  ],
+  [
+    'base_url: "https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com"',
+    { sigv4: { region: 'us-gov-west-1', service: 'bedrock' } },
+  ],
+  [
+    'base_url: "https://vpce-1.bedrock-runtime.eu-west-3.vpce.amazonaws.com"',
+    { sigv4: { region: 'eu-west-3', service: 'bedrock' } },
+  ],
+  ['base_url: "https://bedrock-runtime.us-east-1.amazonaws.com", api_key: abc', 'bearer'],
+  ['base_url: "https://bedrock-runtime.us-east-1.amazonaws.com.evil.example"', 'bearer'],
+  [
+    'base_url: "https://x.example", auth: { sigv4: { region: a, service: b } }',
+    { sigv4: { region: 'a', service: 'b' } },
+  ],
+  [
+    'base_url: "https://x.example", auth: { command: [a, b], refresh: 5m }',
+    { command: ['a', 'b'], refreshMs: 300_000 },
+  ],
+  ['base_url: "https://x.example", auth: { gcp: adc }', { gcp: 'adc' }],
+])('a bedrock upstream with %s proves itself so', (fields, auth) => {
+  expect(upstreams(`  u: { format: bedrock, ${fields} }\n`)[0]?.auth).toEqual(auth)
+})
+
 test('upstreams keep the order of the file, and a base URL loses its last slash', () => {
   const read = upstreams(
     '  b: { format: openai, base_url: "https://b.example/v1/" }\n  a: { format: anthropic, base_url: "http://a.example", models: [], on_disconnect: { mode: cancel, max_seconds: 5 }, headers: { X-One: "1" } }\n',
