@@ -24,6 +24,7 @@ export type Endpoint =
   | 'rerank'
   | 'generate'
   | 'count_tokens'
+  | 'models'
   | 'moderations'
   | 'files'
   | 'unmetered'

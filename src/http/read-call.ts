@@ -1,24 +1,21 @@
 /** From a request to a call that is read: its whole body, what it asks for, and the upstream that serves it. */
 import type { IncomingMessage } from 'node:http'
-import type { Plan, Snapshot, VirtualKey } from '../config/snapshot.ts'
+import type { Format, Plan, Snapshot, VirtualKey } from '../config/snapshot.ts'
 import type { CallFacts } from '../core/price-book.ts'
 import { errorFacts, Refusal } from '../errors.ts'
-import {
-  type CallRequest,
-  InvalidCall,
-  type Metering,
-  type Operation,
-  type OperationMatch,
-} from '../providers/provider.ts'
+import type { CallRequest, Metering } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import type { CallerHeaders } from './caller-headers.ts'
+import { chooseUpstream } from './choose-upstream.ts'
 import { readBody } from './read-body.ts'
-import { type Route, upstreamForModel } from './route.ts'
+import type { Route } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
-/** How far a request has come, for the metrics of one that is refused: "" where that is not known yet. */
+/** How far a request has come, for the metrics and the words of a refusal: "" where that is not known yet. */
 export interface Whereabouts {
+  /** The format whose error shape the caller reads. */
+  dialect: Format
   account: string
   upstream: string
   model: string
@@ -110,27 +107,11 @@ export function readCall(
   body: Buffer,
   uploadMs: number,
 ): ReadCall {
-  const { snapshot, key, route, where } = incoming
-  const first = (route.matches[0] as OperationMatch).operation
-  let call = parseCall(incoming, first, request, body)
-  where.model = call.model
-  const chosen = upstreamForModel(route, call.model, snapshot.settings)
-  if (chosen === undefined) {
-    throw new Refusal(
-      errorFacts(
-        'not_entitled',
-        `No upstream serves the model "${call.model}" on this path; ask for one that the gateway's config names.`,
-        incoming.id,
-        { rule: 'upstreams', param: 'model' },
-      ),
-    )
-  }
-  const { upstream, match } = chosen
-  const { operation } = match
+  const { key, where } = incoming
+  const { upstream, operation, call } = chooseUpstream(incoming, request, body)
   where.upstream = upstream.name
+  where.dialect = upstream.format
   where.endpoint = operation.endpoint
-  // A path that several formats share names its model alike in all of them; what else the body says may differ.
-  if (operation !== first) call = parseCall(incoming, operation, request, body)
   return {
     ...incoming,
     plan: key.plan,
@@ -150,16 +131,5 @@ export function readCall(
       endpoint: operation.endpoint,
       labels: key.labels,
     },
-  }
-}
-
-function parseCall(incoming: IncomingCall, operation: Operation, request: IncomingMessage, body: Buffer): CallRequest {
-  const { path, query } = incoming.route
-  const { jsonDepth } = incoming.snapshot.settings.limits
-  try {
-    return (operation.metering as Metering).readCall(body, { path, query, headers: request.headers, jsonDepth })
-  } catch (error) {
-    if (!(error instanceof InvalidCall)) throw error
-    throw new Refusal(errorFacts('invalid_request', error.message, incoming.id, { param: error.field ?? null }))
   }
 }

@@ -37,13 +37,29 @@ export function findRoute(
     named = snapshot.settings.upstreams.find((upstream) => upstream.name === name)
     if (named === undefined) return { unknownUpstream: name, dialect: dialectOf(headers) }
   }
-  const matches: OperationMatch[] = []
+  const found: OperationMatch[] = []
   for (const [format, provider] of providers) {
     if (named !== undefined && named.format !== format) continue
     const match = provider.match(method, path)
-    if (match !== undefined) matches.push(match)
+    if (match !== undefined) found.push(match)
   }
-  return { path, query, named, matches, dialect: named?.format ?? matches[0]?.operation.format ?? dialectOf(headers) }
+  const matches = spoken(found, snapshot)
+  return {
+    path,
+    query,
+    named,
+    matches,
+    dialect: named?.format ?? matches[0]?.operation.format ?? dialectOf(headers),
+  }
+}
+
+/** Of formats that share a path only those count that an upstream speaks. */
+function spoken(matches: readonly OperationMatch[], { settings }: Snapshot): readonly OperationMatch[] {
+  if (matches.length < 2) return matches
+  const found = matches.filter(({ operation }) =>
+    settings.upstreams.some((upstream) => upstream.format === operation.format),
+  )
+  return found.length > 0 ? found : matches
 }
 
 function dialectOf(headers: IncomingHttpHeaders): Format {

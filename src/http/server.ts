@@ -1,6 +1,6 @@
 /** The data port: one request in, one answer out, whatever comes. */
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { Format, Settings } from '../config/snapshot.ts'
+import type { Settings } from '../config/snapshot.ts'
 import { newId } from '../core/ids.ts'
 import { type ErrorFacts, errorFacts, Refusal } from '../errors.ts'
 import { InvalidCall, type Provider } from '../providers/provider.ts'
@@ -67,8 +67,7 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
   const startedMonotonicMs = performance.now()
   const startedAtMs = deps.now()
   const id = newId(startedAtMs)
-  let dialect: Format = 'openai'
-  const where: Whereabouts = { account: 'unknown', upstream: '', model: '', endpoint: '' }
+  const where: Whereabouts = { dialect: 'openai', account: 'unknown', upstream: '', model: '', endpoint: '' }
   try {
     const snapshot = deps.snapshot()
     const problem = requestProblem(request, snapshot.settings.limits)
@@ -77,7 +76,7 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
       throw new Refusal(errorFacts('invalid_request', problem, id))
     }
     const found = findRoute(request.method as string, request.url as string, request.headers, snapshot, deps.providers)
-    dialect = found.dialect
+    where.dialect = found.dialect
     const key = callerKey(deps, request, id)
     where.account = key.account.id
     if ('unknownUpstream' in found) {
@@ -98,7 +97,7 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
     const facts = factsOf(error, deps, id)
     // A failure of the upstream was counted where it was met: it is no refusal.
     if (!facts.code.startsWith('upstream_')) deps.metrics.refused({ ...where, code: facts.code, rule: facts.rule })
-    writeError(response, deps.providers.get(dialect) as Provider, facts)
+    writeError(response, deps.providers.get(where.dialect) as Provider, facts)
   }
 }
 

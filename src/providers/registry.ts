@@ -1,10 +1,17 @@
-/** Every provider that the gateway speaks, by format. A new one is a folder and a line here. */
+/**
+ * Every provider that the gateway speaks, by format. A new one is a folder and a line here. Where formats share a path,
+ * the one named first gives the words of a refusal before an upstream is chosen.
+ */
 import type { Format } from '../config/snapshot.ts'
 import { anthropicProvider } from './anthropic/anthropic-provider.ts'
+import { cohereProvider } from './cohere/cohere-provider.ts'
+import { ollamaProvider } from './ollama/ollama-provider.ts'
 import { openAIProvider } from './openai/openai-provider.ts'
 import type { Provider } from './provider.ts'
 
 export const providers: ReadonlyMap<Format, Provider> = new Map<Format, Provider>([
+  ['cohere', cohereProvider],
+  ['ollama', ollamaProvider],
   ['openai', openAIProvider],
   ['anthropic', anthropicProvider],
 ])
