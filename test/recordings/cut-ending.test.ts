@@ -11,8 +11,9 @@ import { StreamMeter } from '../../src/meter/stream-meter.ts'
 import type { CallRequest, Metering } from '../../src/providers/provider.ts'
 import { providers } from '../../src/providers/registry.ts'
 import { NO_HEADERS, SOURCE } from '../support/call-source.ts'
+import { isStream } from './as-passed.ts'
 import { COMPOSED } from './composed.ts'
-import { callOf, loadRecordings, meteringOf, responseBody } from './recordings.ts'
+import { callOf, loadMetered, meteringOf, responseBody } from './recordings.ts'
 
 interface Source {
   readonly name: string
@@ -40,10 +41,12 @@ function sources(): Source[] {
       }
     },
   )
-  const recorded = loadRecordings()
+  const recorded = loadMetered()
     .filter(
       (recording) =>
-        recording.streaming && ['openai', 'anthropic', 'azure-openai', 'groq', 'xai'].includes(recording.provider),
+        isStream(recording) &&
+        recording.endpoint in clients &&
+        ['openai', 'anthropic', 'azure-openai', 'groq', 'xai'].includes(recording.provider),
     )
     .filter((recording) => recording.expected.usageAbsent !== 'error')
     .map((recording): Source => {

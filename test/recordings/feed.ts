@@ -1,7 +1,7 @@
 /** Feeds a stream to a meter in pieces, and says what came out. */
 
 import { StreamMeter } from '../../src/meter/stream-meter.ts'
-import type { AnswerFacts, CallRequest, Metering } from '../../src/providers/provider.ts'
+import type { AnswerFacts, AnswerHeaders, CallRequest, Framing, Metering } from '../../src/providers/provider.ts'
 import { NO_HEADERS } from '../support/call-source.ts'
 
 export interface Fed {
@@ -12,10 +12,19 @@ export interface Fed {
   readonly finished: boolean
   readonly failed: boolean
   readonly terminal: boolean
+  readonly endsByFraming: boolean
+  readonly unread: boolean
 }
 
-export function feed(metering: Metering, call: CallRequest, pieces: Iterable<Buffer>): Fed {
-  const meter = new StreamMeter(metering.createStreamReader(call, 'sse', NO_HEADERS))
+export function feed(
+  metering: Metering,
+  call: CallRequest,
+  pieces: Iterable<Buffer>,
+  framing: Framing = 'sse',
+  headers: AnswerHeaders = NO_HEADERS,
+): Fed {
+  const reader = metering.createStreamReader(call, framing, headers)
+  const meter = new StreamMeter(reader, { framing })
   const out: Buffer[] = []
   for (const piece of pieces) out.push(...meter.push(piece))
   out.push(...meter.end())
@@ -28,6 +37,8 @@ export function feed(metering: Metering, call: CallRequest, pieces: Iterable<Buf
     finished: meter.finished,
     failed: meter.failed,
     terminal: meter.terminal !== undefined,
+    endsByFraming: reader.endsByFraming,
+    unread: meter.unread,
   }
 }
 

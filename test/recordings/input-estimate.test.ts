@@ -4,9 +4,7 @@
  */
 
 import { describe, expect, test } from 'vitest'
-import { InvalidCall } from '../../src/providers/provider.ts'
-import { SOURCE } from '../support/call-source.ts'
-import { haveRecordings, loadRecordings, meteringOf } from './recordings.ts'
+import { callOf, haveRecordings, loadMetered, meteringOf } from './recordings.ts'
 
 /** The recording left out most of the request's body. */
 const ELIDED = new Set(['anthropic-messages-unary-15'])
@@ -24,17 +22,12 @@ interface Estimate {
 
 function estimates(): Estimate[] {
   const found: Estimate[] = []
-  for (const recording of loadRecordings()) {
+  for (const recording of loadMetered()) {
     const billed = recording.expected.tokens?.['input_total']
     const metering = meteringOf(recording)
     if (!billed || !metering || !recording.request.body || ELIDED.has(recording.id)) continue
-    try {
-      const call = metering.readCall(Buffer.from(JSON.stringify(recording.request.body)), SOURCE)
-      found.push({ id: recording.id, provider: recording.provider, ...call.input, billed, unseen: call.unseenInput })
-    } catch (error) {
-      // Deployments and templates whose model stands in no body.
-      if (!(error instanceof InvalidCall)) throw error
-    }
+    const call = callOf(recording, metering)
+    found.push({ id: recording.id, provider: recording.provider, ...call.input, billed, unseen: call.unseenInput })
   }
   return found
 }

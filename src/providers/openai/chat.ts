@@ -3,8 +3,8 @@ import type { Upstream } from '../../config/snapshot.ts'
 import { InputCounter } from '../input-counter.ts'
 import type { JsonBody } from '../json-body.ts'
 import { highestLimit, readLimits } from '../output-limit.ts'
-import type { AnswerFacts, CallRequest, InputEstimate, Metering, StreamReader } from '../provider.ts'
-import { asArray, asText, readFlag, readModel, readWholeNumber } from '../read-fields.ts'
+import type { AnswerFacts, CallRequest, CallSource, InputEstimate, Metering, StreamReader } from '../provider.ts'
+import { asArray, asText, readFlag, readWholeNumber } from '../read-fields.ts'
 import { readChatUsage } from './chat-usage.ts'
 import { CompletionStream } from './completion-stream.ts'
 import { openAIImageTokens } from './image-cost.ts'
@@ -20,6 +20,7 @@ import {
   readOpenAIBody,
   readReasoning,
 } from './openai-call.ts'
+import { readCallModel } from './path-model.ts'
 import { templateTokens } from './template-tokens.ts'
 
 /** n_predict is llama.cpp's own name and wins there over max_tokens. */
@@ -36,10 +37,10 @@ export const chatMetering: Metering = {
   readJson: readCompletionJson,
 }
 
-function readChatCall(raw: Buffer, options: { readonly jsonDepth: number }): CallRequest {
-  const body = readOpenAIBody(raw, options.jsonDepth)
+function readChatCall(raw: Buffer, source: CallSource): CallRequest {
+  const body = readOpenAIBody(raw, source.jsonDepth)
   const fields = body.value
-  const model = readModel(fields)
+  const model = readCallModel(fields, source.path)
   const stream = readFlag(fields, 'stream') === true
   const limits = readLimits(body, LIMITS, 1)
   const reasoning = readReasoning(fields)
@@ -47,7 +48,7 @@ function readChatCall(raw: Buffer, options: { readonly jsonDepth: number }): Cal
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,
     limits,
-    usageEdit: stream ? readUsageRequest(raw, body, options.jsonDepth).edit : undefined,
+    usageEdit: stream ? readUsageRequest(raw, body, source.jsonDepth).edit : undefined,
     usageIsOurs: false,
     stored: readFlag(fields, 'store') === true,
   }

@@ -2,12 +2,13 @@
 import { InputCounter } from '../input-counter.ts'
 import type { JsonBody } from '../json-body.ts'
 import { highestLimit, readLimits } from '../output-limit.ts'
-import { type CallRequest, InvalidCall, type Metering, type StreamReader } from '../provider.ts'
-import { readFlag, readModel, readWholeNumber } from '../read-fields.ts'
+import { type CallRequest, type CallSource, InvalidCall, type Metering, type StreamReader } from '../provider.ts'
+import { readFlag, readWholeNumber } from '../read-fields.ts'
 import { readCompletionJson } from './chat.ts'
 import { CompletionStream } from './completion-stream.ts'
 import { readUsageRequest } from './include-usage.ts'
 import { type OpenAIParsed, ownLimitName, prepareOpenAI, readOpenAIBody } from './openai-call.ts'
+import { readCallModel } from './path-model.ts'
 import { addPrompts } from './prompts.ts'
 
 const LIMITS = ['max_tokens', 'n_predict']
@@ -23,10 +24,10 @@ export const completionsMetering: Metering = {
   readJson: readCompletionJson,
 }
 
-function readCompletionsCall(raw: Buffer, options: { readonly jsonDepth: number }): CallRequest {
-  const body = readOpenAIBody(raw, options.jsonDepth)
+function readCompletionsCall(raw: Buffer, source: CallSource): CallRequest {
+  const body = readOpenAIBody(raw, source.jsonDepth)
   const fields = body.value
-  const model = readModel(fields)
+  const model = readCallModel(fields, source.path)
   const stream = readFlag(fields, 'stream') === true
   const limits = readLimits(body, LIMITS, 0)
   const counter = new InputCounter({ image: () => 0 })
@@ -34,7 +35,7 @@ function readCompletionsCall(raw: Buffer, options: { readonly jsonDepth: number 
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,
     limits,
-    usageEdit: stream ? readUsageRequest(raw, body, options.jsonDepth).edit : undefined,
+    usageEdit: stream ? readUsageRequest(raw, body, source.jsonDepth).edit : undefined,
     usageIsOurs: false,
     stored: false,
   }
@@ -51,7 +52,8 @@ function readCompletionsCall(raw: Buffer, options: { readonly jsonDepth: number 
     tools: false,
     audioOutput: false,
     objects: [],
-    unseenInput: false,
+    // A prompt template of the gateway's behind the path: the body has its variables alone.
+    unseenInput: fields['prompt'] === undefined && fields['variables'] !== undefined,
     parsed,
   }
 }

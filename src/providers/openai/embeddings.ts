@@ -1,11 +1,19 @@
 /** POST …/embeddings: input only, JSON only. */
 import { InputCounter } from '../input-counter.ts'
-import { type AnswerFacts, type CallRequest, InvalidCall, type Metering, type StreamReader } from '../provider.ts'
-import { asText, readFlag, readModel } from '../read-fields.ts'
+import {
+  type AnswerFacts,
+  type CallRequest,
+  type CallSource,
+  InvalidCall,
+  type Metering,
+  type StreamReader,
+} from '../provider.ts'
+import { asText, readFlag } from '../read-fields.ts'
 import { readChatUsage } from './chat-usage.ts'
 import { CompletionStream } from './completion-stream.ts'
 import { openAIImageTokens } from './image-cost.ts'
 import { type OpenAIParsed, readOpenAIBody } from './openai-call.ts'
+import { readCallModel } from './path-model.ts'
 import { addPrompts } from './prompts.ts'
 
 /** First and last token of each input, and a prefix that some models put before it (query:, passage:). */
@@ -20,9 +28,9 @@ export const embeddingsMetering: Metering = {
   readJson: readEmbeddingsJson,
 }
 
-function readEmbeddingsCall(raw: Buffer, options: { readonly jsonDepth: number }): CallRequest {
-  const body = readOpenAIBody(raw, options.jsonDepth)
-  const model = readModel(body.value)
+function readEmbeddingsCall(raw: Buffer, source: CallSource): CallRequest {
+  const body = readOpenAIBody(raw, source.jsonDepth)
+  const model = readCallModel(body.value, source.path)
   if (readFlag(body.value, 'stream') === true)
     throw new InvalidCall('"stream" is not supported by embeddings; leave it out.', 'stream')
   const counter = new InputCounter({ image: (detail) => openAIImageTokens(model, detail) })

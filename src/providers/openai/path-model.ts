@@ -1,0 +1,34 @@
+/**
+ * The model of a call whose path names one. There the path decides and the body is not looked at by the server, so
+ * another model in the body must not decide here: Azure's `/openai/deployments/NAME/…`, Hugging Face's
+ * `/models/OWNER/NAME/v1/…`. A prompt template of Portkey's (`/prompts/ID/completions`) stands in for a model that the
+ * body leaves out.
+ * Sources: learn.microsoft.com, "Azure OpenAI in Microsoft Foundry Models REST API reference"; recorded traffic.
+ */
+import { pathSegments } from '../path-segments.ts'
+import { InvalidCall } from '../provider.ts'
+import { readModel } from '../read-fields.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** Throws InvalidCall where there is none, or none that can be read. */
+export function readCallModel(fields: Fields, path: string): string {
+  const segments = pathSegments(path)
+  const deployment = segments[segments.lastIndexOf('deployments') + 1]
+  if (segments.includes('deployments') && deployment) return named(deployment)
+  const start = segments.indexOf('models') + 1
+  const end = segments.lastIndexOf('v1')
+  if (start > 0 && end > start) return named(segments.slice(start, end).join('/'))
+  if ((fields['model'] === undefined || fields['model'] === null) && segments.at(-3) === 'prompts')
+    return named(segments.at(-2) as string)
+  return readModel(fields)
+}
+
+function named(encoded: string): string {
+  try {
+    return readModel({ model: decodeURIComponent(encoded) })
+  } catch (error) {
+    if (error instanceof InvalidCall) throw error
+    throw new InvalidCall('The model in the path is not well encoded.')
+  }
+}

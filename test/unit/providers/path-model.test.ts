@@ -1,0 +1,35 @@
+import { describe, expect, test } from 'vitest'
+import { InvalidCall } from '../../../src/providers/provider.ts'
+import { providers } from '../../../src/providers/registry.ts'
+import { SOURCE } from '../../support/call-source.ts'
+
+function modelOf(path: string, body: object): string {
+  const metering = providers.get('openai')?.match('POST', path)?.operation.metering
+  if (!metering) throw new Error(path)
+  return metering.readCall(Buffer.from(JSON.stringify({ input: 'x', ...body })), { ...SOURCE, path }).model
+}
+
+describe('the model that the path names is the one that serves, whatever the body says', () => {
+  test.each([
+    ['/openai/deployments/prod-4o/chat/completions', {}, 'prod-4o'],
+    ['/openai/deployments/prod-4o/chat/completions', { model: 'cheap' }, 'prod-4o'],
+    ['/openai/deployments/my%20own/embeddings', {}, 'my own'],
+    ['/openai/deployments/old/completions', { model: null }, 'old'],
+    ['/hf-inference/models/google/gemma-2b/v1/chat/completions', { model: 'tgi' }, 'google/gemma-2b'],
+    ['/v1/prompts/pp-weather/completions', { variables: {} }, 'pp-weather'],
+    ['/v1/prompts/pp-weather/completions', { model: 'gpt-5' }, 'gpt-5'],
+    ['/models/chat/completions', { model: 'grok-4' }, 'grok-4'],
+    ['/v1/chat/completions', { model: 'gpt-5' }, 'gpt-5'],
+  ])('%s %j', (path, body, model) => {
+    expect(modelOf(path, body)).toBe(model)
+  })
+
+  test.each([
+    ['/openai/deployments/%ff/chat/completions', {}],
+    [`/openai/deployments/${'m'.repeat(257)}/chat/completions`, {}],
+    ['/openai/deployments//chat/completions', {}],
+    ['/v1/chat/completions', {}],
+  ])('none that can be read is refused: %s', (path, body) => {
+    expect(() => modelOf(path, body)).toThrow(InvalidCall)
+  })
+})
