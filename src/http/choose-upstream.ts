@@ -4,6 +4,7 @@ import type { Upstream } from '../config/snapshot.ts'
 import { type ErrorFacts, errorFacts, Refusal } from '../errors.ts'
 import {
   type CallRequest,
+  type Form,
   InvalidCall,
   type Metering,
   type Operation,
@@ -24,9 +25,14 @@ type Reading =
   | { readonly match: OperationMatch; readonly call: undefined; readonly problem: InvalidCall }
 
 /** Throws Refusal: no format that knows the path can read the body, or no upstream serves the model. */
-export function chooseUpstream(incoming: IncomingCall, request: IncomingMessage, body: Buffer): Chosen {
+export function chooseUpstream(
+  incoming: IncomingCall,
+  request: IncomingMessage,
+  body: Buffer,
+  form: Form | undefined,
+): Chosen {
   const { route, snapshot, where } = incoming
-  const readings = route.matches.map((match) => readAs(incoming, match, request, body))
+  const readings = route.matches.map((match) => readAs(incoming, match, request, body, form))
   const readable = readings.filter((reading) => reading.call !== undefined)
   // Formats that share a path name their model alike; a body that one of them cannot read may be another's.
   const model = readable[0]?.call.model
@@ -38,12 +44,19 @@ export function chooseUpstream(incoming: IncomingCall, request: IncomingMessage,
   return { upstream: chosen.upstream, operation: chosen.match.operation, call }
 }
 
-function readAs(incoming: IncomingCall, match: OperationMatch, request: IncomingMessage, body: Buffer): Reading {
+function readAs(
+  incoming: IncomingCall,
+  match: OperationMatch,
+  request: IncomingMessage,
+  body: Buffer,
+  form: Form | undefined,
+): Reading {
   const { path, query } = incoming.route
   const { jsonDepth } = incoming.snapshot.settings.limits
   const metering = match.operation.metering as Metering
   try {
-    return { match, call: metering.readCall(body, { path, query, headers: request.headers, jsonDepth }) }
+    const source = { path, query, headers: request.headers, jsonDepth }
+    return { match, call: metering.readCall(body, form ? { ...source, form } : source) }
   } catch (error) {
     if (!(error instanceof InvalidCall)) throw error
     return { match, call: undefined, problem: error }

@@ -58,7 +58,7 @@ export function decideEnd(facts: EndFacts): End {
         : facts.usage
           ? provider(facts.usage)
           : facts.counted
-            ? { kind: 'settle', usage: facts.counted, source: 'estimate' }
+            ? counted(facts.counted)
             : estimate(facts, facts.inputLikelyTokens)
     case 'client_gone':
     case 'cut':
@@ -66,6 +66,7 @@ export function decideEnd(facts: EndFacts): End {
     case 'upstream_failed':
       if (facts.usage && facts.usageFinal) return provider(facts.usage)
       if (facts.failedInside) return failedInside(facts)
+      if (facts.counted && !facts.usage && facts.answered) return counted(facts.counted)
       // Without a byte of an answer only what is certain counts: the input, counted low.
       return estimate(facts, facts.answered ? facts.inputLikelyTokens : facts.inputLowTokens)
   }
@@ -75,11 +76,16 @@ export function decideEnd(facts: EndFacts): End {
 function failedInside(facts: EndFacts): End {
   if (facts.usage) return provider(facts.usage)
   if (facts.outputTokens === 0) return { kind: 'void', reason: 'upstream_refused' }
+  if (facts.counted) return counted(facts.counted)
   return estimate(facts, facts.inputLikelyTokens)
 }
 
 function provider(usage: Usage): End {
   return { kind: 'settle', usage, source: 'provider' }
+}
+
+function counted(usage: Usage): End {
+  return { kind: 'settle', usage, source: 'estimate' }
 }
 
 /** max(usage seen, what was counted): input from the provider where it already said so. */

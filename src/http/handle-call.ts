@@ -11,7 +11,7 @@ import type { CallDependencies } from './call-dependencies.ts'
 import { entitlementRefusal, priceRefusal, tooExpensive, walletUnavailable } from './call-refusals.ts'
 import { answerDryRun, answerRefusal } from './dry-run.ts'
 import { LiveCall } from './live-call.ts'
-import { type IncomingCall, type ReadCall, readCall, wholeBody } from './read-call.ts'
+import { formOf, type IncomingCall, type ReadCall, readCall, wholeBody } from './read-call.ts'
 import { takeHold, termsOf } from './take-hold.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
@@ -27,7 +27,8 @@ export async function handleCall(
   if (body === undefined) return
   try {
     const wholeMs = performance.now()
-    const read = readCall(deps, incoming, request, body, wholeMs - askedMs)
+    const form = await formOf(incoming, request, body)
+    const read = readCall(deps, incoming, request, body, form, wholeMs - askedMs)
     deps.metrics.overhead('read', (performance.now() - wholeMs) / 1000)
     await admit(deps, read, request, response)
   } catch (error) {

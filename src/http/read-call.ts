@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import type { Format, Plan, Snapshot, VirtualKey } from '../config/snapshot.ts'
 import type { CallFacts } from '../core/price-book.ts'
 import { errorFacts, Refusal } from '../errors.ts'
-import type { CallRequest, Metering } from '../providers/provider.ts'
+import { isForm, readForm } from '../providers/multipart/read-form.ts'
+import { type CallRequest, type Form, InvalidCall, type Metering } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import type { CallerHeaders } from './caller-headers.ts'
@@ -99,16 +100,33 @@ export async function boundedBody(
   )
 }
 
+/** The body's parts, where it is a form and the operation takes forms. Throws Refusal. */
+export async function formOf(
+  incoming: IncomingCall,
+  request: IncomingMessage,
+  body: Buffer,
+): Promise<Form | undefined> {
+  const contentType = request.headers['content-type']
+  const takesForms = incoming.route.matches.some((match) => match.operation.metering?.takesForms)
+  if (!takesForms || !isForm(contentType)) return undefined
+  try {
+    return await readForm(body, contentType as string)
+  } catch (error) {
+    throw asRefusal(error, incoming.id)
+  }
+}
+
 /** Throws Refusal: the body cannot be read, or no upstream serves the model. */
 export function readCall(
   deps: CallDependencies,
   incoming: IncomingCall,
   request: IncomingMessage,
   body: Buffer,
+  form: Form | undefined,
   uploadMs: number,
 ): ReadCall {
   const { key, where } = incoming
-  const { upstream, operation, call } = chooseUpstream(incoming, request, body)
+  const { upstream, operation, call } = chooseUpstream(incoming, request, body, form)
   where.upstream = upstream.name
   where.dialect = upstream.format
   where.endpoint = operation.endpoint
@@ -132,4 +150,9 @@ export function readCall(
       labels: key.labels,
     },
   }
+}
+
+function asRefusal(error: unknown, id: string): unknown {
+  if (!(error instanceof InvalidCall)) return error
+  return new Refusal(errorFacts('invalid_request', error.message, id, { param: error.field ?? null }))
 }

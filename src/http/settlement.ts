@@ -1,4 +1,5 @@
 /** The ending of a call's money: what it comes to, recorded in the outbox, counted in the metrics. */
+import { billedMeasure } from '../core/billed-measure.ts'
 import type { Atoms } from '../core/money.ts'
 import { priceUsage } from '../core/price-usage.ts'
 import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
@@ -60,9 +61,11 @@ function settle(
   deps: CallDependencies,
   admitted: AdmittedCall,
   progress: Progress,
-  end: Extract<End, { kind: 'settle' }>,
+  decided: Extract<End, { kind: 'settle' }>,
 ): Settled {
-  const { terms, price, costScale, snapshot } = admitted
+  const { terms, price, costScale, snapshot, call } = admitted
+  const end =
+    decided.source === 'estimate' ? { ...decided, usage: billedMeasure(decided.usage, price, call.billedBy) } : decided
   const { heldAtoms, ending } = progress
   const { unpricedKind } = snapshot.settings.metering
   const priced = priceUsage(price, end.usage, { scale: terms.scale, costScale, unpricedKind })

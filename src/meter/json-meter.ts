@@ -42,6 +42,7 @@ export class JsonMeter implements JsonMeterShape {
   readonly #root: PathNode
   readonly #found = new Map<string, Buffer>()
   readonly #lists = new Map<string, List>()
+  readonly #counts = new Map<string, number>()
   #state: State = 'before'
   #started = false
   /** Objects and arrays on the way to a wanted member, outermost first, that the scan stands in. */
@@ -81,6 +82,7 @@ export class JsonMeter implements JsonMeterShape {
     }
     for (const [path, { values }] of this.#lists)
       members[path] = values.map((bytes) => this.#parse(bytes)).filter((value) => value !== undefined)
+    for (const [path, count] of this.#counts) members[path] = count
     if (this.#started && this.#state !== 'done') this.unread = true
     return members
   }
@@ -128,6 +130,7 @@ export class JsonMeter implements JsonMeterShape {
     const isArray = byte === OPEN && node.each !== undefined
     if (!isArray && (byte !== OPEN_BRACE || node.names.size === 0)) return false
     this.#state = isArray ? 'element_or_end' : 'key_or_end'
+    if (isArray && node.count !== undefined) this.#counts.set(node.count, this.#counts.get(node.count) ?? 0)
     this.#open.push({ node, isArray, element: this.#open.at(-1)?.element ?? -1 })
     return true
   }
@@ -164,6 +167,8 @@ export class JsonMeter implements JsonMeterShape {
     else if (byte === CLOSE_BRACE) this.#giveUp()
     else if (!isBlank(byte) && byte !== COMMA) {
       this.#top.element = this.#elements++
+      const { count } = this.#top.node
+      if (count !== undefined) this.#counts.set(count, (this.#counts.get(count) as number) + 1)
       this.#beginValue(this.#top.node.each)
       return at
     }

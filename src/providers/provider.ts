@@ -33,6 +33,18 @@ export interface CallSource {
   readonly headers: IncomingHttpHeaders
   /** The deepest nesting of JSON that is read. */
   readonly jsonDepth: number
+  /** The body's parts in their order, where it is multipart/form-data and the operation takes forms. */
+  readonly form?: Form
+}
+
+export type Form = readonly FormPart[]
+
+/** One field or file of a form. */
+export interface FormPart {
+  readonly name: string
+  readonly filename: string | undefined
+  /** A part of the body, not a copy. */
+  readonly content: Buffer
 }
 
 /** What the gateway must know of a call before it is sent. */
@@ -104,6 +116,8 @@ export class InvalidCall extends Error {
 
 /** Per operation, made once in the process; holds no state of a call. */
 export interface Metering {
+  /** The body may be multipart/form-data: then it is taken apart before `readCall`. */
+  readonly takesForms?: boolean
   /** Reads the body (JSON, or what the endpoint takes). Throws InvalidCall. */
   readCall(body: Buffer, source: CallSource): CallRequest
   /**
@@ -124,7 +138,8 @@ export interface Metering {
   /**
    * For a whole JSON answer: members that are needed of it. A name is one of the top level; `a.b` is a member of a
    * member; `predictions.*.statistics` takes that member of each element of an array, as a list under the path's name
-   * (absent where none was found, without those elements that lack it); `*.details` is for an answer that is an array.
+   * (absent where none was found, without those elements that lack it); `*.details` is for an answer that is an array;
+   * `data.#` is the number of an array's elements, none of which is kept (absent where there is no array).
    * No path may be the beginning of another.
    */
   readonly jsonMembers: readonly string[]

@@ -22,7 +22,9 @@ export type Reply = JsonReply | StreamReply
 export interface JsonReply {
   readonly kind: 'json'
   readonly status: number
-  readonly body: string
+  readonly body: string | Buffer
+  /** Default application/json. */
+  readonly contentType?: string
   /** Output tokens that the pace of the answer follows. */
   readonly tokens: number
   /** First text of the answer in the body: `endless` grows it there. */
@@ -50,6 +52,11 @@ export function isObject(value: unknown): value is JsonObject {
 
 export function jsonReply(value: unknown, tokens = 0, text = ''): JsonReply {
   return { kind: 'json', status: 200, body: JSON.stringify(value), tokens, text }
+}
+
+/** Audio, or a plain text. */
+export function otherReply(body: string | Buffer, contentType: string, tokens = 0): JsonReply {
+  return { kind: 'json', status: 200, body, contentType, tokens, text: '' }
 }
 
 /** A whole number of the body that must be above zero where it is given. Throws ProviderError. */

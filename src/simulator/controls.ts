@@ -20,6 +20,8 @@ export interface Controls {
   reasoning: number | undefined
   /** Tool calls made; undefined: 1 where tools are offered and the last word is the user's. */
   tools: number | undefined
+  /** Bytes of each image or piece of audio that is made; undefined: some thousands. */
+  bytes: number | undefined
   /** Milliseconds before the first byte. */
   latencyMs: number
   /** 0: as fast as the socket takes them. */
@@ -67,6 +69,7 @@ export function defaultControls(): Controls {
     cacheWriteHour: 0,
     reasoning: undefined,
     tools: undefined,
+    bytes: undefined,
     latencyMs: 0,
     tokensPerSecond: 0,
     at: undefined,
@@ -98,6 +101,9 @@ const NUMBERS: Readonly<Record<string, (controls: Controls, value: number) => vo
   },
   tools: (controls, value) => {
     controls.tools = value
+  },
+  bytes: (controls, value) => {
+    controls.bytes = value
   },
   latency: (controls, value) => {
     controls.latencyMs = value

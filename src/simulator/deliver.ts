@@ -38,9 +38,9 @@ function after(response: ServerResponse, delayMs: number, run: () => void): void
 /** Where the bytes go: the response itself, or a compressor in front of it that is flushed with each write. */
 interface Outlet {
   /** False: wait for `drained`. */
-  write(text: string): boolean
+  write(text: string | Buffer): boolean
   drained(run: () => void): void
-  end(text: string): void
+  end(text: string | Buffer): void
   /** Resets the connection once everything written has left. */
   reset(): void
 }
@@ -90,7 +90,7 @@ function sendWhole(response: ServerResponse, outlet: Outlet, reply: JsonReply, c
   const { faults } = controls
   const half = reply.body.slice(0, reply.body.length >> 1)
   response.statusCode = reply.status
-  response.setHeader('content-type', 'application/json')
+  response.setHeader('content-type', reply.contentType ?? 'application/json')
   if (faults.has('close_delimited')) closeDelimited(response)
   if (faults.has('truncate') || faults.has('malformed')) outlet.end(half)
   else if (faults.has('endless')) endlessBody(response, outlet, reply)

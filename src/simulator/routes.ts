@@ -3,8 +3,12 @@ import type { Call, Reply } from './call.ts'
 import { chat } from './openai-chat.ts'
 import { completions } from './openai-completions.ts'
 import { embeddings } from './openai-embeddings.ts'
+import { images } from './openai-images.ts'
 import { getModel, listModels } from './openai-models.ts'
+import { moderations } from './openai-moderations.ts'
 import { deleteResponse, getResponse, listInputItems, responses } from './openai-responses.ts'
+import { speech } from './openai-speech.ts'
+import { transcriptions } from './openai-transcriptions.ts'
 
 export interface Route {
   readonly format: 'openai' | 'anthropic'
@@ -17,6 +21,13 @@ const POST: readonly (readonly [string, Route])[] = [
   ['/chat/completions', { format: 'openai', generates: true, answer: chat }],
   ['/completions', { format: 'openai', generates: true, answer: completions }],
   ['/embeddings', { format: 'openai', generates: true, answer: embeddings }],
+  ['/images/generations', { format: 'openai', generates: true, answer: images }],
+  ['/images/edits', { format: 'openai', generates: true, answer: images }],
+  ['/images/variations', { format: 'openai', generates: true, answer: images }],
+  ['/audio/speech', { format: 'openai', generates: true, answer: speech }],
+  ['/audio/transcriptions', { format: 'openai', generates: true, answer: transcriptions }],
+  ['/audio/translations', { format: 'openai', generates: true, answer: transcriptions }],
+  ['/moderations', { format: 'openai', generates: false, answer: moderations }],
   ['/responses', { format: 'openai', generates: true, answer: responses }],
   ['/messages', { format: 'anthropic', generates: true, answer: messages }],
   ['/messages/count_tokens', { format: 'anthropic', generates: true, answer: countTokens }],

@@ -13,6 +13,7 @@ import { lastUserText } from './openai-chat.ts'
 import { responseUserText } from './openai-responses.ts'
 import { anthropicErrorBody, openaiErrorBody, ProviderError, simulatedError } from './provider-errors.ts'
 import { hashText, idTail } from './random.ts'
+import { isForm, readForm } from './read-form.ts'
 import { maskHeaders, RequestLog } from './request-log.ts'
 import { findRoute, type Route } from './routes.ts'
 import { StoredResponses } from './stored-responses.ts'
@@ -73,21 +74,25 @@ export class SimulatedProvider {
       if (bytes > BODY_BYTES_MAX) exchange.reset()
       else chunks.push(chunk)
     })
-    request.on('end', () => this.#answer(exchange, Buffer.concat(chunks).toString('utf8')))
+    request.on('end', () => {
+      const body = Buffer.concat(chunks)
+      if (!isForm(request)) this.#answer(exchange, body.toString('utf8'), parseBody)
+      else readForm(request, body).then((form) => this.#answer(exchange, body.toString('latin1'), () => form))
+    })
     // A client that goes away while it sends is counted by the response's close.
     request.on('error', () => {})
   }
 
-  #answer(exchange: Exchange, text: string): void {
+  #answer(exchange: Exchange, text: string, parse: (text: string) => JsonObject): void {
     try {
-      this.#route(exchange, text)
+      this.#route(exchange, text, parse)
     } catch (error) {
       exchange.sendError(asProviderError(error), undefined)
     }
   }
 
-  #route(exchange: Exchange, text: string): void {
-    const body = text === '' ? {} : parseBody(text)
+  #route(exchange: Exchange, text: string, parse: (text: string) => JsonObject): void {
+    const body = text === '' ? {} : parse(text)
     if (this.#options.record !== false) exchange.record(text, body)
     this.#authenticate(exchange)
     const route = findRoute(exchange.method, exchange.path, exchange.anthropic)

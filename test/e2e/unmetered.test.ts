@@ -155,7 +155,7 @@ run('objects that none made through the gateway need an upstream that shares the
 })
 
 run.each([
-  ['POST', '/v1/audio/speech', 'endpoint_not_metered', 403],
+  ['POST', '/v1/videos', 'endpoint_not_metered', 403],
   ['POST', '/v1/models', 'endpoint_not_metered', 403],
   ['GET', '/v1/chat/completions', 'endpoint_not_metered', 403],
   ['GET', '/', 'endpoint_not_metered', 403],

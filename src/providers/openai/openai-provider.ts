@@ -6,15 +6,23 @@ import { chatMetering } from './chat.ts'
 import { completionsMetering } from './completions.ts'
 import { embeddingsMetering } from './embeddings.ts'
 import { openAIError } from './error-event.ts'
+import { imagesMetering } from './images.ts'
 import { responsesMetering } from './responses.ts'
+import { speechMetering } from './speech.ts'
+import { transcriptionsMetering } from './transcriptions.ts'
 
 const chat = metered('chat', chatMetering)
 const responses = metered('responses', responsesMetering)
 const completions = metered('completions', completionsMetering)
 const embeddings = metered('embeddings', embeddingsMetering)
+const images = metered('images', imagesMetering)
+const speech = metered('speech', speechMetering)
+const transcriptions = metered('transcriptions', transcriptionsMetering)
+const moderations = free('moderations')
 const storedResponse = free('responses')
 const storedChat = free('chat')
 
+const IMAGE_CALLS = new Set(['generations', 'edits', 'variations'])
 const OBJECT_ID = /^[A-Za-z0-9_.-]{1,256}$/
 
 export const openAIProvider: Provider = {
@@ -34,7 +42,19 @@ function matchCall(segments: readonly string[]): OperationMatch | undefined {
   const last = segments.at(-1)
   if (last === 'completions') return of(segments.at(-2) === 'chat' ? chat : completions)
   if (last === 'responses') return of(responses)
-  return last === 'embeddings' ? of(embeddings) : undefined
+  if (last === 'embeddings') return of(embeddings)
+  return matchMedia(last ?? '', segments.at(-2) ?? '')
+}
+
+/** Images, audio, and what is free beside them. */
+function matchMedia(last: string, before: string): OperationMatch | undefined {
+  if (last === 'images' || (before === 'images' && IMAGE_CALLS.has(last))) return of(images)
+  if (before === 'audio' && last === 'speech') return of(speech)
+  if (before === 'audio' && (last === 'transcriptions' || last === 'translations')) return of(transcriptions)
+  // xAI's and Deepgram's names of the same.
+  if (last === 'tts' || last === 'speak') return of(speech)
+  if (last === 'stt' || last === 'listen') return of(transcriptions)
+  return last === 'moderations' ? of(moderations) : undefined
 }
 
 /** Reading, changing, cancelling, deleting what a call has stored. */

@@ -14,11 +14,32 @@ const base: EndFacts = {
   onNoAnswer: 'void',
 }
 const usage = { tokens: { input: 7, output: 3 }, raw: {} }
+const counted = { tokens: { audio_input: 5 }, units: { seconds: 1 }, raw: null }
 const seen = { tokens: { input: 7, output: 1 }, raw: {} }
 
 test.each<[string, Partial<EndFacts>, string, Record<string, number> | string]>([
   ['a whole answer with usage is charged that', { usage }, 'provider', { input: 7, output: 3 }],
   ['a whole answer without usage is estimated', { outputTokens: 5 }, 'estimate', { input: 20, output: 5 }],
+  [
+    'a whole answer that states nothing is what was counted',
+    { counted, outputTokens: 5 },
+    'estimate',
+    { audio_input: 5 },
+  ],
+  ['what is stated goes before what was counted', { counted, usage }, 'provider', { input: 7, output: 3 }],
+  ['hanging up on an answer that is only counted', { ending: 'client_gone', counted }, 'estimate', { audio_input: 5 }],
+  [
+    'hanging up before the answer costs the certain input, whatever was to be counted',
+    { ending: 'client_gone', counted, answered: false },
+    'estimate',
+    { input: 10, output: 0 },
+  ],
+  [
+    'an error inside a 200 after output costs what was counted',
+    { failedInside: true, counted, outputTokens: 4 },
+    'estimate',
+    { audio_input: 5 },
+  ],
   ['an explicit zero is zero', { usage: { tokens: {}, raw: {} }, outputTokens: 5 }, 'provider', {}],
   ['nothing sent is void', { ending: 'never_sent', answered: false }, 'void', 'never_sent'],
   ['no answer is void', { ending: 'no_answer', answered: false }, 'void', 'no_answer'],

@@ -92,6 +92,19 @@ describe('a path takes members of members, and of each element of an array', () 
     expect(many.unread).toBe(true)
   })
 
+  test('elements are counted whatever their size, and none is kept', () => {
+    const image = { b64_json: 'A'.repeat(400 * 1024), nested: [1, [2, 3]] }
+    const text = JSON.stringify({ data: [image, 'x', [1, 2], null], usage: { a: 1 }, images: [], other: [1] })
+    for (const step of [1, 7, 4096]) {
+      const { members, unread } = read(Buffer.from(text), ['usage', 'data.#', 'images.#', 'more.#'], step)
+      expect(members).toEqual({ 'data.#': 4, 'images.#': 0, usage: { a: 1 } })
+      expect(unread).toBe(false)
+    }
+    const both = read(Buffer.from('{"data":[{"id":"a"},{}]}'), ['data.#', 'data.*.id'], 3)
+    expect(both.members).toEqual({ 'data.#': 2, 'data.*.id': ['a'] })
+    expect(read(Buffer.from('{"data":{"a":1}}'), ['data.#'], 3).members).toEqual({})
+  })
+
   test('a path that is the beginning of another is a mistake of ours', () => {
     expect(() => new JsonMeter(['a', 'a.b'])).toThrow('part of')
     expect(() => new JsonMeter(['a.*.b', 'a'])).toThrow('beginning of')
