@@ -14,9 +14,9 @@ import { UploadBudget, uploadBytesMax } from './http/upload-budget.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { providers } from './providers/registry.ts'
-import { UpstreamCredentials } from './proxy/credentials/upstream-credentials.ts'
+import type { UpstreamCredentials } from './proxy/credentials/upstream-credentials.ts'
 import { Passthrough } from './proxy/passthrough.ts'
-import { UpstreamPools } from './proxy/upstream.ts'
+import type { UpstreamPools } from './proxy/upstream.ts'
 import type { RedisClient } from './redis/client.ts'
 import type { Outbox } from './wallet/outbox.ts'
 import type { Wallet } from './wallet/wallet-types.ts'
@@ -35,6 +35,9 @@ export interface DataPlaneOptions {
   readonly wallet: Wallet
   readonly outbox: Outbox
   readonly sweeper: CallDependencies['sweeper']
+  readonly pools: UpstreamPools
+  readonly credentials: UpstreamCredentials
+  readonly longCalls: CallDependencies['longCalls']
   readonly metrics: Metrics
   readonly log: Log
 }
@@ -42,9 +45,7 @@ export interface DataPlaneOptions {
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
   const { settings } = options.store.current()
   const openCalls = new Set<OpenCall>()
-  const pools = new UpstreamPools(settings.upstreams, settings.limits)
-  const credentials = new UpstreamCredentials(settings.upstreams, { log: options.log, now: Date.now })
-  const passthrough = new Passthrough(credentials)
+  const passthrough = new Passthrough(options.credentials)
   let stopping = false
   const server = createGatewayServer(
     {
@@ -53,8 +54,9 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       wallet: options.wallet,
       outbox: options.outbox,
       sweeper: options.sweeper,
-      pools,
-      credentials,
+      pools: options.pools,
+      credentials: options.credentials,
+      longCalls: options.longCalls,
       passthrough,
       objects: new ProviderObjects(options.redis),
       uploads: new UploadBudget(uploadBytesMax(settings.gateway.workers)),
@@ -92,8 +94,6 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       stopAll(openCalls)
       clearInterval(ticker)
       passthrough.close()
-      credentials.close()
-      await pools.close()
     },
   }
 }

@@ -6,10 +6,16 @@ import { type ConfigStore, openConfigStore } from './config/config-store.ts'
 import { formatProblem } from './config/problem.ts'
 import type { Snapshot } from './config/snapshot.ts'
 import { type DataPlane, startDataPlane } from './data-plane.ts'
+import { JobList } from './jobs/job-list.ts'
+import { listJob } from './jobs/list-job.ts'
+import { LongCalls } from './jobs/long-calls.ts'
 import type { Log } from './log.ts'
 import { metricsText } from './metrics/merge-metrics.ts'
 import { createMetrics, type Metrics } from './metrics/metrics.ts'
 import { createWalletGauges } from './metrics/wallet-gauges.ts'
+import { jobReader } from './providers/registry.ts'
+import { UpstreamCredentials } from './proxy/credentials/upstream-credentials.ts'
+import { UpstreamPools } from './proxy/upstream.ts'
 import type { RedisClient } from './redis/client.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './redis/embedded.ts'
 import { connectGuarded, type GuardedRedis } from './redis/guarded-client.ts'
@@ -81,6 +87,8 @@ async function start(
     )
   }
   core.sweeper.start()
+  core.longCalls.start()
+  undo.push(() => core.longCalls.stop())
   undo.push(() => core.sweeper.stop())
   const gauges = createWalletGauges({
     wallet: core.wallet,
@@ -109,6 +117,9 @@ async function start(
       wallet: core.wallet,
       outbox: core.outbox,
       sweeper: core.sweeper,
+      pools: core.pools,
+      credentials: core.credentials,
+      longCalls: core.longCalls,
       metrics,
       log,
     })
@@ -142,6 +153,7 @@ async function start(
     async stop() {
       await Promise.all([plane?.stop(settings.limits.graceMs), workers?.stop(settings.limits.graceMs)])
       await gauges.stop()
+      await core.longCalls.stop()
       await core.sweeper.stop()
       await closeAdmin(server)
       await core.close(5_000)
@@ -159,6 +171,9 @@ export interface Core {
   readonly wallet: ReturnType<typeof createWallet>
   readonly outbox: Outbox
   readonly sweeper: ReturnType<typeof createSweeper>
+  readonly pools: UpstreamPools
+  readonly credentials: UpstreamCredentials
+  readonly longCalls: LongCalls
   close(withinMs: number): Promise<void>
 }
 
@@ -209,16 +224,43 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     stripShebang: options.embeddedJs,
     onDuration: (script, seconds) => metrics.redisCall(script, seconds),
   })
-  outbox = new Outbox({ dataDir: settings.dataDir, worker: options.worker, wallet, log })
+  const list = new JobList(guard)
+  outbox = new Outbox({
+    dataDir: settings.dataDir,
+    worker: options.worker,
+    wallet,
+    listJob: (call) => listJob(list, call, outbox as Outbox),
+    log,
+  })
   metrics.watchOutbox(outbox)
   const sweeper = createSweeper({ wallet, redis: guard, accounts: () => store.current().accounts.keys(), log })
+  const pools = new UpstreamPools(settings.upstreams, limits)
+  const credentials = new UpstreamCredentials(settings.upstreams, { log, now: Date.now })
+  const longCalls = new LongCalls({
+    list,
+    snapshot: () => store.current(),
+    pools,
+    credentials,
+    readers: jobReader,
+    outbox,
+    wallet,
+    sweeper,
+    metrics,
+    log,
+    now: Date.now,
+  })
   return {
     redis: guard,
     guard,
     wallet,
     outbox,
     sweeper,
+    pools,
+    credentials,
+    longCalls,
     async close(withinMs) {
+      await pools.close()
+      credentials.close()
       await outbox.close(withinMs)
       guard.close()
     },

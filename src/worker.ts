@@ -61,6 +61,9 @@ async function run(): Promise<void> {
     wallet: core.wallet,
     outbox: core.outbox,
     sweeper: core.sweeper,
+    pools: core.pools,
+    credentials: core.credentials,
+    longCalls: core.longCalls,
     metrics,
     log,
   })
@@ -73,6 +76,7 @@ async function run(): Promise<void> {
   })
   const stop = async (graceMs: number): Promise<void> => {
     await plane.stop(graceMs)
+    await core.longCalls.stop()
     await core.sweeper.stop()
     await core.close(5_000)
     store.close()

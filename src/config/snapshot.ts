@@ -159,6 +159,12 @@ export interface Limits {
   readonly redisProbeMs: number
   readonly holdDeadlineMs: number
   readonly checkpointEveryMs: number
+  /** Of calls that go on after their answer. */
+  readonly jobDeadlineMs: number
+  readonly jobLateWindowMs: number
+  readonly pollFirstMs: number
+  readonly pollMostMs: number
+  readonly pollsPerUpstream: number
   readonly drains: number
   readonly drainBytes: number
   readonly graceMs: number

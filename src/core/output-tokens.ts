@@ -22,6 +22,7 @@ export interface CeilingCall {
   readonly tools: boolean
   readonly audioOutput: boolean
   readonly unseenInput: boolean
+  readonly goesOn?: boolean
 }
 
 /** What a plan says of the ceiling; a Plan of the snapshot has it all. */
@@ -86,5 +87,5 @@ export function leastTokens(call: CeilingCall, plan: CeilingPlan, limitTokens: n
 
 /** Tokens of one slice; undefined: the call is held whole. */
 export function sliceTokens(call: CeilingCall, plan: CeilingPlan): number | undefined {
-  return call.stream && call.generates && !call.reasoning ? plan.streaming?.sliceTokens : undefined
+  return call.stream && call.generates && !call.reasoning && !call.goesOn ? plan.streaming?.sliceTokens : undefined
 }

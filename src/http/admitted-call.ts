@@ -20,6 +20,8 @@ export interface AdmittedCall {
   /** How long the caller took to send the body. */
   readonly uploadMs: number
   readonly snapshot: Snapshot
+  /** As it goes upstream. */
+  readonly route: { readonly path: string; readonly query: string }
   readonly key: VirtualKey
   readonly plan: Plan
   readonly upstream: Upstream

@@ -1,4 +1,5 @@
 import type { Format, Snapshot } from '../config/snapshot.ts'
+import type { LongCalls } from '../jobs/long-calls.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { Provider } from '../providers/provider.ts'
@@ -24,6 +25,7 @@ export interface CallDependencies {
   readonly passthrough: Passthrough
   readonly objects: ProviderObjects
   readonly uploads: UploadBudget
+  readonly longCalls: Pick<LongCalls, 'register' | 'ended' | 'hurry' | 'askNow'>
   readonly metrics: Metrics
   readonly log: Log
   readonly now: () => number

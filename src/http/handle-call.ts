@@ -12,7 +12,7 @@ import { entitlementRefusal, priceRefusal, tooExpensive, walletUnavailable } fro
 import { answerDryRun, answerRefusal } from './dry-run.ts'
 import { LiveCall } from './live-call.ts'
 import { formOf, type IncomingCall, type ReadCall, readCall, wholeBody } from './read-call.ts'
-import { takeHold, termsOf } from './take-hold.ts'
+import { holdDeadlineMs, takeHold, termsOf } from './take-hold.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
 /** Throws Refusal; resolves when the call is sent (or answered, or its caller has gone). */
@@ -72,7 +72,7 @@ async function admit(
   deps.metrics.overhead('decide', (decidedMs - readMs) / 1000)
   const admitted = await takeHold(deps, read, terms, ceiling, usable, would)
   deps.metrics.overhead('hold', (performance.now() - decidedMs) / 1000)
-  deps.sweeper.touch(terms.account, deps.now() + read.snapshot.settings.limits.holdDeadlineMs)
+  deps.sweeper.touch(terms.account, deps.now() + holdDeadlineMs(read))
   new LiveCall(deps, admitted, request, response).start(read.route.path, read.route.query)
 }
 

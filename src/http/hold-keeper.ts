@@ -60,6 +60,8 @@ export class HoldKeeper {
   /** Each second. */
   tick(nowMs: number): void {
     const { checkpointEveryMs } = this.#admitted.snapshot.settings.limits
+    // One that goes on holds for longer than any answer takes; a checkpoint would bring its deadline forward.
+    if (this.#admitted.call.goesOn) return
     if (this.#admitted.held && !this.#asking && nowMs - this.#renewedAtMs >= checkpointEveryMs) this.#checkpoint(false)
   }
 

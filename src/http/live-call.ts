@@ -10,7 +10,7 @@ import { createDecoder } from '../meter/decode.ts'
 import { JsonMeter } from '../meter/json-meter.ts'
 import { OtherMeter } from '../meter/other-meter.ts'
 import { StreamMeter } from '../meter/stream-meter.ts'
-import type { AnswerFacts, AnswerHeaders, StreamReader } from '../providers/provider.ts'
+import type { AnswerFacts, AnswerHeaders, JobFacts, StreamReader } from '../providers/provider.ts'
 import { NoCredential } from '../proxy/credentials/upstream-credentials.ts'
 import { upstreamRequestHeaders } from '../proxy/headers.ts'
 import { targetPath, type UpstreamExchange, type UpstreamFailure, type UpstreamRequest } from '../proxy/upstream.ts'
@@ -24,6 +24,7 @@ import { cutError } from './cut-error.ts'
 import type { Ending } from './decide-end.ts'
 import { DecodeQueue } from './decode-queue.ts'
 import { HoldKeeper, type SliceRefusal } from './hold-keeper.ts'
+import { longCallOf } from './long-call-of.ts'
 import { endCall, knownAtoms, type Settled, totalTokens } from './settlement.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
@@ -78,6 +79,8 @@ export class LiveCall implements GuardedCall {
   #isSse = false
   #reader: StreamReader | undefined
   #objectRecorded = false
+  /** Of a call that goes on, once it is on the list. */
+  #jobId: string | undefined
 
   constructor(deps: CallDependencies, admitted: AdmittedCall, request: IncomingMessage, response: TollgateResponse) {
     this.#deps = deps
@@ -289,7 +292,12 @@ export class LiveCall implements GuardedCall {
       this.#cancel()
       return
     }
-    if (this.#stream && this.#bodyBytes > this.#progressBytes && nowMs - this.#progressAtMs >= PROGRESS_EVERY_MS) {
+    if (
+      this.#stream &&
+      !this.admitted.call.goesOn &&
+      this.#bodyBytes > this.#progressBytes &&
+      nowMs - this.#progressAtMs >= PROGRESS_EVERY_MS
+    ) {
       this.#progressAtMs = nowMs
       this.#progressBytes = this.#bodyBytes
       this.#deps.outbox.progress(this.admitted.id, this.knownAtoms())
@@ -365,6 +373,7 @@ export class LiveCall implements GuardedCall {
       // At once: its owner may ask for the answer before the stream ends.
       this.#objectRecorded = true
       this.#recordObject(stream.facts.storedId, 0)
+      if (stream.facts.job) this.#goesOn(stream.facts.job)
     }
     if (this.#ended) {
       this.#writeAll(stream.takeAfterTerminal())
@@ -471,6 +480,12 @@ export class LiveCall implements GuardedCall {
       // What cannot be read is estimated: the money has its end all the same.
       this.#logFault(error)
     }
+    if (facts.job && ending !== 'refused') {
+      this.#goesOn(facts.job)
+      if (facts.storedId !== undefined) this.#recordObject(facts.storedId, 0)
+      return undefined
+    }
+    if (this.#jobId !== undefined) this.#deps.longCalls.ended(this.admitted.upstream.name, this.#jobId)
     const settled = endCall(this.#deps, this.admitted, {
       ending,
       facts,
@@ -485,6 +500,13 @@ export class LiveCall implements GuardedCall {
     this.#deps.metrics.overhead('settle', (performance.now() - endedMs) / 1000)
     if (settled && facts.storedId !== undefined) this.#recordObject(facts.storedId, totalTokens(settled.usage))
     return settled
+  }
+
+  /** The call is not over with its answer: it is on the list of those that are asked how they stand, and its hold lives on. */
+  #goesOn(job: JobFacts): void {
+    if (this.#jobId === job.id) return
+    this.#jobId = job.id
+    this.#deps.longCalls.register(longCallOf(this.admitted, job, this.#request.rawHeaders, this.#deps.now()))
   }
 
   /** A fault of the gateway in the middle of the call: what was used is charged, and the caller is told. */

@@ -3,11 +3,9 @@
 import { formatAmount } from '../core/money.ts'
 import type { PricedUsage } from '../core/price-usage.ts'
 import type { Usage } from '../core/usage.ts'
+import { boundedRaw, countsOf } from '../core/usage-fields.ts'
 import type { AnswerFacts } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
-
-/** The provider's own usage object is kept whole up to this size; a longer one says only that it was longer. */
-const RAW_BYTES_MAX = 4096
 
 export interface SettleFigures {
   readonly usage: Usage
@@ -33,7 +31,7 @@ export function settleInfo(admitted: AdmittedCall, figures: SettleFigures): stri
     tokens: countsOf(usage),
     units: usage.units,
     usage_source: figures.source,
-    usage: bounded(usage.raw),
+    usage: boundedRaw(usage.raw),
     usage_flags: usage.flags,
     unpriced_kinds: priced.unpricedKinds.length > 0 ? priced.unpricedKinds : undefined,
     price_version: price?.version,
@@ -63,17 +61,16 @@ export function callInfo(
   }
 }
 
-function countsOf(usage: Usage): Record<string, number> {
-  const counts: Record<string, number> = {}
-  for (const [kind, count] of Object.entries(usage.tokens)) if (count) counts[kind] = count
-  if (usage.reasoning) counts['reasoning'] = usage.reasoning
-  return counts
-}
-
-function bounded(raw: unknown): unknown {
-  if (raw === null || raw === undefined) return undefined
-  const text = JSON.stringify(raw)
-  return text.length <= RAW_BYTES_MAX ? raw : { truncated: true, bytes: text.length }
+/** Of a call that goes on: what its settle entry will have besides what it comes to. */
+export function longCallInfo(admitted: AdmittedCall): Record<string, unknown> {
+  const { key, caller } = admitted
+  return {
+    ...callInfo(admitted),
+    tags: isEmpty(caller.tags) ? undefined : caller.tags,
+    labels: isEmpty(key.labels) ? undefined : key.labels,
+    trimmed: admitted.trimmedTo,
+    would: admitted.would,
+  }
 }
 
 function isEmpty(object: object): boolean {

@@ -149,7 +149,7 @@ export function knownAtoms(admitted: AdmittedCall, seen: Usage | undefined, outp
 }
 
 /** Between what is certain and what is held: the geometric mean of the low and the high count. */
-function likelyInputTokens(admitted: AdmittedCall): number {
+export function likelyInputTokens(admitted: AdmittedCall): number {
   const { lowTokens, highTokens } = admitted.call.input
   return Math.round(Math.sqrt(Math.max(1, lowTokens) * Math.max(1, highTokens)))
 }

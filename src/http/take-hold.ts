@@ -40,8 +40,15 @@ export function termsOf(read: ReadCall, ceiling: CostCeiling, priceVersion: stri
     },
     floorAtoms: ceiling.floorAtoms,
     priceVersion,
-    onTimeout: 'known',
+    // Of a call that goes on nobody knows what it comes to until the provider says so.
+    onTimeout: read.call.goesOn ? 'full' : 'known',
+    ...(read.call.goesOn ? { lateWindowMs: read.snapshot.settings.limits.jobLateWindowMs } : {}),
   }
+}
+
+export function holdDeadlineMs({ call, snapshot }: ReadCall): number {
+  const { jobDeadlineMs, holdDeadlineMs } = snapshot.settings.limits
+  return call.goesOn ? jobDeadlineMs : holdDeadlineMs
 }
 
 export function holdRequest(read: ReadCall, terms: HoldTerms, ceiling: CostCeiling, dryRun: boolean): HoldRequest {
@@ -52,7 +59,7 @@ export function holdRequest(read: ReadCall, terms: HoldTerms, ceiling: CostCeili
     leastTokens: ceiling.leastTokens,
     wantTokens: ceiling.wantTokens,
     totalTokens: ceiling.totalTokens,
-    deadlineMs: read.snapshot.settings.limits.holdDeadlineMs,
+    deadlineMs: holdDeadlineMs(read),
     dryRun,
     info: JSON.stringify(callInfo(read)),
   }

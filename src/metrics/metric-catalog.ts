@@ -45,6 +45,8 @@ export const METRICS = {
   unpricedKinds: counter('unpriced_kinds_total', 'model kind', 'Charged calls with a kind without a rate of its own.'),
   assumedLimits: counter('assumed_limits_total', 'model part', 'Calls held by an assumed size of input or output.'),
   unmeteredBytes: counter('unmetered_bytes_total', 'upstream direction', 'Bytes on paths that are left unmetered.'),
+  polls: counter('polls_total', 'upstream result', 'Questions how a call stands that goes on after its answer.'),
+  jobsOpen: gauge('jobs_open', '', 'max', 'Calls that go on after their answer and have no end yet.'),
   holdsExpired: counter('holds_expired_total', 'account', 'Holds that ended by their deadline.'),
   lateSettlements: counter('late_settlements_total', 'account', 'Settlements after the timeout of their hold.'),
   unreconciled: counter('unreconciled_total', 'account', 'Timeouts, and settlements that came too late to charge.'),

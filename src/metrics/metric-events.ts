@@ -36,8 +36,8 @@ export interface EndedCall extends RequestLabels {
   readonly priced:
     | { readonly chargeAtoms: Atoms; readonly costAtoms: Atoms; readonly unpricedKinds: readonly string[] }
     | undefined
-  /** From the moment that the request went out. */
-  readonly upstreamSeconds: number
+  /** From the moment that the request went out; undefined: it went on after its answer. */
+  readonly upstreamSeconds: number | undefined
   /** From the caller's request to the first byte of the answer; undefined: none came. */
   readonly firstByteSeconds: number | undefined
 }

@@ -66,7 +66,7 @@ export class Metrics {
       )
       for (const kind of priced.unpricedKinds) this.#families.unpricedKinds.add([model, kind], 1)
     }
-    this.#families.upstreamSeconds.observe([upstream], call.upstreamSeconds)
+    if (call.upstreamSeconds !== undefined) this.#families.upstreamSeconds.observe([upstream], call.upstreamSeconds)
     if (call.firstByteSeconds !== undefined) this.#families.firstByte.observe([upstream], call.firstByteSeconds)
   }
 
@@ -120,6 +120,15 @@ export class Metrics {
 
   redisCall(script: string, seconds: number): void {
     this.#families.redisSeconds.observe([script], seconds)
+  }
+
+  /** An upstream was asked how a call stands that goes on after its answer. */
+  polled(upstream: string, result: 'open' | 'ended' | 'missing' | 'failed'): void {
+    this.#families.polls.add([upstream, result], 1)
+  }
+
+  jobsOpen(count: number): void {
+    this.#families.jobsOpen.set([], count)
   }
 
   redisUp(up: boolean): void {

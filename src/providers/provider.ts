@@ -76,6 +76,11 @@ export interface CallRequest {
   readonly billedBy?: readonly CountedKind[]
   /** Service tier that the caller asked for; left out: the provider's default. */
   readonly serviceTier?: string
+  /**
+   * The call may go on at the provider after its answer (see JobFacts): it is held whole, for 26 hours, and a hold that
+   * nobody ends posts all of it.
+   */
+  readonly goesOn?: boolean
   /** Ids of objects at the provider that the call reads (previous_response_id, conversation). */
   readonly objects: readonly string[]
   /** The call reads input that stands in no body: an object above, a file, a URL. Held at recorded tokens, window or 128,000. */
@@ -172,7 +177,44 @@ export interface AnswerFacts {
   readonly serviceTier: string | undefined
   /** Id under which the provider stored the answer, for `GET /v1/responses/:id` and previous_response_id. */
   readonly storedId: string | undefined
+  /** The answer is no end: the call goes on at the provider, and the gateway asks until it has one. */
+  readonly job?: JobFacts
 }
+
+/** A call that goes on after its answer: a background response, a run, a batch. Asked for by `CallRequest.goesOn`. */
+export interface JobFacts {
+  /** The provider's id. What the job comes to is charged once for it, whoever else asks how it stands. */
+  readonly id: string
+  /** Name of the JobReader of the same format. */
+  readonly reader: string
+  /** Path that says how the job stands, from that of the call which began it: without a query; the call's own is sent along. */
+  pollPath(callPath: string): string
+  /** What the reader must know of the call when it reads, perhaps in another process: plain JSON, small. */
+  readonly notes?: JobNotes
+}
+
+export type JobNotes = Readonly<Record<string, unknown>>
+
+/** How jobs of one kind are read. Holds no state of a job; must not throw. */
+export interface JobReader {
+  readonly name: string
+  /** Members that are needed of the object at the job's path, as Metering.jsonMembers. */
+  readonly members: readonly string[]
+  /** How it stands, by those members. */
+  read(members: Readonly<Record<string, unknown>>, notes: JobNotes): JobState
+}
+
+export type JobState =
+  | { readonly status: 'open' }
+  | {
+      /** It has its end, and the object says all of it. */
+      readonly status: 'ended'
+      readonly facts: AnswerFacts
+      /** It failed or was cancelled: what it states is charged, or what it produced, or nothing. */
+      readonly failed: boolean
+      /** Output that it shows, counted: for one that states no usage. */
+      readonly outputTokens: number
+    }
 
 /**
  * pass: goes on as it came. drop: an event that only we asked for; an element of a JSON array passes all the same.
@@ -239,4 +281,6 @@ export interface Provider {
   match(method: string, path: string): OperationMatch | undefined
   /** Body of one of our refusals, in this API's shape. */
   errorBody(error: ErrorFacts): ErrorBody
+  /** Of the calls that go on after their answer. */
+  readonly jobs?: readonly JobReader[]
 }

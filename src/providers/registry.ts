@@ -7,7 +7,7 @@ import { anthropicProvider } from './anthropic/anthropic-provider.ts'
 import { cohereProvider } from './cohere/cohere-provider.ts'
 import { ollamaProvider } from './ollama/ollama-provider.ts'
 import { openAIProvider } from './openai/openai-provider.ts'
-import type { Provider } from './provider.ts'
+import type { JobReader, Provider } from './provider.ts'
 
 export const providers: ReadonlyMap<Format, Provider> = new Map<Format, Provider>([
   ['cohere', cohereProvider],
@@ -15,3 +15,8 @@ export const providers: ReadonlyMap<Format, Provider> = new Map<Format, Provider
   ['openai', openAIProvider],
   ['anthropic', anthropicProvider],
 ])
+
+/** Undefined: no such reader (a job that a newer version has begun). */
+export function jobReader(format: Format, name: string): JobReader | undefined {
+  return providers.get(format)?.jobs?.find((reader) => reader.name === name)
+}

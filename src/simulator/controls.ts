@@ -33,6 +33,12 @@ export interface Controls {
   /** Sent as retry-after with `error_before`, in seconds. */
   retryAfter: number | undefined
   encoding: Encoding | undefined
+  /** Of what goes on after its answer (background responses, batches): how many looks at it still find it under way. */
+  looks: number
+  /** And for how many milliseconds it is under way in any case. */
+  jobMs: number
+  /** How it ends, in the API's own word (failed, cancelled, expired, …); undefined: well. */
+  outcome: string | undefined
   readonly faults: Set<Fault>
 }
 
@@ -76,6 +82,9 @@ export function defaultControls(): Controls {
     status: 500,
     retryAfter: undefined,
     encoding: undefined,
+    looks: 0,
+    jobMs: 0,
+    outcome: undefined,
     faults: new Set(),
   }
 }
@@ -121,6 +130,12 @@ const NUMBERS: Readonly<Record<string, (controls: Controls, value: number) => vo
   retry_after: (controls, value) => {
     controls.retryAfter = value
   },
+  looks: (controls, value) => {
+    controls.looks = value
+  },
+  job_ms: (controls, value) => {
+    controls.jobMs = value
+  },
 }
 
 /** Reads `key=value,key=value` into the controls. Throws UnknownControl. */
@@ -133,6 +148,7 @@ function applyOne(controls: Controls, part: string): void {
   const setNumber = NUMBERS[key]
   if (setNumber !== undefined) setNumber(controls, wholeNumber(key, value))
   else if (key === 'encoding') controls.encoding = encodingNamed(value)
+  else if (key === 'outcome') controls.outcome = value
   else controls.faults.add(faultNamed(key === 'fault' ? value : key))
 }
 

@@ -21,6 +21,7 @@ import {
   type Tool,
   type Wish,
 } from './generate-answer.ts'
+import { JobProgress } from './job-progress.ts'
 import { serviceTier } from './openai-chat.ts'
 import { MID_STREAM_ERROR, ProviderError } from './provider-errors.ts'
 import { idTail } from './random.ts'
@@ -32,11 +33,16 @@ export function responses(call: Call): Reply {
   if (body['input'] === undefined && body['previous_response_id'] === undefined) {
     throw new ProviderError(400, "Missing required parameter: 'input'.", 'missing_required_parameter', 'input')
   }
-  if (body['background'] === true) throw new ProviderError(400, 'Background mode is not simulated.', null, 'background')
   const choice = generateChoices(call, responseWish(body, stream), 1)[0] as Choice
   const input = splitInput(call, countResponseInput(call))
   const answer = new ResponseAnswer(call, choice, input)
+  if (body['background'] === true && body['store'] === false)
+    throw new ProviderError(400, 'Background mode requires store to be true.', null, 'background')
   if (stream) return responseStream(answer)
+  if (body['background'] === true) {
+    answer.keep(answer.outcome())
+    return jsonReply(answer.queued())
+  }
   const whole = answer.whole()
   answer.keep(whole)
   return jsonReply(whole, choice.outputTokens, choiceText(choice))
@@ -116,6 +122,19 @@ class ResponseAnswer {
     return this.#object(this.choice.finish === 'length' ? 'incomplete' : 'completed', this.items(), usage)
   }
 
+  /** In the background: before it has begun. */
+  queued(): JsonObject {
+    return this.#object('queued', [], null)
+  }
+
+  /** In the background: at its end, whatever that is to be. */
+  outcome(): JsonObject {
+    const { outcome } = this.call.controls
+    if (outcome === undefined) return this.whole()
+    if (outcome === 'failed') return this.failed()
+    return this.#object(outcome, [], null)
+  }
+
   failed(): JsonObject {
     return {
       ...this.#object('failed', [], this.#usage()),
@@ -125,7 +144,12 @@ class ResponseAnswer {
 
   keep(whole: JsonObject): void {
     if (this.call.body['store'] === false) return
-    this.call.stored.keep(this.id, { response: whole, tokens: this.#input.total + this.choice.outputTokens })
+    const tokens = this.#input.total + this.choice.outputTokens
+    const job =
+      this.call.body['background'] === true
+        ? { job: { progress: new JobProgress(this.call.controls), begun: this.started() } }
+        : {}
+    this.call.stored.keep(this.id, { response: whole, tokens, ...job })
   }
 
   items(): JsonObject[] {
@@ -162,7 +186,7 @@ class ResponseAnswer {
       object: 'response',
       created_at: nowSeconds,
       status,
-      background: false,
+      background: body['background'] === true,
       completed_at: status === 'completed' ? nowSeconds : null,
       error: null,
       incomplete_details: status === 'incomplete' ? { reason: 'max_output_tokens' } : null,
@@ -226,6 +250,8 @@ function* responseSteps(answer: ResponseAnswer): Generator<string> {
   const { choice, call } = answer
   const write = eventWriter()
   const started = answer.started()
+  // In the background it is there from the start, and goes on whoever listens.
+  if (call.body['background'] === true) answer.keep(answer.outcome())
   yield write('response.created', { response: started }) + write('response.in_progress', { response: started })
   let closing = ''
   let index = 0
@@ -247,7 +273,7 @@ function* responseSteps(answer: ResponseAnswer): Generator<string> {
     return
   }
   const whole = answer.whole()
-  answer.keep(whole)
+  if (call.body['background'] !== true) answer.keep(whole)
   const name = whole['status'] === 'incomplete' ? 'response.incomplete' : 'response.completed'
   yield closing + write(name, { response: whole })
 }
@@ -311,7 +337,17 @@ function eventWriter(): EventWriter {
 
 /** `GET …/responses/:id`. */
 export function getResponse(call: Call, id: string): JsonReply {
-  return jsonReply(stored(call, id))
+  return jsonReply(stored(call, id, true))
+}
+
+/** `POST …/responses/:id/cancel`. */
+export function cancelResponse(call: Call, id: string): JsonReply {
+  const found = call.stored.get(id)
+  if (found?.job === undefined) throw new ProviderError(400, 'Cannot cancel a synchronous response.', null, 'id')
+  if (found.job.progress.done) return jsonReply(found.response)
+  const cancelled = { ...found.response, status: 'cancelled', output: [], usage: null, completed_at: null }
+  call.stored.keep(id, { response: cancelled, tokens: 0 })
+  return jsonReply(cancelled)
 }
 
 /** `GET …/responses/:id/input_items`. */
@@ -327,8 +363,9 @@ export function deleteResponse(call: Call, id: string): JsonReply {
   return jsonReply({ id, object: 'response', deleted: true })
 }
 
-function stored(call: Call, id: string): JsonObject {
+function stored(call: Call, id: string, look = false): JsonObject {
   const found = call.stored.get(id)
   if (found === undefined) throw new ProviderError(404, `Response with id '${id}' not found.`, null, 'id')
-  return found.response
+  const under = found.job !== undefined && !(look ? found.job.progress.look() : found.job.progress.done)
+  return under ? found.job.begun : found.response
 }

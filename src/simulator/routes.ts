@@ -6,7 +6,7 @@ import { embeddings } from './openai-embeddings.ts'
 import { images } from './openai-images.ts'
 import { getModel, listModels } from './openai-models.ts'
 import { moderations } from './openai-moderations.ts'
-import { deleteResponse, getResponse, listInputItems, responses } from './openai-responses.ts'
+import { cancelResponse, deleteResponse, getResponse, listInputItems, responses } from './openai-responses.ts'
 import { speech } from './openai-speech.ts'
 import { transcriptions } from './openai-transcriptions.ts'
 
@@ -35,15 +35,16 @@ const POST: readonly (readonly [string, Route])[] = [
 
 /** The endpoint that a path names by its last segments, whatever prefix stands before them. */
 export function findRoute(method: string, path: string, anthropic: boolean): Route | undefined {
-  if (method === 'POST') return POST.find(([ending]) => path.endsWith(ending))?.[1]
+  const found = method === 'POST' ? POST.find(([ending]) => path.endsWith(ending))?.[1] : undefined
+  if (found !== undefined) return found
   return objectRoute(method, path, anthropic)
 }
 
 function objectRoute(method: string, path: string, anthropic: boolean): Route | undefined {
   const format = anthropic ? 'anthropic' : 'openai'
   const free = (answer: Route['answer']): Route => ({ format, generates: false, answer })
-  const response = /\/responses\/([^/]+)(\/input_items)?$/.exec(path)
-  if (response !== null) return responseRoute(method, response[1] as string, response[2] !== undefined, free)
+  const response = /\/responses\/([^/]+)(\/input_items|\/cancel)?$/.exec(path)
+  if (response !== null) return responseRoute(method, response[1] as string, response[2], free)
   if (method !== 'GET') return undefined
   if (path.endsWith('/models')) return free(() => listModels(anthropic))
   const model = /\/models\/([^/]+)$/.exec(path)
@@ -53,10 +54,12 @@ function objectRoute(method: string, path: string, anthropic: boolean): Route | 
 function responseRoute(
   method: string,
   id: string,
-  items: boolean,
+  part: string | undefined,
   free: (answer: Route['answer']) => Route,
 ): Route | undefined {
-  if (method === 'GET') return free((call) => (items ? listInputItems(call, id) : getResponse(call, id)))
-  if (method === 'DELETE' && !items) return free((call) => deleteResponse(call, id))
+  if (method === 'POST') return part === '/cancel' ? free((call) => cancelResponse(call, id)) : undefined
+  if (method === 'GET' && part === undefined) return free((call) => getResponse(call, id))
+  if (method === 'GET' && part === '/input_items') return free((call) => listInputItems(call, id))
+  if (method === 'DELETE' && part === undefined) return free((call) => deleteResponse(call, id))
   return undefined
 }

@@ -1,4 +1,5 @@
 import type { JsonObject } from './call.ts'
+import type { JobProgress } from './job-progress.ts'
 
 /** Enough for any test or demo; the oldest goes first. */
 const STORED_MAX = 1000
@@ -31,6 +32,8 @@ export class StoredResponses {
 
 export interface StoredResponse {
   readonly response: JsonObject
+  /** Of a background response: what it is until it has its end. */
+  readonly job?: { readonly progress: JobProgress; readonly begun: JsonObject }
   /** What a call that continues it reads: its input and its output. */
   readonly tokens: number
 }

@@ -3,7 +3,7 @@
  *
  *   <crc32 of the payload, 8 hex digits> <payload>\n
  *
- * A payload is a letter and JSON: I intent, D dispatched, P progress, S settle, V void, X dropped (nothing is owed),
+ * A payload is a letter and JSON: I intent, D dispatched, P progress, S settle, V void, J job (the call goes on), X dropped (nothing is owed),
  * A acknowledged. A line is in the file when `append` returns (write(2), no fsync), X and A with the next one or within a
  * second: it outlives the process. Names sort by time: <start of the run in ms>-<worker>-<number>.log.
  */
@@ -19,7 +19,16 @@ export type OutboxRecord =
   | { readonly type: 'progress'; readonly id: string; readonly cumulativeAtoms: Atoms }
   | { readonly type: 'settle'; readonly id: string; readonly request: SettleRequest }
   | { readonly type: 'void'; readonly id: string; readonly request: VoidRequest }
+  | JobRecord
   | { readonly type: 'dropped' | 'acknowledged'; readonly id: string }
+
+/** A call that goes on at the provider, to be listed for those who ask how it stands. `call`: JSON. */
+export interface JobRecord {
+  readonly type: 'job'
+  readonly id: string
+  readonly account: string
+  readonly call: string
+}
 
 /** What a damaged place in a file reads as; `torn`: the file ended within a line, as a crash leaves it. */
 export interface Damage {
@@ -33,12 +42,17 @@ const LETTERS = {
   progress: 'P',
   settle: 'S',
   void: 'V',
+  job: 'J',
   dropped: 'X',
   acknowledged: 'A',
 } as const
 
-/** Amounts as strings, by name: a replacer could not tell "5n" in a label from an amount. */
 function settleJson({ terms, finalAtoms, info }: SettleRequest): unknown {
+  return { terms: termsJson(terms), finalAtoms: String(finalAtoms), info }
+}
+
+/** Amounts as strings, by name: a replacer could not tell "5n" in a label from an amount. */
+export function termsJson(terms: HoldTerms): StoredTerms {
   const { onExhausted: policy } = terms
   const onExhausted =
     policy.mode === 'negative'
@@ -46,14 +60,10 @@ function settleJson({ terms, finalAtoms, info }: SettleRequest): unknown {
       : policy.mode === 'overflow'
         ? { ...policy, capAtoms: String(policy.capAtoms) }
         : policy
-  return {
-    terms: { ...terms, floorAtoms: String(terms.floorAtoms), onExhausted },
-    finalAtoms: String(finalAtoms),
-    info,
-  }
+  return { ...terms, floorAtoms: String(terms.floorAtoms), onExhausted }
 }
 
-interface StoredTerms extends Omit<HoldTerms, 'floorAtoms' | 'onExhausted'> {
+export interface StoredTerms extends Omit<HoldTerms, 'floorAtoms' | 'onExhausted'> {
   readonly floorAtoms: string
   readonly onExhausted: { readonly mode: string; readonly floorAtoms?: string; readonly capAtoms?: string }
 }
@@ -63,16 +73,19 @@ function readSettle(json: {
   readonly finalAtoms: string
   readonly info: string
 }): SettleRequest {
-  const { onExhausted: policy } = json.terms
+  return { terms: readTerms(json.terms), finalAtoms: BigInt(json.finalAtoms), info: json.info }
+}
+
+export function readTerms(json: StoredTerms): HoldTerms {
+  const { onExhausted: policy } = json
   const onExhausted = {
     ...policy,
     ...(policy.floorAtoms === undefined ? {} : { floorAtoms: BigInt(policy.floorAtoms) }),
     ...(policy.capAtoms === undefined ? {} : { capAtoms: BigInt(policy.capAtoms) }),
   } as OnExhausted
   // JSON drops members that are undefined; the types have them.
-  const facts = { ...json.terms.facts, run: json.terms.facts.run, user: json.terms.facts.user }
-  const terms: HoldTerms = { ...json.terms, facts, floorAtoms: BigInt(json.terms.floorAtoms), onExhausted }
-  return { terms, finalAtoms: BigInt(json.finalAtoms), info: json.info }
+  const facts = { ...json.facts, run: json.facts.run, user: json.facts.user }
+  return { ...json, facts, floorAtoms: BigInt(json.floorAtoms), onExhausted }
 }
 
 function payloadOf(record: OutboxRecord): string {
@@ -87,6 +100,8 @@ function payloadOf(record: OutboxRecord): string {
       return letter + JSON.stringify(settleJson(record.request))
     case 'void':
       return letter + JSON.stringify(record.request)
+    case 'job':
+      return letter + JSON.stringify([record.id, record.account, record.call])
     case 'dropped':
     case 'acknowledged':
       return letter + JSON.stringify([record.id])
@@ -113,6 +128,8 @@ function decodePayload(payload: string): OutboxRecord | undefined {
     }
     case LETTERS.void:
       return { type: 'void', id: json.id, request: json }
+    case LETTERS.job:
+      return { type: 'job', id: json[0], account: json[1], call: json[2] }
     case LETTERS.dropped:
       return { type: 'dropped', id: json[0] }
     case LETTERS.acknowledged:

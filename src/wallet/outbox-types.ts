@@ -1,6 +1,7 @@
 /**
  * The outbox: what this gateway still owes Redis, on local disk before it is due. Process death loses nothing of it.
- * Records of one call, in order: intent → dispatched → progress… → settle | void → acknowledged.
+ * Records of one call, in order: intent → dispatched → progress… → settle | void | job → acknowledged; a job has its own
+ * settle later, from whichever gateway learns how it ended.
  */
 import type { Atoms } from '../core/money.ts'
 import type { HoldTerms, SettleRequest, SettleResult, VoidRequest, VoidResult } from './wallet-types.ts'
@@ -20,6 +21,11 @@ export interface OutboxShape {
    */
   settle(request: SettleRequest): Promise<SettleResult>
   void(request: VoidRequest): Promise<VoidResult>
+  /**
+   * The call goes on at the provider: recorded here when this returns, then put on the list of those that are asked how
+   * they stand, again and again until it is there; then the promise resolves. `call`: JSON, a LongCall.
+   */
+  job(id: string, account: string, call: string): Promise<unknown>
   /** Records that Redis has not acknowledged, and the age of the oldest in seconds. */
   readonly depth: number
   readonly oldestSeconds: number

@@ -16,6 +16,8 @@ export interface OutboxOptions {
   /** Part of the file names: one writer for each worker process of a gateway. Letters, digits and `_`. */
   readonly worker: string
   readonly wallet: Pick<Wallet, 'settle' | 'void'>
+  /** Lists a call that goes on; throws WalletUnavailable where it could not be. */
+  readonly listJob?: (call: string) => Promise<void>
   readonly log: Log
   /** Records not acknowledged, beyond which no new hold is taken. */
   readonly bound?: number
@@ -35,6 +37,7 @@ export class Outbox implements OutboxShape {
   /** Prefix of this outbox's own files: recovery leaves them alone. */
   readonly run: string
   readonly #wallet: Pick<Wallet, 'settle' | 'void'>
+  readonly #listJob: (call: string) => Promise<void>
   readonly #log: Log
   readonly #bound: number
   readonly #nowMs: () => number
@@ -45,6 +48,7 @@ export class Outbox implements OutboxShape {
   constructor(options: OutboxOptions) {
     const { log, nowMs = Date.now } = options
     this.#wallet = options.wallet
+    this.#listJob = options.listJob ?? (() => Promise.reject(new Error('there is no list of calls that go on')))
     this.#log = log
     this.#bound = options.bound ?? 100_000
     this.#nowMs = nowMs
@@ -114,6 +118,18 @@ export class Outbox implements OutboxShape {
     return this.#owe(id, account, () => this.#wallet.void(request))
   }
 
+  job(id: string, account: string, call: string): Promise<unknown> {
+    this.#file.append({ type: 'job', id, account, call })
+    return this.#oweJob(id, account, call)
+  }
+
+  #oweJob(id: string, account: string, call: string): Promise<unknown> {
+    return this.#owe(id, account, async () => {
+      await this.#listJob(call)
+      return { status: 'listed' }
+    })
+  }
+
   /** Redis is reachable again: what is owed goes out now instead of after the back-off. */
   nudge(): void {
     this.#sender.nudge()
@@ -126,11 +142,13 @@ export class Outbox implements OutboxShape {
   resendKept(): number {
     let count = 0
     for (const record of this.#file.kept()) {
-      if (record.type !== 'settle' && record.type !== 'void') continue
+      if (record.type !== 'settle' && record.type !== 'void' && record.type !== 'job') continue
       if (this.#sender.owes(record.id)) continue
       count++
       const { id } = record
-      if (record.type === 'settle') {
+      if (record.type === 'job') {
+        void this.#oweJob(id, record.account, record.call)
+      } else if (record.type === 'settle') {
         void this.#owe(id, record.request.terms.account, () => this.#wallet.settle(record.request))
       } else {
         void this.#owe(id, record.request.account, () => this.#wallet.void(record.request))

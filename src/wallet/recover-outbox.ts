@@ -4,6 +4,7 @@
  *   intent alone                           the request was never sent: void
  *   dispatched, no settle                  a checkpoint of what is known to be used, then the hold's own timeout
  *   settle or void, not acknowledged       sent again
+ *   job, not acknowledged                  listed again: whoever polls goes on with it
  *
  * A torn or damaged line is dropped and counted, what is whole before and after it is used. An intent with nothing but
  * damage after it may have been sent: it is left to its timeout too.
@@ -53,6 +54,7 @@ export interface LeftCall {
   end:
     | { readonly type: 'settle'; readonly request: SettleRequest }
     | { readonly type: 'void'; readonly request: VoidRequest }
+    | { readonly type: 'job'; readonly account: string; readonly call: string }
     | undefined
 }
 
@@ -122,6 +124,10 @@ function fold(open: Map<string, LeftCall>, onlyIntent: Set<LeftCall>, record: Ou
     case 'void':
       call.end ??= { type: 'void', request: record.request }
       break
+    case 'job':
+      call.account = record.account
+      call.end ??= { type: 'job', account: record.account, call: record.call }
+      break
   }
 }
 
@@ -144,7 +150,7 @@ export function recoverOutbox(options: RecoverOptions): Recovery {
   for (const call of calls) {
     if (call.end) {
       count.resent++
-      waits.push(call.end.type === 'settle' ? outbox.settle(call.end.request) : outbox.void(call.end.request))
+      waits.push(resend(outbox, call.id, call.end))
     } else if (call.account === undefined) {
       // Its intent is in a damaged line: the hold ends by its timeout without us.
       count.left++
@@ -162,6 +168,12 @@ export function recoverOutbox(options: RecoverOptions): Recovery {
   if (calls.length > 0 || damagedLines > 0) options.log.info({ ...count, damagedLines }, 'calls of an earlier process')
   const done = Promise.all(waits).then(() => deleteResolved(segments, options.keepMs ?? 600_000))
   return { ...count, damagedLines, done }
+}
+
+function resend(outbox: Outbox, id: string, end: NonNullable<LeftCall['end']>): Promise<unknown> {
+  if (end.type === 'settle') return outbox.settle(end.request)
+  if (end.type === 'void') return outbox.void(end.request)
+  return outbox.job(id, end.account, end.call)
 }
 
 /** Until Redis answers: what it answers (the hold may have ended by now) does not matter. */

@@ -58,6 +58,8 @@ export function countTraffic(metrics: Metrics): void {
   metrics.unmeteredBytes('openai', 'received', 2048)
   metrics.overhead('admit', 0.0006)
   metrics.redisCall('hold', 0.0004)
+  metrics.polled('openai', 'open')
+  metrics.jobsOpen(2)
   metrics.configReload('accepted')
   metrics.configReload('rejected')
 }

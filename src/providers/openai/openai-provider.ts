@@ -7,6 +7,7 @@ import { completionsMetering } from './completions.ts'
 import { embeddingsMetering } from './embeddings.ts'
 import { openAIError } from './error-event.ts'
 import { imagesMetering } from './images.ts'
+import { responseJobReader } from './response-job.ts'
 import { responsesMetering } from './responses.ts'
 import { speechMetering } from './speech.ts'
 import { transcriptionsMetering } from './transcriptions.ts'
@@ -31,6 +32,7 @@ export const openAIProvider: Provider = {
     const segments = pathSegments(path)
     return method === 'POST' ? (matchCall(segments) ?? matchStored(method, segments)) : matchStored(method, segments)
   },
+  jobs: [responseJobReader],
   errorBody: (error) => ({
     contentType: 'application/json',
     body: JSON.stringify({ error: openAIError(error) }),

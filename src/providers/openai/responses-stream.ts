@@ -13,6 +13,7 @@ import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
 import { openAIError } from './error-event.ts'
 import type { OpenAIParsed } from './openai-call.ts'
+import { responseJob } from './response-job.ts'
 import { ResponseTranscript } from './response-transcript.ts'
 import { countToolCalls, readResponsesUsage } from './responses-usage.ts'
 
@@ -79,7 +80,9 @@ export class ResponsesStream implements StreamReader {
   }
 
   get facts(): AnswerFacts {
+    const job = this.#call.goesOn && !this.finished ? responseJob(this.#id, 'in_progress') : undefined
     return {
+      ...(job ? { job } : {}),
       usage: this.#usage,
       model: this.#model,
       providerId: this.#id,

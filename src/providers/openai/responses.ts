@@ -15,6 +15,7 @@ import {
   readOpenAIBody,
   readReasoning,
 } from './openai-call.ts'
+import { responseJob } from './response-job.ts'
 import { ResponsesStream } from './responses-stream.ts'
 import { countToolCalls, readResponsesUsage } from './responses-usage.ts'
 import { templateTokens } from './template-tokens.ts'
@@ -27,7 +28,7 @@ export const responsesMetering: Metering = {
   prepare: (raw, call, edits) => prepareOpenAI(raw, call, edits, 'max_output_tokens'),
   outputLimitName: (call): string => ownLimitName(call, 'max_output_tokens'),
   createStreamReader: (call): StreamReader => new ResponsesStream(call),
-  jsonMembers: ['id', 'model', 'usage', 'service_tier', 'output', 'tool_usage'],
+  jsonMembers: ['id', 'model', 'usage', 'service_tier', 'output', 'tool_usage', 'status', 'background'],
   readJson: readResponsesJson,
 }
 
@@ -36,8 +37,6 @@ function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number })
   const fields = body.value
   const template = fields['prompt'] !== undefined && fields['prompt'] !== null
   const model = readModel(fields, template ? ' It is needed beside a prompt template too, to know the price.' : '')
-  if (readFlag(fields, 'background') === true)
-    throw new InvalidCall('background responses are not supported yet; leave "background" out.', 'background')
   const limits = readLimits(body, LIMITS, 1)
   const objects = readObjects(fields)
   const reasoning = readReasoning(fields)
@@ -61,6 +60,7 @@ function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number })
     structured: isStrictSchema(asObject(fields['text'])?.['format']),
     tools: hasTools(fields),
     audioOutput: asArray(fields['modalities']).includes('audio'),
+    ...(readFlag(fields, 'background') === true ? { goesOn: true } : {}),
     objects,
     unseenInput: counter.unseen || objects.length > 0 || template || fetchesInput(fields),
     parsed,
@@ -96,7 +96,9 @@ function countResponsesInput(counter: InputCounter, body: JsonBody): CallRequest
 
 function readResponsesJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
   const providerId = asText(members['id'])
+  const job = call.goesOn ? responseJob(providerId, members['status']) : undefined
   return {
+    ...(job ? { job } : {}),
     usage: readResponsesUsage(members['usage'], countToolCalls(members['output'], members['tool_usage'])),
     model: asText(members['model']),
     providerId,

@@ -55,7 +55,7 @@ describe('a field that money hangs on is read without goodwill', () => {
     ['embeddings', '{"model":"m"}', 'input'],
     ['embeddings', '{"model":"m","input":[]}', 'input'],
     ['embeddings', '{"model":"m","input":5}', 'input'],
-    ['responses', '{"model":"m","background":true}', 'background'],
+    ['responses', '{"model":"m","background":"yes"}', 'background'],
     ['responses', '{"model":"m","max_output_tokens":"9"}', 'max_output_tokens'],
     ['responses', '{"model":"m","previous_response_id":5}', 'previous_response_id'],
     ['responses', '{"prompt":{"id":"pmpt_1"}}', 'model'],

@@ -1,0 +1,19 @@
+/** A usage as the ledger and the admin API show it. */
+import type { Usage } from './usage.ts'
+
+/** The provider's own usage object is kept whole up to this size; a longer one says only that it was longer. */
+const RAW_BYTES_MAX = 4096
+
+/** Counts above zero by kind, and `reasoning` beside them. */
+export function countsOf(usage: Pick<Usage, 'tokens' | 'reasoning'>): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const [kind, count] of Object.entries(usage.tokens)) if (count) counts[kind] = count
+  if (usage.reasoning) counts['reasoning'] = usage.reasoning
+  return counts
+}
+
+export function boundedRaw(raw: unknown): unknown {
+  if (raw === null || raw === undefined) return undefined
+  const text = JSON.stringify(raw)
+  return text.length <= RAW_BYTES_MAX ? raw : { truncated: true, bytes: text.length }
+}

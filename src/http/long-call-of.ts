@@ -1,0 +1,51 @@
+/** What is kept of a call that goes on after its answer: all that its end needs, in whichever process learns of it. */
+import type { LongCall } from '../jobs/long-call.ts'
+import type { JobFacts } from '../providers/provider.ts'
+import type { AdmittedCall } from './admitted-call.ts'
+import { longCallInfo } from './settle-info.ts'
+import { likelyInputTokens } from './settlement.ts'
+
+/** How the provider is spoken to: a poll without them would be another API version, or another project's. */
+const KEPT_HEADERS = new Set([
+  'anthropic-version',
+  'anthropic-beta',
+  'openai-beta',
+  'openai-organization',
+  'openai-project',
+  'x-goog-user-project',
+])
+/** While a stream is open it tells its end itself. */
+const STREAM_FIRST_POLL_MS = 60_000
+
+export function longCallOf(
+  admitted: AdmittedCall,
+  job: JobFacts,
+  rawHeaders: readonly string[],
+  nowMs: number,
+): LongCall {
+  const { terms, held, upstream, operation, snapshot, call, route } = admitted
+  const { limits, metering } = snapshot.settings
+  return {
+    terms,
+    heldAtoms: held?.heldAtoms,
+    upstream: upstream.name,
+    format: operation.format,
+    endpoint: operation.endpoint,
+    job: { id: job.id, reader: job.reader, path: job.pollPath(route.path) + route.query, notes: job.notes ?? {} },
+    headers: keptHeaders(rawHeaders),
+    prices: [{ model: call.model, price: admitted.price, costScale: admitted.costScale }],
+    unpricedKind: metering.unpricedKind,
+    input: { lowTokens: call.input.lowTokens, likelyTokens: likelyInputTokens(admitted) },
+    info: longCallInfo(admitted),
+    startedAtMs: admitted.startedAtMs,
+    firstPollAtMs: nowMs + (call.stream ? STREAM_FIRST_POLL_MS : limits.pollFirstMs),
+    deadlineAtMs: admitted.startedAtMs + limits.jobDeadlineMs,
+  }
+}
+
+function keptHeaders(raw: readonly string[]): string[] {
+  const kept: string[] = []
+  for (let i = 0; i + 1 < raw.length; i += 2)
+    if (KEPT_HEADERS.has((raw[i] as string).toLowerCase())) kept.push(raw[i] as string, raw[i + 1] as string)
+  return kept
+}

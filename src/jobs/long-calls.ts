@@ -1,0 +1,156 @@
+/**
+ * Calls that go on at a provider after their answer (background responses, runs, batches). The gateway asks how each
+ * stands until it has its end, and charges once: the end of the hold is the hold's own id, whoever asks and however often.
+ *
+ * The list is in Redis (job-list.ts): a gateway that dies leaves nothing behind, and any other goes on. Redis away: nobody
+ * asks, nothing is lost. A job without an end at its deadline is charged whole by the wallet; it is asked for on until its
+ * late window is over, and what it came to then gives back the rest.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Log } from '../log.ts'
+import { WalletUnavailable } from '../wallet/wallet-types.ts'
+import type { JobList } from './job-list.ts'
+import { encodeLongCall, jobKey, type LongCall } from './long-call.ts'
+import { type PollContext, pollJob } from './poll-job.ts'
+
+export interface LongCallsOptions extends PollContext {
+  readonly list: JobList
+  readonly log: Log
+}
+
+/** Renewed while results are read; one who died is no longer waited for after it. */
+const LEASE_MS = 60_000
+const RENEW_EVERY_MS = 20_000
+const DUE_AT_ONCE = 100
+const LOOK_EVERY_MS = 1_000
+const COUNT_EVERY_MS = 15_000
+
+export class LongCalls {
+  readonly #options: LongCallsOptions
+  readonly #owner = randomUUID()
+  /** Jobs that this process asks for at this moment, by upstream. */
+  readonly #asking = new Map<string, Set<string>>()
+  #timer: NodeJS.Timeout | undefined
+  #looking: Promise<void> | undefined
+  readonly #polls = new Set<Promise<unknown>>()
+  #countAtMs = 0
+  #stopped = false
+
+  constructor(options: LongCallsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * The call goes on. On local disk when this returns; listed as soon as Redis answers. Where the same job is charged by
+   * another hold already (a retry under one idempotency key), this hold is returned.
+   */
+  register(call: LongCall): void {
+    void this.#options.outbox.job(call.terms.id, call.terms.account, encodeLongCall(call))
+  }
+
+  /** It had its end otherwise (its own stream came to it): nobody need ask. */
+  ended(upstream: string, jobId: string): void {
+    this.#options.list.remove(jobKey(upstream, jobId)).catch(() => {
+      // It is asked for once more, and answered as before.
+    })
+  }
+
+  /** Someone saw that it has ended: asked for at the next look. */
+  hurry(upstream: string, jobId: string): void {
+    this.#options.list.hurry(jobKey(upstream, jobId), this.#options.now()).catch(() => {
+      // Then it is asked for in its turn.
+    })
+  }
+
+  /** Asks now, before the job can no longer be asked for (its owner deletes it). Resolves when it is done, whatever came. */
+  async askNow(upstream: string, jobId: string): Promise<void> {
+    const key = jobKey(upstream, jobId)
+    try {
+      if ((await this.#options.list.read(key)) !== undefined) await this.#ask(key)
+    } catch (error) {
+      this.#report(error, key)
+    }
+  }
+
+  start(): void {
+    const { pollFirstMs } = this.#options.snapshot().settings.limits
+    this.#timer = setInterval(() => void this.look(), Math.min(LOOK_EVERY_MS, pollFirstMs)).unref()
+    void this.look()
+  }
+
+  /** Jobs that are being asked for are let go: whoever starts next goes on. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearInterval(this.#timer)
+    await this.#looking
+    await Promise.race([Promise.all(this.#polls), new Promise((resolve) => setTimeout(resolve, 1_000).unref())])
+  }
+
+  /** One look at the list: asks for what is due, as far as each upstream has room. Resolves when the list was read. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look()
+      .catch((error: unknown) => this.#report(error))
+      .finally(() => {
+        this.#looking = undefined
+      })
+    return this.#looking
+  }
+
+  /** Resolves when nothing that was begun is still on its way: for tests. */
+  async settled(): Promise<void> {
+    await this.#looking
+    while (this.#polls.size > 0) await Promise.all(this.#polls)
+  }
+
+  async #look(): Promise<void> {
+    const { list, now, metrics } = this.#options
+    if (now() >= this.#countAtMs) {
+      this.#countAtMs = now() + COUNT_EVERY_MS
+      metrics.jobsOpen(await list.count())
+    }
+    for (const key of await list.due(now(), DUE_AT_ONCE)) {
+      if (this.#stopped) return
+      const poll = this.#ask(key).catch((error: unknown) => this.#report(error, key))
+      this.#polls.add(poll)
+      void poll.finally(() => this.#polls.delete(poll))
+    }
+  }
+
+  async #ask(key: string): Promise<void> {
+    const upstream = key.slice(0, key.indexOf(' '))
+    const asking = this.#asking.get(upstream) ?? new Set()
+    this.#asking.set(upstream, asking)
+    if (asking.has(key) || asking.size >= this.#options.snapshot().settings.limits.pollsPerUpstream) return
+    asking.add(key)
+    try {
+      await this.#askAlone(key)
+    } finally {
+      asking.delete(key)
+    }
+  }
+
+  async #askAlone(key: string): Promise<void> {
+    const { list } = this.#options
+    if (!(await list.claim(key, this.#owner, LEASE_MS))) return
+    const renew = setInterval(() => void list.renew(key, LEASE_MS).catch(() => {}), RENEW_EVERY_MS).unref()
+    try {
+      const listed = await list.read(key)
+      if (listed === undefined) return await list.remove(key)
+      const next = await pollJob(this.#options, listed)
+      if (next === undefined) await list.remove(key)
+      else await list.postpone(key, next.state, next.dueAtMs)
+    } finally {
+      clearInterval(renew)
+      await list.release(key).catch(() => {})
+    }
+  }
+
+  #report(error: unknown, key?: string): void {
+    // Redis being away is said once, where the connection is watched.
+    if (error instanceof WalletUnavailable) return
+    this.#options.log.error(
+      { error, ...(key === undefined ? {} : { job: key }) },
+      'a call that goes on was not asked for',
+    )
+  }
+}
