@@ -52,6 +52,7 @@ function buildUpstream(name: string, read: TollgateFile['upstreams'][string]): U
     missingUsage: read.missing_usage,
     chargeBy: read.charge_by,
     outputLimitParam: read.output_limit_param,
+    askForUsage: read.ask_for_usage,
   })
 }
 

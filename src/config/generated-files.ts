@@ -16,6 +16,7 @@ const TOLLGATE: Examples = {
   'upstreams.*.api_key': `\${OPENAI_API_KEY:-}`,
   'upstreams.*.auth': 'bearer',
   'upstreams.*.output_limit_param': 'max_completion_tokens',
+  'upstreams.*.ask_for_usage': true,
   'limits.connections_per_address': 1000,
 }
 

@@ -65,6 +65,8 @@ export interface Upstream {
   readonly chargeBy: 'ours' | 'provider'
   /** Parameter a limit is written as where the caller names none; default by format and host. */
   readonly outputLimitParam: 'max_tokens' | 'max_completion_tokens' | 'max_output_tokens' | undefined
+  /** Whether streams are asked for their usage in the caller's place; default by host. */
+  readonly askForUsage?: boolean | undefined
 }
 
 export type OnExhausted =

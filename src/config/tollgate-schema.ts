@@ -116,6 +116,11 @@ const upstream = z.strictObject({
   output_limit_param: oneOf(['max_tokens', 'max_completion_tokens', 'max_output_tokens'])
     .describe('parameter that a limit is written as where the caller names none; default by format and host')
     .optional(),
+  ask_for_usage: flag()
+    .describe(
+      'whether streams of format openai are asked for their usage (stream_options) where the caller does not; default by host: not where it is refused (mistral.ai)',
+    )
+    .optional(),
 })
 
 const workers = field(

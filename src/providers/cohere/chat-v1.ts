@@ -18,7 +18,8 @@ import { V1Stream } from './v1-stream.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
-const HEAD_TOKENS = 16
+/** Raised above what the oldest models were billed for a preamble. */
+const HEAD_TOKENS = 64
 const MESSAGE_TOKENS = 8
 
 export const chatV1Metering: Metering = {

@@ -15,7 +15,8 @@ import {
 } from './cohere-call.ts'
 import { V1Stream } from './v1-stream.ts'
 
-const HEAD_TOKENS = 16
+/** Raised above what the oldest models were billed for a preamble. */
+const HEAD_TOKENS = 64
 
 export const generateMetering: Metering = {
   readCall,

@@ -3,10 +3,11 @@
  * Source: github.com/ollama/ollama, docs/api.md and api/types.go.
  */
 import { InputCounter } from '../input-counter.ts'
-import { type JsonBody, type MemberSpan, readJsonBody, readMembers, refuseOtherSpellings } from '../json-body.ts'
-import { type CallRequest, type CallSource, InvalidCall, type Metering } from '../provider.ts'
-import { asArray, asObject, readFlag, readModel, readWholeNumber } from '../read-fields.ts'
-import { type Edit, splice } from '../splice.ts'
+import { type JsonBody, readJsonBody, refuseOtherSpellings } from '../json-body.ts'
+import { type NestedLimit, nestedLimitEdits, readNestedLimit } from '../nested-limit.ts'
+import type { CallRequest, CallSource, Metering } from '../provider.ts'
+import { asArray, asObject, readFlag, readModel } from '../read-fields.ts'
+import { splice } from '../splice.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -30,15 +31,6 @@ const DECISIVE = new Set([
  */
 const IMAGE_TOKENS = 16_384
 
-/** `CallRequest.parsed` of this format. */
-export interface OllamaParsed {
-  readonly insertAt: number
-  /** Of the value of `options`; undefined where it has none. */
-  readonly options: { readonly span: MemberSpan; readonly isObject: boolean; readonly isEmpty: boolean } | undefined
-  /** Of `num_predict` inside it. */
-  readonly limit: MemberSpan | undefined
-}
-
 export function readOllamaBody(raw: Buffer, source: CallSource): JsonBody {
   const body = readJsonBody(raw, source.jsonDepth)
   refuseOtherSpellings(body, DECISIVE)
@@ -50,51 +42,22 @@ export function streams(fields: Fields): boolean {
   return readFlag(fields, 'stream') !== false
 }
 
-/** What `options.num_predict` and its place are. Zero and below set no limit (-1: none, -2: as far as the context goes). */
+/**
+ * `options.num_predict`; its edits are `CallRequest.parsed`. Zero and below set no limit (-1: none, -2: as far as the
+ * context goes).
+ */
 export function readLimit(
   raw: Buffer,
   body: JsonBody,
   jsonDepth: number,
-): Pick<CallRequest, 'outputLimit'> & { readonly parsed: OllamaParsed } {
-  const span = body.members.get('options')
-  const value = body.value['options']
-  if (!span)
-    return { outputLimit: undefined, parsed: { insertAt: body.insertAt, options: undefined, limit: undefined } }
-  if (value !== null && !asObject(value)) throw new InvalidCall('"options" must be an object or null.', 'options')
-  const options = asObject(value)
-  const inner = options ? readMembers(raw, span.valueStart, jsonDepth, 'options.') : undefined
-  const limit = options && readSignedNumber(options, LIMIT_NAME)
-  return {
-    outputLimit: limit !== undefined && limit > 0 ? limit : undefined,
-    parsed: {
-      insertAt: body.insertAt,
-      options: { span, isObject: options !== undefined, isEmpty: inner?.size === 0 },
-      limit: inner?.get(LIMIT_NAME),
-    },
-  }
+): Pick<CallRequest, 'outputLimit'> & { readonly parsed: NestedLimit } {
+  const place = { outer: 'options', name: LIMIT_NAME, negative: 'unlimited' } as const
+  const parsed = readNestedLimit(raw, body, place, jsonDepth)
+  return { outputLimit: parsed.tokens, parsed }
 }
 
-export const prepareOllama: Metering['prepare'] = (raw, call, { outputLimit }) => {
-  if (outputLimit === undefined || (call.outputLimit !== undefined && call.outputLimit <= outputLimit)) return raw
-  return splice(raw, [limitEdit(call.parsed as OllamaParsed, outputLimit)])
-}
-
-function limitEdit({ insertAt, options, limit }: OllamaParsed, tokens: number): Edit {
-  if (limit) return { from: limit.valueStart, to: limit.valueEnd, text: String(tokens) }
-  const member = `"${LIMIT_NAME}":${tokens}`
-  if (!options) return { from: insertAt, to: insertAt, text: `"options":{${member}},` }
-  const { span, isObject, isEmpty } = options
-  if (!isObject) return { from: span.valueStart, to: span.valueEnd, text: `{${member}}` }
-  return { from: span.valueStart + 1, to: span.valueStart + 1, text: isEmpty ? member : `${member},` }
-}
-
-/** A number below zero is a word of its own here. */
-function readSignedNumber(fields: Fields, name: string): number | undefined {
-  const value = fields[name]
-  return typeof value === 'number' && Number.isSafeInteger(value) && value < 0
-    ? value
-    : readWholeNumber(fields, name, 0)
-}
+export const prepareOllama: Metering['prepare'] = (raw, call, { outputLimit }) =>
+  outputLimit === undefined ? raw : splice(raw, nestedLimitEdits(call.parsed as NestedLimit, outputLimit))
 
 /** Members of a call that generates. */
 export function readGenerating(fields: Fields): Pick<CallRequest, 'model' | 'stream' | 'reasoning' | 'structured'> {

@@ -37,7 +37,7 @@ export const chatMetering: Metering = {
   readJson: readCompletionJson,
 }
 
-function readChatCall(raw: Buffer, source: CallSource): CallRequest {
+export function readChatCall(raw: Buffer, source: CallSource): CallRequest {
   const body = readOpenAIBody(raw, source.jsonDepth)
   const fields = body.value
   const model = readCallModel(fields, source.path)
@@ -48,7 +48,7 @@ function readChatCall(raw: Buffer, source: CallSource): CallRequest {
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,
     limits,
-    usageEdit: stream ? readUsageRequest(raw, body, source.jsonDepth).edit : undefined,
+    usage: stream ? readUsageRequest(raw, body, source) : undefined,
     usageIsOurs: false,
     stored: readFlag(fields, 'store') === true,
   }

@@ -222,7 +222,7 @@ export class CompletionStream implements StreamReader {
   }
 
   get #callerAsked(): boolean {
-    return this.#call.stream && (this.#call.parsed as OpenAIParsed).usageEdit === undefined
+    return (this.#call.parsed as OpenAIParsed).usage?.asked === true
   }
 
   #lengthChoice(index: number): Readonly<Record<string, unknown>> {

@@ -35,7 +35,7 @@ function readCompletionsCall(raw: Buffer, source: CallSource): CallRequest {
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,
     limits,
-    usageEdit: stream ? readUsageRequest(raw, body, source.jsonDepth).edit : undefined,
+    usage: stream ? readUsageRequest(raw, body, source) : undefined,
     usageIsOurs: false,
     stored: false,
   }

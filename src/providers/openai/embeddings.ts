@@ -41,7 +41,7 @@ function readEmbeddingsCall(raw: Buffer, source: CallSource): CallRequest {
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,
     limits: [],
-    usageEdit: undefined,
+    usage: undefined,
     usageIsOurs: false,
     stored: false,
   }

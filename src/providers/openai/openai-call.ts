@@ -5,7 +5,7 @@ import { limitEdits, type NamedLimit } from '../output-limit.ts'
 import type { CallRequest } from '../provider.ts'
 import { asArray, asObject } from '../read-fields.ts'
 import { type Edit, splice } from '../splice.ts'
-import { mayAskForUsage } from './include-usage.ts'
+import { mayAskForUsage, type UsageRequest } from './include-usage.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -13,8 +13,8 @@ type Fields = Readonly<Record<string, unknown>>
 export interface OpenAIParsed {
   readonly insertAt: number
   readonly limits: readonly NamedLimit[]
-  /** Asks for usage in the caller's place; undefined where the caller does or nothing streams. */
-  readonly usageEdit: Edit | undefined
+  /** Whether the caller asks for usage, and what asks in its place; undefined where nothing streams. */
+  readonly usage: UsageRequest | undefined
   /** Set by `prepare` where that edit was made: the usage chunk is then ours and is taken out again. */
   usageIsOurs: boolean
   /** The provider keeps the answer under its id. */
@@ -68,8 +68,9 @@ export function prepareOpenAI(
 ): Buffer {
   const parsed = call.parsed as OpenAIParsed
   const made: Edit[] = []
-  parsed.usageIsOurs = parsed.usageEdit !== undefined && mayAskForUsage(edits.upstream)
-  if (parsed.usageEdit && parsed.usageIsOurs) made.push(parsed.usageEdit)
+  const asking = mayAskForUsage(edits.upstream) ? parsed.usage?.edit : undefined
+  parsed.usageIsOurs = asking !== undefined
+  if (asking) made.push(asking)
   if (edits.outputLimit !== undefined)
     made.push(...limitEdits(parsed.limits, parsed.insertAt, limitName, edits.outputLimit))
   return splice(raw, made)

@@ -44,7 +44,7 @@ function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number })
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,
     limits,
-    usageEdit: undefined,
+    usage: undefined,
     usageIsOurs: false,
     stored: readFlag(fields, 'store') !== false,
   }

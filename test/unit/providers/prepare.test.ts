@@ -77,6 +77,28 @@ describe('usage is asked for where the caller has not, and not a byte besides ch
     expect(prepare('chat', body, undefined, testUpstream('https://api.mistral.ai/v1'))).toBe(body)
   })
 
+  test('as the upstream’s own setting says, whatever its host', () => {
+    const body = '{"model":"m","stream":true}'
+    const asked = `{${ASK},"model":"m","stream":true}`
+    expect(prepare('chat', body, undefined, testUpstream('https://api.mistral.ai/v1', { askForUsage: true }))).toBe(
+      asked,
+    )
+    expect(prepare('chat', body, undefined, testUpstream('http://strict/v1', { askForUsage: false }))).toBe(body)
+  })
+
+  test.each([
+    ['2024-02-01', false],
+    ['2024-08-01-preview', false],
+    ['2024-09-01-preview', true],
+    ['2025-04-01', true],
+  ])('at Azure from the version on that takes the option: %s', (version, asks) => {
+    const raw = Buffer.from('{"stream":true}')
+    const source = { ...SOURCE, path: '/openai/deployments/prod/chat/completions', query: `?api-version=${version}` }
+    const metering = meteringFor('chat')
+    const sent = metering.prepare(raw, metering.readCall(raw, source), { outputLimit: undefined, upstream: OPENAI })
+    expect(sent.toString()).toBe(asks ? `{${ASK},"stream":true}` : '{"stream":true}')
+  })
+
   test('never for responses and messages, whose streams always state it', () => {
     for (const endpoint of ['responses', 'messages']) {
       const body = '{"model":"m","stream":true,"input":"x"}'
