@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConfigStore } from './config/config-store.ts'
 import type { CallDependencies } from './http/call-dependencies.ts'
 import type { OpenCall } from './http/call-guard.ts'
+import { HoldSizing } from './http/hold-sizing.ts'
 import { ProviderObjects } from './http/provider-objects.ts'
 import { createGatewayServer } from './http/server.ts'
 import { UploadBudget, uploadBytesMax } from './http/upload-budget.ts'
@@ -18,6 +19,8 @@ import type { UpstreamCredentials } from './proxy/credentials/upstream-credentia
 import { Passthrough } from './proxy/passthrough.ts'
 import type { UpstreamPools } from './proxy/upstream.ts'
 import type { RedisClient } from './redis/client.ts'
+import { LEARNED_INPUT_KEY, LEARNED_OUTPUT_KEY } from './redis/keys.ts'
+import { HistogramSharing } from './redis/share-histograms.ts'
 import type { Outbox } from './wallet/outbox.ts'
 import type { Wallet } from './wallet/wallet-types.ts'
 
@@ -46,6 +49,14 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const { settings } = options.store.current()
   const openCalls = new Set<OpenCall>()
   const passthrough = new Passthrough(options.credentials)
+  const sizing = new HoldSizing()
+  const sharing = new HistogramSharing(
+    options.redis,
+    new Map([
+      [LEARNED_INPUT_KEY, sizing.ratios.histograms],
+      [LEARNED_OUTPUT_KEY, sizing.outputs.histograms],
+    ]),
+  )
   let stopping = false
   const server = createGatewayServer(
     {
@@ -59,6 +70,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       longCalls: options.longCalls,
       passthrough,
       objects: new ProviderObjects(options.redis),
+      sizing,
       uploads: new UploadBudget(uploadBytesMax(settings.gateway.workers)),
       metrics: options.metrics,
       log: options.log,
@@ -73,6 +85,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     const nowMs = Date.now()
     for (const call of openCalls) call.tick(nowMs)
   }, 1_000)
+  sharing.start()
   await listen(server, settings.gateway.host, settings.gateway.port)
   return {
     port: (server.address() as AddressInfo).port,
@@ -93,6 +106,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       clearInterval(stopCalls)
       stopAll(openCalls)
       clearInterval(ticker)
+      await sharing.stop()
       passthrough.close()
     },
   }

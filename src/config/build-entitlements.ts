@@ -80,6 +80,7 @@ function buildPlan(name: string, fields: PlanFields, scales: ReadonlyMap<string,
       tools: fields.trim.tools,
     },
     streaming: fields.streaming && { sliceTokens: fields.streaming.slice_tokens, onCut: fields.streaming.on_cut },
+    hold: fields.hold,
     require: fields.require,
     topUpUrl: fields.top_up_url,
   })

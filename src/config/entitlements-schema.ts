@@ -91,9 +91,21 @@ const planFields = {
     .describe('hold streams slice by slice; left out: the whole ceiling is held'),
   require: z.array(required).describe('run, user or labels that a call must carry'),
   top_up_url: httpUrl(false).describe('named in refusals for money'),
-  hold: later(anything, { input: 'worst', output: 'ceiling' }, { input: 'worst' }, { output: 'ceiling' }, {}).describe(
-    'how much is held: input worst or recent, output ceiling or p99',
-  ),
+  hold: z
+    .strictObject({
+      input: oneOf(['worst', 'recent'])
+        .describe('recent: what the last call of the run had cached is held at the cached rate')
+        .prefault('worst'),
+      output: oneOf(['ceiling', 'p99'])
+        .describe('p99: what 99 of 100 such calls stay within is held, and what goes beyond is asked for on the way')
+        .prefault('ceiling'),
+      tokenizer: oneOf(['high', 'estimate'], ['exact'])
+        .describe(
+          'how text is counted: by a safe count alone, by what was learnt of it (at most 1 call in 100 comes to more), or exact by the tokenizer of OpenAI’s models, others by estimate',
+        )
+        .prefault('estimate'),
+    })
+    .describe('how much of a call is held'),
   allowance: later(anything).describe('credit granted each period'),
   alerts: later(z.array(anything), []).describe('thresholds that raise events'),
   max_cost_per_batch: later(decimal()).describe('most a batch may cost'),
@@ -115,6 +127,7 @@ const plan = z
     enforcement: planFields.enforcement.prefault('enforce'),
     models: planFields.models.prefault(['*']),
     trim: planFields.trim.prefault({}),
+    hold: planFields.hold.prefault({}),
     require: planFields.require.prefault([]),
   })
 

@@ -106,6 +106,14 @@ export interface Plan {
   }
   /** undefined: no slices, the whole ceiling is held. */
   readonly streaming: { readonly sliceTokens: number; readonly onCut: 'finish' | 'error' } | undefined
+  readonly hold: {
+    /** recent: what the last call of the run had cached is held at the cached rate. */
+    readonly input: 'worst' | 'recent'
+    /** p99: what 99 of 100 such calls stay within, in place of the whole limit. */
+    readonly output: 'ceiling' | 'p99'
+    /** high: text by the safe count alone; estimate: by what was learnt of it; exact: by the model's own tokenizer. */
+    readonly tokenizer: 'high' | 'estimate' | 'exact'
+  }
   readonly require: readonly string[]
   readonly topUpUrl: string | undefined
 }

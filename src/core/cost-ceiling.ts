@@ -1,13 +1,36 @@
 import { type ExactRates, exactRates, roundCeiling, roundFloor, tokenRate, type UnpricedKind } from './exact-rates.ts'
 import { ATOMS_MAX, type Atoms, formatAmount } from './money.ts'
-import { type CeilingCall, type CeilingPlan, leastTokens, outputLimit, sliceTokens, trims } from './output-tokens.ts'
+import {
+  type CeilingCall,
+  type CeilingPlan,
+  firstTokens,
+  leastTokens,
+  outputLimit,
+  sliceTokens,
+  trims,
+} from './output-tokens.ts'
 import type { CallPrice } from './price-book.ts'
 import type { TokenKind } from './usage.ts'
 
 /** Input of a call that cannot be seen, where neither recorded tokens nor a context window say more. */
 export const ASSUMED_INPUT_TOKENS = 128_000
+
+/** Input as it is held. */
+export interface CeilingInput {
+  readonly highTokens: number
+  /** Part of highTokens that asks to be cached. */
+  readonly cacheWriteTokens: number
+  readonly cacheWriteKind: 'cache_write_5m' | 'cache_write_1h'
+  /** Tokens of the same that the provider most likely has in its cache already; 0: none, or the worst is held. */
+  readonly cachedTokens: number
+}
+
 export interface CeilingQuestion {
   readonly call: CeilingCall
+  /** Left out: as it was counted. */
+  readonly input?: CeilingInput
+  /** Output tokens that answers to such calls usually stay within: held at first, where the plan asks for it. */
+  readonly usualTokens?: number | undefined
   /** undefined (observe, `allow_unmetered`): everything costs 0. */
   readonly price: CallPrice | undefined
   readonly plan: CeilingPlan
@@ -34,6 +57,7 @@ export interface CostCeiling {
   readonly totalTokens: number
   /** The whole call before any trim: a call that is sent with fewer is trimmed. 0 where nothing is generated. */
   readonly limitTokens: number
+  /** Only a first part of the output is held; the call's limit is what the wallet could pay in all. */
   readonly sliced: boolean
   /** Limit that the plan writes into a call which names none or a higher one, whether or not it is trimmed further. */
   readonly writeLimit: number | undefined
@@ -73,8 +97,7 @@ export function costCeiling(question: CeilingQuestion): CostCeiling | CeilingRef
   if (refusal !== undefined && !observe) return refusal
   // What is observed is changed by no rule: only by the largest amount there is.
   const total = observe ? payableTokens(money, output.limitTokens, ATOMS_MAX) : fit.tokens
-  const slice = sliceTokens(call, plan)
-  const want = Math.min(slice ?? total, total)
+  const want = firstTokens(call, plan, question.usualTokens, total)
   return {
     refused: undefined,
     ...money,
@@ -83,19 +106,20 @@ export function costCeiling(question: CeilingQuestion): CostCeiling | CeilingRef
     leastTokens: trims(call, plan) ? Math.min(least, want) : want,
     totalTokens: total,
     limitTokens: output.limitTokens,
-    sliced: slice !== undefined,
+    sliced: want < total || sliceTokens(call, plan) !== undefined,
     writeLimit: output.writeLimit,
     guesses,
     would: refusal,
   }
 }
 
-function fixedAtoms(
-  { call, price, unseenTokens, unpricedKind }: CeilingQuestion,
-  rates: ExactRates | undefined,
-  guesses: ('input' | 'output')[],
-): Atoms {
-  let tokens = call.input.highTokens - call.input.cacheWriteTokens
+function fixedAtoms(question: CeilingQuestion, rates: ExactRates | undefined, guesses: ('input' | 'output')[]): Atoms {
+  const { call, price, unseenTokens, unpricedKind } = question
+  const input = question.input ?? { ...call.input, cachedTokens: 0 }
+  const cached = Math.min(input.cachedTokens, input.highTokens)
+  // What is read from the cache is not written again.
+  const written = Math.min(input.cacheWriteTokens, input.highTokens - cached)
+  let tokens = input.highTokens - cached - written
   if (call.unseenInput) {
     const unseen = unseenTokens ?? price?.contextWindow
     if (unseen === undefined) guesses.push('input')
@@ -104,9 +128,12 @@ function fixedAtoms(
   if (rates === undefined) return 0n
   const inputRate = tokenRate(rates, 'input', unpricedKind)
   // What asks to be cached may be billed as a write, or as plain input where it is too short to be kept.
-  const writeRate = larger(tokenRate(rates, call.input.cacheWriteKind, unpricedKind), inputRate)
+  const writeRate = larger(tokenRate(rates, input.cacheWriteKind, unpricedKind), inputRate)
   const numerator =
-    BigInt(tokens) * inputRate + BigInt(call.input.cacheWriteTokens) * writeRate + (rates.units.requests ?? 0n)
+    BigInt(tokens) * inputRate +
+    BigInt(written) * writeRate +
+    BigInt(cached) * tokenRate(rates, 'cached_input', unpricedKind) +
+    (rates.units.requests ?? 0n)
   return roundCeiling(numerator, rates.denominator)
 }
 

@@ -76,13 +76,28 @@ function wholeTokens(limit: number): number {
  * The shortest answer that is of use. Providers refuse a limit at or below the thinking budget, so none is written there.
  */
 export function leastTokens(call: CeilingCall, plan: CeilingPlan, limitTokens: number): number {
-  if (!trims(call, plan)) return limitTokens
+  return trims(call, plan) ? Math.min(limitTokens, usefulTokens(call, plan)) : limitTokens
+}
+
+function usefulTokens(call: CeilingCall, plan: CeilingPlan): number {
   const { minOutputTokens, minReasoningTokens } = plan.trim
-  const useful =
-    call.reasoning && call.thinkingBudget === 0
-      ? minReasoningTokens
-      : Math.max(1, minOutputTokens) + call.thinkingBudget
-  return Math.min(limitTokens, useful)
+  return call.reasoning && call.thinkingBudget === 0
+    ? minReasoningTokens
+    : Math.max(1, minOutputTokens) + call.thinkingBudget
+}
+
+/**
+ * What of `totalTokens` is held at first: a slice, or what such calls usually stay within. The latter never below the
+ * shortest answer that is of use: what the money covers of a call may become its limit.
+ */
+export function firstTokens(
+  call: CeilingCall,
+  plan: CeilingPlan,
+  usualTokens: number | undefined,
+  totalTokens: number,
+): number {
+  const usual = usualTokens === undefined ? totalTokens : Math.max(usualTokens, usefulTokens(call, plan))
+  return Math.min(sliceTokens(call, plan) ?? totalTokens, usual, totalTokens)
 }
 
 /** Tokens of one slice; undefined: the call is held whole. */

@@ -4,6 +4,7 @@ import type { CallPrice } from '../core/price-book.ts'
 import type { CallRequest, Metering, Operation, Provider } from '../providers/provider.ts'
 import type { Held, HoldTerms } from '../wallet/wallet-types.ts'
 import type { CallerHeaders } from './caller-headers.ts'
+import type { HeldInput } from './hold-sizing.ts'
 
 /** What observe would have refused a call for. */
 export interface Would {
@@ -34,6 +35,8 @@ export interface AdmittedCall {
   readonly price: CallPrice | undefined
   /** Decimals of the price's cost unit. */
   readonly costScale: number
+  /** Its input as it is held. */
+  readonly input: HeldInput
   readonly ceiling: CostCeiling
   readonly terms: HoldTerms
   /** Undefined: Redis was away and observe let the call pass; it is settled from the outbox. */

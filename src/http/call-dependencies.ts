@@ -9,6 +9,7 @@ import type { UpstreamPools } from '../proxy/upstream.ts'
 import type { OutboxShape } from '../wallet/outbox-types.ts'
 import type { Wallet } from '../wallet/wallet-types.ts'
 import type { OpenCall } from './call-guard.ts'
+import type { HoldSizing } from './hold-sizing.ts'
 import type { ProviderObjects } from './provider-objects.ts'
 import type { UploadBudget } from './upload-budget.ts'
 
@@ -26,6 +27,7 @@ export interface CallDependencies {
   readonly objects: ProviderObjects
   readonly uploads: UploadBudget
   readonly longCalls: Pick<LongCalls, 'register' | 'ended' | 'hurry' | 'askNow'>
+  readonly sizing: HoldSizing
   readonly metrics: Metrics
   readonly log: Log
   readonly now: () => number

@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http'
 import { costCeiling } from '../core/cost-ceiling.ts'
 import { findPrice, isPriced } from '../core/find-price.ts'
+import { outputLimit } from '../core/output-tokens.ts'
 import { errorFacts, Refusal } from '../errors.ts'
 import { WalletUnavailable } from '../wallet/wallet-types.ts'
 import type { CallDependencies } from './call-dependencies.ts'
@@ -52,8 +53,11 @@ async function admit(
   if (would && !observe) throw new Refusal(would)
   const usable = isPriced(price, read.call.generates) && price.unit === read.plan.unit ? price : undefined
   const unseenTokens = await objectTokens(deps, read)
+  const input = deps.sizing.input(read)
   const ceiling = costCeiling({
     call: read.call,
+    input,
+    usualTokens: deps.sizing.output(read, outputLimit(read.call, read.plan, usable?.maxOutputTokens).limitTokens),
     price: usable,
     plan: read.plan,
     unseenTokens,
@@ -70,7 +74,7 @@ async function admit(
   }
   const decidedMs = performance.now()
   deps.metrics.overhead('decide', (decidedMs - readMs) / 1000)
-  const admitted = await takeHold(deps, read, terms, ceiling, usable, would)
+  const admitted = await takeHold(deps, read, input, terms, ceiling, usable, would)
   deps.metrics.overhead('hold', (performance.now() - decidedMs) / 1000)
   deps.sweeper.touch(terms.account, deps.now() + holdDeadlineMs(read))
   new LiveCall(deps, admitted, request, response).start(read.route.path, read.route.query)

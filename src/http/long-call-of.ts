@@ -3,7 +3,6 @@ import type { LongCall } from '../jobs/long-call.ts'
 import type { JobFacts } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import { longCallInfo } from './settle-info.ts'
-import { likelyInputTokens } from './settlement.ts'
 
 /** How the provider is spoken to: a poll without them would be another API version, or another project's. */
 const KEPT_HEADERS = new Set([
@@ -35,7 +34,7 @@ export function longCallOf(
     headers: keptHeaders(rawHeaders),
     prices: [{ model: call.model, price: admitted.price, costScale: admitted.costScale }],
     unpricedKind: metering.unpricedKind,
-    input: { lowTokens: call.input.lowTokens, likelyTokens: likelyInputTokens(admitted) },
+    input: { lowTokens: call.input.lowTokens, likelyTokens: admitted.input.likelyTokens },
     info: longCallInfo(admitted),
     startedAtMs: admitted.startedAtMs,
     firstPollAtMs: nowMs + (call.stream ? STREAM_FIRST_POLL_MS : limits.pollFirstMs),

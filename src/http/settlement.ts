@@ -45,7 +45,7 @@ export function endCall(deps: CallDependencies, admitted: AdmittedCall, progress
     outputTokens: progress.outputTokens,
     answered: progress.status !== undefined,
     inputLowTokens: admitted.call.input.lowTokens,
-    inputLikelyTokens: likelyInputTokens(admitted),
+    inputLikelyTokens: admitted.input.likelyTokens,
     onNoAnswer: admitted.upstream.onNoAnswer,
   })
   if (progress.ending === 'no_answer') {
@@ -67,6 +67,8 @@ function settle(
   const end =
     decided.source === 'estimate' ? { ...decided, usage: billedMeasure(decided.usage, price, call.billedBy) } : decided
   const { heldAtoms, ending } = progress
+  if (end.source === 'provider' && ending === 'complete' && !deps.sizing.learn(admitted, end.usage))
+    deps.metrics.inputUnderestimated(admitted.upstream.name, admitted.call.model)
   const { unpricedKind } = snapshot.settings.metering
   const priced = priceUsage(price, end.usage, { scale: terms.scale, costScale, unpricedKind })
   // An estimate of ours makes no debt where the plan allows none, and a cut call has used up what it holds, no more.
@@ -146,12 +148,6 @@ export function knownAtoms(admitted: AdmittedCall, seen: Usage | undefined, outp
   const { unpricedKind } = snapshot.settings.metering
   const { chargeAtoms } = priceUsage(price, { tokens, raw: null }, { scale: terms.scale, unpricedKind })
   return chargeAtoms > terms.floorAtoms ? chargeAtoms : terms.floorAtoms
-}
-
-/** Between what is certain and what is held: the geometric mean of the low and the high count. */
-export function likelyInputTokens(admitted: AdmittedCall): number {
-  const { lowTokens, highTokens } = admitted.call.input
-  return Math.round(Math.sqrt(Math.max(1, lowTokens) * Math.max(1, highTokens)))
 }
 
 /** Of an answer that is stored at the provider: what a call that continues it will read. */

@@ -1,6 +1,7 @@
 /** Holds the ceiling of a call, and makes of it the call as it is sent. */
 import type { CostCeiling } from '../core/cost-ceiling.ts'
 import { DEFAULT_SCALE } from '../core/money.ts'
+import { trims } from '../core/output-tokens.ts'
 import { overflowPeriod } from '../core/overflow-period.ts'
 import { type ErrorFacts, errorFacts, Refusal } from '../errors.ts'
 import {
@@ -69,6 +70,7 @@ export function holdRequest(read: ReadCall, terms: HoldTerms, ceiling: CostCeili
 export async function takeHold(
   deps: CallDependencies,
   read: ReadCall,
+  input: AdmittedCall['input'],
   terms: HoldTerms,
   ceiling: CostCeiling,
   price: AdmittedCall['price'],
@@ -99,6 +101,7 @@ export async function takeHold(
     price,
     costScale:
       price === undefined ? DEFAULT_SCALE : (read.snapshot.settings.unitScales.get(price.costUnit) ?? DEFAULT_SCALE),
+    input,
     ceiling,
     terms,
     held,
@@ -145,6 +148,10 @@ async function holdOnce(
 /** The limit to write into the call: the plan's, or what the wallet pays for. Undefined: the call goes as it came. */
 export function outputLimit(read: ReadCall, ceiling: CostCeiling, held: Held | undefined): number | undefined {
   if (!read.call.generates || read.plan.enforcement === 'observe' || held === undefined) return undefined
-  const allowed = ceiling.sliced ? (read.plan.trim.enabled ? held.payableTokens : ceiling.totalTokens) : held.tokens
+  const allowed = ceiling.sliced
+    ? trims(read.call, read.plan)
+      ? held.payableTokens
+      : ceiling.totalTokens
+    : held.tokens
   return allowed < ceiling.limitTokens ? allowed : ceiling.writeLimit
 }

@@ -44,6 +44,11 @@ export const METRICS = {
   ),
   unpricedKinds: counter('unpriced_kinds_total', 'model kind', 'Charged calls with a kind without a rate of its own.'),
   assumedLimits: counter('assumed_limits_total', 'model part', 'Calls held by an assumed size of input or output.'),
+  inputUnderestimates: counter(
+    'input_underestimates_total',
+    'upstream model',
+    'Calls whose visible input came to more than was held for it.',
+  ),
   unmeteredBytes: counter('unmetered_bytes_total', 'upstream direction', 'Bytes on paths that are left unmetered.'),
   polls: counter('polls_total', 'upstream result', 'Questions how a call stands that goes on after its answer.'),
   jobsOpen: gauge('jobs_open', '', 'max', 'Calls that go on after their answer and have no end yet.'),

@@ -105,6 +105,11 @@ export class Metrics {
     this.#families.assumedLimits.add([model, part], 1)
   }
 
+  /** A call whose input came to more than was held for it. */
+  inputUnderestimated(upstream: string, model: string): void {
+    this.#families.inputUnderestimates.add([upstream, model], 1)
+  }
+
   unmeteredBytes(upstream: string, direction: 'sent' | 'received', bytes: number): void {
     this.#families.unmeteredBytes.add([upstream, direction], bytes)
   }

@@ -4,7 +4,7 @@
  */
 import type { InputEstimate } from './provider.ts'
 import { asObject, asText } from './read-fields.ts'
-import { textHundredths } from './token-count.ts'
+import { TextTally } from './token-count.ts'
 
 /** What media cost at most, by the provider's own documents. */
 export interface MediaCosts {
@@ -50,9 +50,11 @@ export class InputCounter {
   unseen = false
   cached = false
   cachedForAnHour = false
+  readonly #tally = new TextTally()
   #hundredths = 0
   #certainHundredths = 0
-  #tokens = 0
+  #overheadTokens = 0
+  #mediaTokens = 0
   #exactTokens = 0
   readonly #media: MediaCosts
 
@@ -62,7 +64,7 @@ export class InputCounter {
 
   /** What the format adds around the text: templates, roles, the tool-use system prompt. */
   addOverhead(tokens: number): void {
-    this.#tokens += tokens
+    this.#overheadTokens += tokens
   }
 
   /** Tokens that the caller sent as numbers. */
@@ -71,7 +73,7 @@ export class InputCounter {
   }
 
   addText(text: string): void {
-    const hundredths = textHundredths(text)
+    const hundredths = this.#tally.add(text)
     this.#hundredths += hundredths
     this.#certainHundredths += hundredths
   }
@@ -86,7 +88,7 @@ export class InputCounter {
 
   /** A schema or a tool: written into the prompt with its names and signs. */
   addSchema(value: unknown): void {
-    if (typeof value === 'string') this.#hundredths += textHundredths(value)
+    if (typeof value === 'string') this.#hundredths += this.#tally.add(value)
     else if (Array.isArray(value)) {
       this.#hundredths += STRUCTURE_HUNDREDTHS
       for (const item of value) this.addSchema(item)
@@ -94,7 +96,7 @@ export class InputCounter {
       for (const [name, member] of Object.entries(value)) {
         if (name === 'cache_control') this.#addCacheControl(member)
         else {
-          this.#hundredths += textHundredths(name) + STRUCTURE_HUNDREDTHS
+          this.#hundredths += this.#tally.add(name) + STRUCTURE_HUNDREDTHS
           this.addSchema(member)
         }
       }
@@ -103,11 +105,15 @@ export class InputCounter {
 
   /** `reads`: how many times the provider reads the whole input (a compaction pass reads it once more). */
   estimate(reads = 1): InputEstimate {
-    const highTokens = reads * (Math.ceil(this.#hundredths / 100) + this.#tokens + this.#exactTokens)
+    const ownTokens = reads * Math.ceil(this.#hundredths / 100)
+    const textTokens = ownTokens + reads * this.#overheadTokens
+    const exactTokens = reads * this.#exactTokens
+    const highTokens = textTokens + exactTokens + reads * this.#mediaTokens
     const certain = Math.floor(this.#certainHundredths / 100 / CERTAIN_SHARE) + this.#exactTokens
     return {
       highTokens,
       lowTokens: Math.max(1, certain),
+      text: { tokens: textTokens, ownTokens, exactTokens, script: this.#tally.script },
       // What stands before a breakpoint is written; the simplest bound is all of it.
       cacheWriteTokens: this.cached ? highTokens : 0,
       cacheWriteKind: this.cachedForAnHour ? 'cache_write_1h' : 'cache_write_5m',
@@ -115,7 +121,7 @@ export class InputCounter {
   }
 
   #addString(text: string): void {
-    if (text.startsWith('data:') && text.includes(';base64,')) this.#tokens += this.#media.image(undefined)
+    if (text.startsWith('data:') && text.includes(';base64,')) this.#mediaTokens += this.#media.image(undefined)
     else this.addText(text)
   }
 
@@ -126,7 +132,7 @@ export class InputCounter {
       case 'input_image':
       case 'image_file':
         this.#addCacheControl(part['cache_control'])
-        this.#tokens += this.#media.image(asObject(part['image_url'])?.['detail'] ?? part['detail'])
+        this.#mediaTokens += this.#media.image(asObject(part['image_url'])?.['detail'] ?? part['detail'])
         return
       case 'input_audio':
       case 'audio':
@@ -160,7 +166,7 @@ export class InputCounter {
       else if (TAGS.has(name) && typeof value === 'string') this.#hundredths += TAG_HUNDREDTHS
       else if (MAYBE_DROPPED.has(name)) this.addSchema(value)
       else {
-        if (!SILENT_NAMES.has(name)) this.#hundredths += textHundredths(name) + STRUCTURE_HUNDREDTHS
+        if (!SILENT_NAMES.has(name)) this.#hundredths += this.#tally.add(name) + STRUCTURE_HUNDREDTHS
         this.addContent(value)
       }
     }
@@ -181,7 +187,7 @@ export class InputCounter {
       return
     }
     const perToken = audio['format'] === 'wav' ? AUDIO_BYTES_PER_TOKEN.wav : AUDIO_BYTES_PER_TOKEN.compressed
-    this.#tokens += AUDIO_TOKENS_LEAST + Math.ceil((data.length * 3) / 4 / perToken)
+    this.#mediaTokens += AUDIO_TOKENS_LEAST + Math.ceil((data.length * 3) / 4 / perToken)
   }
 
   /** Text in a document can be counted; pages of a PDF, an id or an address cannot. */

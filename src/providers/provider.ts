@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Endpoint, Format, Upstream } from '../config/snapshot.ts'
+import type { Script } from '../core/input-ratios.ts'
 import type { CountedKind, TokenKind, UnitCounts, Usage } from '../core/usage.ts'
 import type { ErrorFacts } from '../errors.ts'
 
@@ -97,8 +98,20 @@ export interface InputEstimate {
   readonly cacheWriteTokens: number
   /** Its rate: the 1h one if any part asks for that. */
   readonly cacheWriteKind: 'cache_write_5m' | 'cache_write_1h'
+  /** Part of highTokens that is text, counted by its characters; left out: none of it is. */
+  readonly text?: TextShare
   /** Parts of highTokens that are held at the rate of their own kind, where that is the dearer one. */
   readonly parts?: { readonly [kind in TokenKind]?: number }
+}
+
+/** Text counted high. What it really comes to is learnt for each model (core/input-ratios.ts), and scales it. */
+export interface TextShare {
+  /** With what the format puts around the caller's own. */
+  readonly tokens: number
+  readonly ownTokens: number
+  /** Tokens that the caller sent as numbers: in highTokens beside these. What is then left of highTokens is media. */
+  readonly exactTokens: number
+  readonly script: Script
 }
 
 /** How a stream is cut into events. */

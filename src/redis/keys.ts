@@ -6,6 +6,10 @@ const NAME = /^[A-Za-z0-9._:@/+-]{1,128}$/
 const OPERATIONS_BUCKET_MS = 600_000
 const DENIALS_BUCKET_MS = 60_000
 
+/** What the gateways have learnt of the size of calls: hashes of histograms by name. No money: they may be deleted. */
+export const LEARNED_INPUT_KEY = 'tg:learned:input'
+export const LEARNED_OUTPUT_KEY = 'tg:learned:output'
+
 /** The fixed set of keys of one account, all in the slot of `{account}`. */
 export interface AccountKeys {
   readonly account: string

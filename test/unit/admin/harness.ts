@@ -25,6 +25,7 @@ export function plan(name: string, onExhausted: OnExhausted = { mode: 'block' })
     maxOutputTokens: undefined,
     trim: { enabled: true, minOutputTokens: 256, minReasoningTokens: 4096, structured: false, tools: true },
     streaming: undefined,
+    hold: { input: 'worst', output: 'ceiling', tokenizer: 'estimate' },
     require: [],
     topUpUrl: undefined,
   }

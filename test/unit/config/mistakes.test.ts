@@ -306,7 +306,6 @@ test.each<[field: string, texts: Texts, line: string]>([
   ['defaults.plan', entitlements(`${PLAN}defaults: { plan: pro }\n`), 'e.yaml:3:13: defaults.plan: not supported yet'],
   ['allowance', plan('allowance: { amount: "1" }'), 'e.yaml:2:10: plans.pro.allowance: not supported yet'],
   ['alerts', plan('alerts: [ { at: 20% } ]'), 'e.yaml:2:10: plans.pro.alerts: not supported yet'],
-  ['hold', plan('hold: { input: recent }'), 'e.yaml:2:10: plans.pro.hold: not supported yet'],
   [
     'acts_for',
     entitlements(`${PLAN}accounts:\n  a: { plan: pro, keys: [ { id: k, sha256: ${SHA}, acts_for: ["*"] } ] }\n`),

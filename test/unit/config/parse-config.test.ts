@@ -81,6 +81,7 @@ test('what a plan leaves out has the documented default', () => {
     trim: { enabled: true, minOutputTokens: 256, minReasoningTokens: 4096, structured: false, tools: true },
     streaming: undefined,
     require: [],
+    hold: { input: 'worst', output: 'ceiling', tokenizer: 'estimate' },
     topUpUrl: undefined,
   })
 })

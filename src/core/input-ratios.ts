@@ -1,0 +1,121 @@
+/**
+ * How many tokens a model bills for text that was counted high, learnt from the calls that were settled: the factor by
+ * which the next count may be lowered (or must be raised), so that at most one call in a hundred is billed more.
+ *
+ * A ratio depends on the tokenizer (the model), the script, how much of a short prompt is the template around it (the
+ * size), and on tools; each combination learns by itself, and starts from its model's family, else from the safe count.
+ */
+import { LearnedHistograms } from './learned-histograms.ts'
+import type { LogHistogram } from './log-histogram.ts'
+import { RecentMap } from './recent-map.ts'
+
+/** What kind of text most of a prompt is. `code`: JSON, code, base64, numbers. */
+export type Script = 'latin' | 'code' | 'cjk' | 'other'
+
+export interface TextCount {
+  /** Counted high, with what the format puts around the caller's own. */
+  readonly tokens: number
+  readonly ownTokens: number
+  readonly script: Script
+}
+
+export interface RatioQuestion {
+  readonly upstream: string
+  readonly endpoint: string
+  readonly model: string
+  readonly tools: boolean
+  readonly text: TextCount
+}
+
+/** Billed over counted, 5 % a bin. Beyond 2 it is no matter of tokenizers: the provider read what no body shows. */
+const RATIOS = { least: 1 / 64, binsPerOctave: 14, bins: 7 * 14 } as const
+const RATIO_MAX = 2
+/** 1 call in 200 lies above; what is held on top of it, with the width of a bin, takes that well below 1 in 100. */
+const QUANTILE = 0.995
+const MARGIN = 1.05
+/** Fewer calls than this say nothing of the one in a hundred: the safe count stays. */
+const CALLS_LEAST = 20
+/** So many that are all billed above the safe count raise it at once. */
+const CALLS_TO_RAISE = 4
+/** Weight of what was assumed before, in calls. */
+const PRIOR_CALLS = 8
+const FAMILY_CALLS_LEAST = 50
+/** A newer model of a family may have a tokenizer of its own: Claude Opus 4.7 bills up to 1.35 times as much. */
+const FAMILY_MARGIN = 1.4
+/** How fast the widening after an underestimate fades, a call: by half in 350. */
+const FADING = 0.998
+const NAMES_MAX = 4096
+/**
+ * Never below this part of the caller's own text, whatever was learnt: a thousand equal prompts say little of the next
+ * one. English prose is at 0.40 to 0.48 of the count, Chinese at 0.25 to 0.4.
+ */
+const OWN_TEXT_LEAST: { readonly [script in Script]: number } = { latin: 0.5, code: 0.6, cjk: 0.45, other: 0.3 }
+
+export class InputRatios {
+  /** Handed to the exchange with the other processes. */
+  readonly histograms = new LearnedHistograms(RATIOS, NAMES_MAX)
+  /** By name: the ratio of the last underestimate, fading. */
+  readonly #widened = new RecentMap<number>(NAMES_MAX)
+
+  /** Factor for `text.tokens`; 1: the safe count. Never above 2. */
+  factor(question: RatioQuestion): number {
+    const { tokens, ownTokens, script } = question.text
+    const least = Math.min(1, (OWN_TEXT_LEAST[script] * ownTokens) / tokens)
+    return Math.max(least, this.#learntFactor(question))
+  }
+
+  #learntFactor(question: RatioQuestion): number {
+    const { modelName, familyName } = namesOf(question)
+    const own = this.histograms.find(modelName)
+    const prior = this.#familyFactor(familyName)
+    if (own === undefined || own.total < CALLS_TO_RAISE) return prior
+    const learnt = Math.max(upper(own), this.#widened.get(modelName) ?? 0)
+    if (own.total < CALLS_LEAST) return Math.min(RATIO_MAX, Math.max(prior, learnt))
+    const doubt = Math.max(0, prior - learnt) * (PRIOR_CALLS / (own.total + PRIOR_CALLS))
+    return Math.min(RATIO_MAX, learnt + doubt)
+  }
+
+  /** What the count most likely comes to, for estimates; undefined: too few calls to say. */
+  likelyFactor(question: RatioQuestion): number | undefined {
+    const own = this.histograms.find(namesOf(question).modelName)
+    return own === undefined || own.total < CALLS_LEAST ? undefined : own.quantile(0.5)
+  }
+
+  /** `billedTokens`: for the text that `question` counted. `held`: the factor that the call was held at. */
+  learn(question: RatioQuestion, billedTokens: number, held: number): void {
+    const { modelName, familyName } = namesOf(question)
+    const ratio = Math.min(RATIO_MAX, billedTokens / question.text.tokens)
+    if (!(ratio > 0)) return
+    this.histograms.add(modelName, ratio)
+    this.histograms.add(familyName, ratio)
+    const widened = this.#widened.get(modelName) ?? 0
+    if (ratio > held) this.#widened.set(modelName, Math.max(ratio * MARGIN, widened))
+    else if (widened > 0) this.#widened.set(modelName, widened * FADING)
+  }
+
+  #familyFactor(familyName: string): number {
+    const family = this.histograms.find(familyName)
+    return family === undefined || family.total < FAMILY_CALLS_LEAST ? 1 : Math.min(1, upper(family) * FAMILY_MARGIN)
+  }
+}
+
+function upper(histogram: LogHistogram): number {
+  return (histogram.quantile(QUANTILE) ?? 1) * MARGIN
+}
+
+/** Four sizes to a power of four: a prompt of a few words is mostly template, a long one mostly text. */
+function namesOf({ upstream, endpoint, model, tools, text }: RatioQuestion): {
+  readonly modelName: string
+  readonly familyName: string
+} {
+  const kind = `${text.script}${tools ? 'T' : ''}${Math.floor(Math.log2(text.tokens) / 2)}`
+  return {
+    modelName: `${upstream}|${endpoint}|${kind}|${model}`,
+    familyName: `*|${endpoint}|${kind}|${familyOf(model)}`,
+  }
+}
+
+/** "gpt", "claude", "llama": the letters that a model's name begins with, behind the name of its maker. */
+function familyOf(model: string): string {
+  return /^[a-z]+/i.exec(model.slice(model.lastIndexOf('/') + 1))?.[0].toLowerCase() ?? ''
+}

@@ -1,0 +1,108 @@
+/**
+ * How much is held for a call, beside its price: input as it most likely is at the highest, output as the plan asks.
+ * What calls came to teaches it, once they are settled; nothing here waits for anything.
+ */
+import { CachedPrefixes } from '../core/cached-prefixes.ts'
+import type { CeilingInput } from '../core/cost-ceiling.ts'
+import { InputRatios, type RatioQuestion } from '../core/input-ratios.ts'
+import { type OutputQuestion, OutputSizes } from '../core/output-sizes.ts'
+import type { Usage } from '../core/usage.ts'
+import type { TextShare } from '../providers/provider.ts'
+import { totalInput, totalOutput } from '../providers/usage-totals.ts'
+import type { AdmittedCall } from './admitted-call.ts'
+import type { ReadCall } from './read-call.ts'
+
+/** The input of one call as it is held. */
+export interface HeldInput extends CeilingInput {
+  /** By which the count of its text was taken; 1: as it was counted. */
+  readonly factor: number
+  /** As it most likely is, for estimates. */
+  readonly likelyTokens: number
+}
+
+type SizedCall = Pick<ReadCall, 'call' | 'key' | 'caller' | 'plan' | 'upstream' | 'operation' | 'startedAtMs'>
+
+export class HoldSizing {
+  readonly ratios = new InputRatios()
+  readonly outputs = new OutputSizes()
+  readonly #prefixes = new CachedPrefixes()
+
+  input(read: SizedCall): HeldInput {
+    const { input } = read.call
+    const { text } = input
+    const question = text && ratioQuestion(read, text)
+    const factor = question === undefined || read.plan.hold.tokenizer === 'high' ? 1 : this.ratios.factor(question)
+    const highTokens = text === undefined ? input.highTokens : input.highTokens - text.tokens + scaled(text, factor)
+    return {
+      highTokens,
+      cacheWriteTokens: Math.min(highTokens, input.cacheWriteTokens),
+      cacheWriteKind: input.cacheWriteKind,
+      cachedTokens: read.plan.hold.input === 'recent' ? this.#prefixes.expected(prefixOf(read), read.startedAtMs) : 0,
+      factor,
+      likelyTokens: this.#likelyTokens(read, question),
+    }
+  }
+
+  /** Tokens of one answer that are held at first; undefined: the whole limit. */
+  output(read: SizedCall, limitTokens: number): number | undefined {
+    if (read.plan.hold.output !== 'p99' || !read.call.generates) return undefined
+    return this.outputs.expected(outputQuestion(read, limitTokens))
+  }
+
+  /** Of a call that ended by itself, with the provider's own usage. False: its input came to more than was held. */
+  learn(admitted: AdmittedCall, usage: Usage): boolean {
+    const { call, plan, input, ceiling } = admitted
+    if (plan.hold.input === 'recent') this.#prefixes.learn(prefixOf(admitted), usage.tokens, admitted.startedAtMs)
+    if (plan.hold.output === 'p99' && call.generates && admitted.trimmedTo === undefined) {
+      const tokens = Math.ceil(totalOutput(usage) / call.answers)
+      this.outputs.learn(outputQuestion(admitted, ceiling.limitTokens), tokens)
+    }
+    const { text } = call.input
+    if (call.unseenInput || text === undefined || !isAllText(call.input.highTokens, text)) return true
+    const billed = totalInput(usage)
+    this.ratios.learn(ratioQuestion(admitted, text), billed - text.exactTokens, input.factor)
+    return billed <= input.highTokens
+  }
+
+  /** By what was learnt; else between what is certain and what is counted high: their geometric mean. */
+  #likelyTokens({ call }: SizedCall, question: RatioQuestion | undefined): number {
+    const { lowTokens, highTokens, text } = call.input
+    const factor = question && this.ratios.likelyFactor(question)
+    if (factor !== undefined && text !== undefined)
+      return Math.max(lowTokens, highTokens - text.tokens + scaled(text, factor))
+    return Math.round(Math.sqrt(Math.max(1, lowTokens) * Math.max(1, highTokens)))
+  }
+}
+
+function scaled(text: TextShare, factor: number): number {
+  return Math.ceil(text.tokens * factor)
+}
+
+/** Media are counted by their own rules: a bill that covers them too says nothing of the text. */
+function isAllText(highTokens: number, text: TextShare): boolean {
+  return highTokens === text.tokens + text.exactTokens && text.tokens > 0
+}
+
+function ratioQuestion({ call, upstream, operation }: SizedCall, text: TextShare): RatioQuestion {
+  return { upstream: upstream.name, endpoint: operation.endpoint, model: call.model, tools: call.tools, text }
+}
+
+function outputQuestion(read: SizedCall, limitTokens: number): OutputQuestion {
+  const { call, key, plan, upstream, operation } = read
+  return {
+    account: key.account.id,
+    key: key.id,
+    plan: plan.name,
+    upstream: upstream.name,
+    endpoint: operation.endpoint,
+    model: call.model,
+    tools: call.tools,
+    structured: call.structured,
+    reasoning: call.reasoning,
+    limitTokens,
+  }
+}
+
+function prefixOf({ call, key, caller, upstream }: SizedCall): Parameters<CachedPrefixes['expected']>[0] {
+  return { account: key.account.id, key: key.id, upstream: upstream.name, model: call.model, run: caller.run }
+}
