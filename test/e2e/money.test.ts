@@ -161,7 +161,7 @@ run('observe refuses nothing, says what it would have done, and flags what no gr
 
 run('observe lets a path pass that nothing meters, and says so in header and metric', async () => {
   await withGateway({ plan: 'enforcement: observe' }, async (gateway) => {
-    const answer = await gateway.post('/v1/moderations', { input: 'hello' })
+    const answer = await gateway.post('/v1/not-metered', { input: 'hello' })
     expect([answer.headers.get('x-tollgate-error'), answer.headers.get('x-tollgate-would')]).toEqual([
       null,
       'endpoint_not_metered',
