@@ -27,6 +27,9 @@ export type Endpoint =
   | 'models'
   | 'moderations'
   | 'files'
+  | 'models'
+  | 'cached_contents'
+  | 'operations'
   | 'unmetered'
 
 export type Format = 'openai' | 'anthropic' | 'gemini' | 'vertex' | 'bedrock' | 'cohere' | 'ollama'

@@ -7,7 +7,7 @@ import { WalletUnavailable } from '../wallet/wallet-types.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { forwardUnmetered } from './forward-unmetered.ts'
 import type { IncomingCall } from './read-call.ts'
-import { upstreamWithoutModel } from './route.ts'
+import { upstreamForModel, upstreamWithoutModel } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
 /** Throws Refusal; resolves when the answer has ended. */
@@ -24,7 +24,12 @@ export async function handleFree(
 }
 
 function withoutObject(incoming: IncomingCall): Upstream {
-  const upstream = upstreamWithoutModel(incoming.route, incoming.snapshot.settings)
+  const { route, snapshot } = incoming
+  const model = route.matches[0]?.model
+  const upstream =
+    model === undefined
+      ? upstreamWithoutModel(route, snapshot.settings)
+      : upstreamForModel(route, model, snapshot.settings)?.upstream
   if (upstream === undefined)
     throw new Refusal(errorFacts('not_entitled', 'No upstream serves this path.', incoming.id, { rule: 'upstreams' }))
   return upstream

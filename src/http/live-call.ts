@@ -490,7 +490,7 @@ export class LiveCall implements GuardedCall {
       ending,
       facts,
       usageFinal: this.#json !== undefined || this.#stream?.finished === true || this.#stream?.terminal !== undefined,
-      failedInside: this.#stream?.failed ?? false,
+      failedInside: this.#stream?.failed ?? facts.failed ?? false,
       outputTokens: this.#outputTokens(),
       status: this.#status,
       sentMonotonicMs: this.#sentMs,

@@ -35,7 +35,7 @@ export function findRoute(
     const name = end < 0 ? path.slice(3) : path.slice(3, end)
     path = end < 0 ? '/' : path.slice(end)
     named = snapshot.settings.upstreams.find((upstream) => upstream.name === name)
-    if (named === undefined) return { unknownUpstream: name, dialect: dialectOf(headers) }
+    if (named === undefined) return { unknownUpstream: name, dialect: dialectOf(path, headers) }
   }
   const found: OperationMatch[] = []
   for (const [format, provider] of providers) {
@@ -49,7 +49,7 @@ export function findRoute(
     query,
     named,
     matches,
-    dialect: named?.format ?? matches[0]?.operation.format ?? dialectOf(headers),
+    dialect: named?.format ?? matches[0]?.operation.format ?? dialectOf(path, headers),
   }
 }
 
@@ -62,9 +62,12 @@ function spoken(matches: readonly OperationMatch[], { settings }: Snapshot): rea
   return found.length > 0 ? found : matches
 }
 
-function dialectOf(headers: IncomingHttpHeaders): Format {
+/** Google's versions, which no other API has: its callers may also send their key as `?key=` alone. */
+const GOOGLE_PATH = /\/v1(alpha|beta\d*)(\/|$)/
+
+function dialectOf(path: string, headers: IncomingHttpHeaders): Format {
   if (headers['anthropic-version'] !== undefined) return 'anthropic'
-  return headers['x-goog-api-key'] === undefined ? 'openai' : 'gemini'
+  return headers['x-goog-api-key'] !== undefined || GOOGLE_PATH.test(path) ? 'gemini' : 'openai'
 }
 
 /** The first upstream in the file whose format has the operation and whose models fit. */
@@ -109,7 +112,7 @@ export function isKnownInOtherCase(method: string, path: string, providers: Read
 }
 
 const OBJECT_COLLECTIONS =
-  /\/(files|batches|responses|conversations|vector_stores|assistants|threads|fine_tuning|uploads|evals|containers|chat\/completions|videos|skills)(\/|$)/i
+  /\/(files|batches|responses|conversations|vector_stores|assistants|threads|fine_tuning|uploads|evals|containers|chat\/completions|videos|skills|cachedContents|tunedModels|tuningJobs|operations|interactions|batchPredictionJobs|fileSearchStores|corpora)(\/|$)/i
 
 /** Whether an unmetered path lists or changes objects at the provider: those need `shared: true`. Lists of models do not. */
 export function touchesObjects(path: string): boolean {

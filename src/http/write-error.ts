@@ -12,7 +12,7 @@ export function writeError(
   extra: readonly string[] = [],
 ): void {
   if (response.headersSent || response.destroyed) return
-  const { contentType, body, headers: own } = provider.errorBody(error)
+  const { contentType, body, headers: own } = provider.errorBody(error, response.req.url ?? '')
   const row = ERRORS[error.code]
   const headers = [
     'content-type',

@@ -23,6 +23,8 @@ export interface OperationMatch {
   readonly operation: Operation
   /** The object at the provider that the path names (a stored response's id): its owner alone may use it. */
   readonly objectId: string | undefined
+  /** Of a free operation: the model that the path names, which decides the upstream. */
+  readonly model?: string
 }
 
 /** Where a call's body came from: some APIs name the model, the stream or the tier in the path or in a header. */
@@ -192,6 +194,8 @@ export interface AnswerFacts {
   readonly storedId: string | undefined
   /** The answer is no end: the call goes on at the provider, and the gateway asks until it has one. */
   readonly job?: JobFacts
+  /** An error stands where the answer should: nothing is charged that it does not state as used. */
+  readonly failed?: boolean
 }
 
 /** A call that goes on after its answer: a background response, a run, a batch. Asked for by `CallRequest.goesOn`. */
@@ -292,8 +296,8 @@ export interface Provider {
   readonly format: Format
   /** Recognises a path by its last segments, whatever prefix its API uses. */
   match(method: string, path: string): OperationMatch | undefined
-  /** Body of one of our refusals, in this API's shape. */
-  errorBody(error: ErrorFacts): ErrorBody
   /** Of the calls that go on after their answer. */
   readonly jobs?: readonly JobReader[]
+  /** Body of one of our refusals, in this API's shape. `target`: path and query of the request, as they came. */
+  errorBody(error: ErrorFacts, target?: string): ErrorBody
 }

@@ -5,15 +5,19 @@
 import type { Format } from '../config/snapshot.ts'
 import { anthropicProvider } from './anthropic/anthropic-provider.ts'
 import { cohereProvider } from './cohere/cohere-provider.ts'
+import { geminiProvider } from './gemini/gemini-provider.ts'
 import { ollamaProvider } from './ollama/ollama-provider.ts'
 import { openAIProvider } from './openai/openai-provider.ts'
 import type { JobReader, Provider } from './provider.ts'
+import { vertexProvider } from './vertex/vertex-provider.ts'
 
 export const providers: ReadonlyMap<Format, Provider> = new Map<Format, Provider>([
   ['cohere', cohereProvider],
   ['ollama', ollamaProvider],
   ['openai', openAIProvider],
   ['anthropic', anthropicProvider],
+  ['gemini', geminiProvider],
+  ['vertex', vertexProvider],
 ])
 
 /** Undefined: no such reader (a job that a newer version has begun). */

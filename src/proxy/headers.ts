@@ -31,6 +31,10 @@ const NOT_FORWARDED = new Set([
   'x-goog-user-project',
   'forwarded',
   'via',
+  // Google and others take them for the method: what was admitted as one call would be served as another.
+  'x-http-method-override',
+  'x-http-method',
+  'x-method-override',
 ])
 
 /** Names that the Connection header declares hop-by-hop for this message. */

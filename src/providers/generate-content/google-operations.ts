@@ -1,0 +1,100 @@
+/** What the Gemini API and Vertex AI have in common: which operation a method of a model is, and which a resource. */
+import type { Endpoint, Format } from '../../config/snapshot.ts'
+import type { Metering, Operation, OperationMatch } from '../provider.ts'
+import { embedContentMetering } from './embed-content.ts'
+import { generateContentMetering } from './generate-content.ts'
+import { decoded, type GoogleMethod } from './google-path.ts'
+import { interactionsMetering } from './interactions.ts'
+import { predictMetering } from './predict.ts'
+
+const OBJECT_ID = /^[A-Za-z0-9_.-]{1,256}$/
+/** Collections whose members belong to who made them, by the name in front of the id. */
+const OBJECTS: Readonly<Record<string, Endpoint>> = {
+  files: 'files',
+  cachedContents: 'cached_contents',
+  tunedModels: 'models',
+  operations: 'operations',
+  batches: 'batches',
+  batchPredictionJobs: 'batches',
+  interactions: 'generate_content',
+}
+/** What may be done with a member, beside reading, changing and deleting it. */
+const OBJECT_METHODS: Readonly<Record<string, string>> = { download: 'GET', cancel: 'POST', wait: 'POST' }
+
+/** The operations of one format, made once. */
+export class GoogleOperations {
+  readonly format: Format
+  readonly #methods: ReadonlyMap<string, Operation>
+  readonly #interactions: Operation
+  readonly #models: Operation
+  readonly #objects: ReadonlyMap<string, Operation>
+
+  constructor(format: Format) {
+    this.format = format
+    const generate = this.metered('generate_content', generateContentMetering)
+    const embed = this.metered('embeddings', embedContentMetering)
+    const count = this.free('count_tokens')
+    this.#methods = new Map([
+      ['generatecontent', generate],
+      ['streamgeneratecontent', generate],
+      ['embedcontent', embed],
+      ['batchembedcontents', embed],
+      ['predict', this.metered('predict', predictMetering)],
+      ['counttokens', count],
+      ['computetokens', count],
+    ])
+    this.#interactions = this.metered('generate_content', interactionsMetering)
+    this.#models = this.free('models')
+    this.#objects = new Map(Object.entries(OBJECTS).map(([name, endpoint]) => [name, this.free(endpoint)]))
+  }
+
+  metered(endpoint: Endpoint, metering: Metering): Operation {
+    return { format: this.format, endpoint, kind: 'metered', metering }
+  }
+
+  free(endpoint: Endpoint): Operation {
+    return { format: this.format, endpoint, kind: 'free' }
+  }
+
+  /** A POST of a method of a model. */
+  method({ method, model }: GoogleMethod): OperationMatch | undefined {
+    const operation = this.#methods.get(method)
+    return operation?.kind === 'free' ? { operation, objectId: undefined, model } : of(operation)
+  }
+
+  /**
+   * A resource under a version of the API or a project: `segments` are those behind it. Lists of objects are no
+   * operation: they would show what others made.
+   */
+  resource(httpMethod: string, segments: readonly string[]): OperationMatch | undefined {
+    const [collection = '', last = ''] = segments.map(decoded)
+    if (segments.length === 1) return this.#collection(httpMethod, collection)
+    if (collection === 'interactions' && segments.length === 3 && segments[2] === 'cancel')
+      return httpMethod === 'POST' ? this.#object(collection, last) : undefined
+    if (segments.length !== 2) return undefined
+    if (collection === 'models')
+      return httpMethod === 'GET' && !last.includes(':')
+        ? { operation: this.#models, objectId: undefined, model: last }
+        : undefined
+    const [id = '', method] = last.split(':')
+    const allowed = method === undefined ? ['GET', 'PATCH', 'DELETE'] : [OBJECT_METHODS[method]]
+    return allowed.includes(httpMethod) ? this.#object(collection, id) : undefined
+  }
+
+  #collection(httpMethod: string, collection: string): OperationMatch | undefined {
+    if (collection === 'models') return httpMethod === 'GET' ? of(this.#models) : undefined
+    if (collection === 'files' && (httpMethod === 'POST' || httpMethod === 'PUT')) return of(this.#objects.get('files'))
+    if (httpMethod !== 'POST') return undefined
+    if (collection === 'interactions') return of(this.#interactions)
+    return collection === 'cachedContents' ? of(this.#objects.get(collection)) : undefined
+  }
+
+  #object(collection: string, objectId: string): OperationMatch | undefined {
+    const operation = this.#objects.get(collection)
+    return operation && OBJECT_ID.test(objectId) && !/^\.+$/.test(objectId) ? { operation, objectId } : undefined
+  }
+}
+
+export function of(operation: Operation | undefined): OperationMatch | undefined {
+  return operation && { operation, objectId: undefined }
+}
