@@ -76,7 +76,8 @@ describe.skipIf(!haveRecordings)('tokens are those that the provider billed', ()
     expect(inTheirTerms(facts.usage, theirs)).toEqual(theirs)
     expect(facts.usage?.units ?? {}).toMatchObject(unitsOf(recording))
     if (recording.expected.model) expect(facts.model).toBe(recording.expected.model)
-    if (recording.expected.serviceTier) expect(facts.serviceTier).toBe(recording.expected.serviceTier)
+    // Google's may be the number of one.
+    if (recording.expected.serviceTier) expect(facts.serviceTier).toBe(String(recording.expected.serviceTier))
   })
 
   const contradictory = recordings.filter((recording) => recording.expected.ambiguous)
@@ -89,7 +90,7 @@ describe.skipIf(!haveRecordings)('tokens are those that the provider billed', ()
         input_total: theirs['input_total'],
         output_total: theirs['output_total'],
       })
-      expect(usage?.tokens.cached_input).toBeLessThanOrEqual(theirs['input_total'] as number)
+      expect(usage?.tokens.cached_input ?? 0).toBeLessThanOrEqual(theirs['input_total'] as number)
       expect(usage?.flags?.length).toBeGreaterThan(0)
     },
   )

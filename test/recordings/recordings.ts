@@ -294,9 +294,15 @@ export function unitsOf(recording: Recording): Record<string, number> {
     images: units['images'],
     searches: units['search_units'],
     seconds: units['audio_seconds'],
-    web_search: toolCalls['web_search'] ?? toolCalls['grounding_queries'],
+    web_search: toolCalls['web_search'] ?? groundedSearches(recording),
   }
   return Object.fromEntries(
     Object.entries(ours).filter((entry): entry is [string, number] => entry[1] !== undefined && entry[1] > 0),
   )
+}
+
+/** Gemini 2.5 and earlier bill a grounded prompt, however many queries were made for it. */
+function groundedSearches({ expected }: Recording): number | undefined {
+  const queries = expected.toolCalls['grounding_queries']
+  return queries !== undefined && /^gemini-[12]/.test(expected.model ?? '') ? Math.min(queries, 1) : queries
 }
