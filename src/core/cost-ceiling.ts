@@ -1,4 +1,5 @@
-import { type ExactRates, exactRates, roundCeiling, roundFloor, tokenRate, type UnpricedKind } from './exact-rates.ts'
+import { type CeilingRates, ceilingRates } from './ceiling-rates.ts'
+import { decimalParts, roundCeiling, roundFloor, type UnpricedKind } from './exact-rates.ts'
 import { ATOMS_MAX, type Atoms, formatAmount } from './money.ts'
 import {
   type CeilingCall,
@@ -10,7 +11,8 @@ import {
   trims,
 } from './output-tokens.ts'
 import type { CallPrice } from './price-book.ts'
-import type { TokenKind } from './usage.ts'
+import { SERVICE_TIERS, type ServiceTier, serviceTier } from './service-tier.ts'
+import type { CountedKind, TokenKind } from './usage.ts'
 
 /** Input of a call that cannot be seen, where neither recorded tokens nor a context window say more. */
 export const ASSUMED_INPUT_TOKENS = 128_000
@@ -39,7 +41,11 @@ export interface CeilingQuestion {
   /** Decimals of `price.unit`. */
   readonly scale: number
   readonly unpricedKind: UnpricedKind
+  /** Service tiers that may be billed (a batch's line: `batch` alone); left out: the one asked for and the default. */
+  readonly tiers?: Tiers
 }
+
+type Tiers = readonly (ServiceTier | undefined)[]
 
 /** The most that a call may cost, in the terms of a hold. Token figures are of the call's limit for one answer. */
 export interface CostCeiling {
@@ -82,15 +88,15 @@ export interface CeilingRefusal {
  * `max_cost_per_call` lowers the limit as the wallet does, or refuses the call where the least useful answer is dearer.
  */
 export function costCeiling(question: CeilingQuestion): CostCeiling | CeilingRefusal {
-  const { call, price, plan } = question
+  const { price, plan, scale, unpricedKind } = question
+  const call = reasoningCall(question)
   const observe = plan.enforcement === 'observe'
-  const rates = price && exactRates(price.charge, question.scale)
   const output = outputLimit(call, plan, price?.maxOutputTokens)
   const guesses: ('input' | 'output')[] = output.guessed ? ['output'] : []
-  const money = {
-    fixedAtoms: fixedAtoms(question, rates, guesses),
-    perTokenAtoms: call.generates ? perTokenAtoms(question, rates) : 0n,
-  }
+  const high = highTokens(question, guesses)
+  const tiers = question.tiers ?? (TIERS_ASKED.get(serviceTier(call.serviceTier)) as Tiers)
+  const rates = price && ceilingRates(price, { tiers, highTokens: high, scale, unpricedKind })
+  const money = { fixedAtoms: fixedAtoms(question, rates, high), perTokenAtoms: perTokenAtoms(call, rates) }
   const least = leastTokens(call, plan, output.limitTokens)
   const fit = fitTokens(money, output.limitTokens, least, plan.maxCostPerCallAtoms, question)
   const refusal = thinkingRefusal(question, money) ?? fit.refusal
@@ -101,7 +107,7 @@ export function costCeiling(question: CeilingQuestion): CostCeiling | CeilingRef
   return {
     refused: undefined,
     ...money,
-    floorAtoms: floorAtoms(question, rates, money.fixedAtoms),
+    floorAtoms: floorAtoms(call, rates, money.fixedAtoms),
     wantTokens: want,
     leastTokens: trims(call, plan) ? Math.min(least, want) : want,
     totalTokens: total,
@@ -113,47 +119,82 @@ export function costCeiling(question: CeilingQuestion): CostCeiling | CeilingRef
   }
 }
 
-function fixedAtoms(question: CeilingQuestion, rates: ExactRates | undefined, guesses: ('input' | 'output')[]): Atoms {
-  const { call, price, unseenTokens, unpricedKind } = question
-  const input = question.input ?? { ...call.input, cachedTokens: 0 }
-  const cached = Math.min(input.cachedTokens, input.highTokens)
-  // What is read from the cache is not written again.
-  const written = Math.min(input.cacheWriteTokens, input.highTokens - cached)
-  let tokens = input.highTokens - cached - written
-  if (call.unseenInput) {
-    const unseen = unseenTokens ?? price?.contextWindow
-    if (unseen === undefined) guesses.push('input')
-    tokens += unseen ?? ASSUMED_INPUT_TOKENS
-  }
-  if (rates === undefined) return 0n
-  const inputRate = tokenRate(rates, 'input', unpricedKind)
-  // What asks to be cached may be billed as a write, or as plain input where it is too short to be kept.
-  const writeRate = larger(tokenRate(rates, input.cacheWriteKind, unpricedKind), inputRate)
-  const numerator =
-    BigInt(tokens) * inputRate +
-    BigInt(written) * writeRate +
-    BigInt(cached) * tokenRate(rates, 'cached_input', unpricedKind) +
-    (rates.units.requests ?? 0n)
-  return roundCeiling(numerator, rates.denominator)
+/** One array for each set: rates are kept by it. A provider may serve at its default tier what asks for another. */
+const TIERS_ASKED = new Map<ServiceTier | undefined, Tiers>([
+  [undefined, [undefined]],
+  ...SERVICE_TIERS.map((tier) => [tier, [undefined, tier]] as const),
+])
+
+/** A model that reasons without being asked is held as one that was. */
+function reasoningCall({ call, price }: CeilingQuestion): CeilingCall {
+  return price?.reasons === true && !call.reasoning ? { ...call, reasoning: true } : call
 }
 
-function perTokenAtoms({ call, unpricedKind }: CeilingQuestion, rates: ExactRates | undefined): Atoms {
+/** Input counted high, with what cannot be seen of it. */
+function highTokens({ call, input, price, unseenTokens }: CeilingQuestion, guesses: ('input' | 'output')[]): number {
+  const seen = (input ?? call.input).highTokens
+  if (!call.unseenInput) return seen
+  const unseen = unseenTokens ?? price?.contextWindow
+  if (unseen === undefined) guesses.push('input')
+  return seen + (unseen ?? ASSUMED_INPUT_TOKENS)
+}
+
+function fixedAtoms({ call, input }: CeilingQuestion, rates: CeilingRates | undefined, high: number): Atoms {
   if (rates === undefined) return 0n
-  const text = tokenRate(rates, 'output', unpricedKind)
-  const rate = call.audioOutput ? larger(text, tokenRate(rates, 'audio_output', unpricedKind)) : text
+  const { cacheWriteTokens, cacheWriteKind, cachedTokens } = input ?? { ...call.input, cachedTokens: 0 }
+  // What asks to be cached may be billed as a write, or as plain input where it is too short to be kept.
+  const writeRate = larger(rates.tokens[cacheWriteKind], rates.plainInput)
+  let numerator = 0n
+  let text = high
+  const { parts } = call.input
+  for (const kind in parts) {
+    const count = Math.min(parts[kind as TokenKind] ?? 0, text)
+    text -= count
+    const rate = larger(rates.tokens[kind as TokenKind], cacheWriteTokens > 0 ? writeRate : rates.plainInput)
+    numerator += BigInt(count) * rate
+  }
+  const cached = Math.min(cachedTokens, text)
+  // What is read from the cache is not written again.
+  const written = Math.min(cacheWriteTokens, text - cached)
+  numerator +=
+    BigInt(cached) * rates.tokens.cached_input +
+    BigInt(written) * writeRate +
+    BigInt(text - cached - written) * rates.plainInput
+  return roundCeiling(...withUnits(call, rates, numerator))
+}
+
+/** Counted things and the fee of a request; seconds come in fractions. */
+function withUnits(call: CeilingCall, rates: CeilingRates, tokens: bigint): [numerator: bigint, denominator: bigint] {
+  let numerator = tokens
+  let denominator = rates.denominator
+  const { units } = call
+  for (const kind in rates.units) {
+    const rate = rates.units[kind as CountedKind] ?? 0n
+    const count = Math.max(units?.[kind as CountedKind] ?? 0, kind === 'requests' ? 1 : 0)
+    if (count === 0) continue
+    if (Number.isSafeInteger(count)) {
+      numerator += BigInt(count) * rate * (denominator / rates.denominator)
+      continue
+    }
+    const { mantissa, decimals } = decimalParts(count)
+    const finer = 10n ** BigInt(decimals)
+    numerator = numerator * finer + mantissa * rate * (denominator / rates.denominator)
+    denominator *= finer
+  }
+  return [numerator, denominator]
+}
+
+function perTokenAtoms(call: CeilingCall, rates: CeilingRates | undefined): Atoms {
+  if (rates === undefined || !call.generates) return 0n
+  let rate = rates.tokens.output
+  if (call.audioOutput) rate = larger(rate, rates.tokens.audio_output)
+  if (call.imageOutput) rate = larger(rate, rates.tokens.image_output)
   return roundCeiling(rate * BigInt(call.answers), rates.denominator)
 }
 
-const TEXT_INPUT_KINDS: readonly TokenKind[] = ['cached_input', 'cache_write_5m', 'cache_write_1h']
-
-function floorAtoms({ call, unpricedKind }: CeilingQuestion, rates: ExactRates | undefined, fixedAtoms: Atoms): Atoms {
+function floorAtoms(call: CeilingCall, rates: CeilingRates | undefined, fixedAtoms: Atoms): Atoms {
   if (rates === undefined) return 0n
-  let cheapest = tokenRate(rates, 'input', unpricedKind)
-  for (const kind of TEXT_INPUT_KINDS) {
-    const rate = tokenRate(rates, kind, unpricedKind)
-    if (rate < cheapest) cheapest = rate
-  }
-  const floor = roundFloor(BigInt(call.input.lowTokens) * cheapest, rates.denominator)
+  const floor = roundFloor(BigInt(call.input.lowTokens) * rates.cheapestInput, rates.denominator)
   return floor < fixedAtoms ? floor : fixedAtoms
 }
 

@@ -5,7 +5,7 @@ import { type CountedKind, PARENT_KIND, type TokenKind } from './usage.ts'
 /** `metering.unpriced_kind`: what a kind of token without a rate of its own costs. */
 export type UnpricedKind = 'parent' | 'zero'
 
-/** Rates as whole numbers over one power of ten: count × numerator may be summed, and is rounded once at the end. */
+/** Rates as whole numbers over one denominator: count × numerator may be summed, and is rounded once at the end. */
 export interface ExactRates {
   readonly denominator: bigint
   /** Numerators in atoms for one token; undefined: no rate of its own. */
@@ -14,7 +14,8 @@ export interface ExactRates {
   readonly units: { readonly [kind in CountedKind]?: bigint }
 }
 
-// Two rates of up to 49 digits each are multiplied exactly.
+// Rates of up to 49 digits, a factor and a markup are multiplied exactly; a quotient with more decimals stays a fraction.
+const DECIMALS_MAX = 100
 const Exact = Decimal.clone({ precision: 200, toExpNeg: -1e6, toExpPos: 1e6 })
 
 const known = new WeakMap<Rates, { readonly scale: number; readonly exact: ExactRates }>()
@@ -35,9 +36,33 @@ export function tokenRate(exact: ExactRates, kind: TokenKind, unpricedKind: Unpr
   return unpricedKind === 'zero' ? 0n : (exact.tokens[PARENT_KIND[kind]] ?? 0n)
 }
 
-/** Every rate × markup, as exact decimal strings. */
+/** Every rate × markup, exact. The same object where the markup is one. */
 export function markedUp(rates: Rates, markup: string): Rates {
+  if (new Exact(markup).eq(1)) return rates
   return { perMillion: timesEach(rates.perMillion, markup), perUnit: timesEach(rates.perUnit, markup) }
+}
+
+/** A rate × factor, exact: a decimal, or a fraction where the rate is one. */
+export function timesRate(rate: string, factor: string): string {
+  const slash = rate.indexOf('/')
+  if (slash < 0) return new Exact(rate).times(factor).toFixed()
+  return `${new Exact(rate.slice(0, slash)).times(factor).toFixed()}${rate.slice(slash)}`
+}
+
+/** rate × of ÷ by, exact: `by` is above zero, and a fraction stays one. */
+export function scaledRate(rate: string, of: string, by: string): string {
+  const [rateTop = '0', rateBottom = '1'] = rate.split('/')
+  const [ofTop = '0', ofBottom = '1'] = of.split('/')
+  const [byTop = '0', byBottom = '1'] = by.split('/')
+  const top = new Exact(rateTop).times(ofTop).times(byBottom)
+  const bottom = new Exact(rateBottom).times(ofBottom).times(byTop)
+  const quotient = top.div(bottom)
+  return quotient.decimalPlaces() <= DECIMALS_MAX ? quotient.toFixed() : `${top.toFixed()}/${bottom.toFixed()}`
+}
+
+/** Whether a rate is nothing at all. */
+export function isFree(rate: string): boolean {
+  return /^[0.]+(\/|$)/.test(rate)
 }
 
 /** Up to a whole atom: for what is held. */
@@ -73,38 +98,67 @@ function timesEach<K extends string>(
   const result: { [kind in K]?: string } = {}
   for (const kind of Object.keys(rates) as K[]) {
     const rate = rates[kind]
-    if (rate !== undefined) result[kind] = new Exact(rate).times(markup).toFixed()
+    if (rate !== undefined) result[kind] = timesRate(rate, markup)
   }
   return result
+}
+
+/** A rate as mantissa / 10^decimals / divisor. */
+interface RateParts {
+  readonly mantissa: bigint
+  readonly decimals: number
+  readonly divisor: bigint
+}
+
+function rateParts(rate: string): RateParts {
+  const slash = rate.indexOf('/')
+  if (slash < 0) return { ...decimalParts(rate), divisor: 1n }
+  const top = decimalParts(rate.slice(0, slash))
+  const bottom = decimalParts(rate.slice(slash + 1))
+  return {
+    mantissa: top.mantissa * 10n ** BigInt(bottom.decimals),
+    decimals: top.decimals,
+    divisor: bottom.mantissa,
+  }
 }
 
 function compile(rates: Rates, scale: number): ExactRates {
-  const exponent = Math.max(0, decimals(rates.perMillion) + 6 - scale, decimals(rates.perUnit) - scale)
+  const tokens = partsOf(rates.perMillion)
+  const units = partsOf(rates.perUnit)
+  const exponent = Math.max(0, decimals(tokens) + 6 - scale, decimals(units) - scale)
+  let divisor = 1n
+  for (const [, parts] of [...tokens, ...units]) divisor = leastMultiple(divisor, parts.divisor)
   return {
-    denominator: 10n ** BigInt(exponent),
-    tokens: numerators(rates.perMillion, exponent + scale - 6),
-    units: numerators(rates.perUnit, exponent + scale),
+    denominator: 10n ** BigInt(exponent) * divisor,
+    tokens: numerators(tokens, exponent + scale - 6, divisor),
+    units: numerators(units, exponent + scale, divisor),
   }
 }
 
-function decimals(rates: { readonly [kind: string]: string | undefined }): number {
-  let most = 0
-  for (const rate of Object.values(rates)) {
-    if (rate !== undefined) most = Math.max(most, decimalParts(rate).decimals)
-  }
-  return most
+function partsOf<K extends string>(rates: { readonly [kind in K]?: string }): [K, RateParts][] {
+  return (Object.keys(rates) as K[]).flatMap((kind) => {
+    const rate = rates[kind]
+    return rate === undefined ? [] : [[kind, rateParts(rate)] as [K, RateParts]]
+  })
+}
+
+function decimals(rates: readonly (readonly [string, RateParts])[]): number {
+  return Math.max(0, ...rates.map(([, parts]) => parts.decimals))
 }
 
 function numerators<K extends string>(
-  rates: { readonly [kind in K]?: string },
+  rates: readonly (readonly [K, RateParts])[],
   exponent: number,
+  divisor: bigint,
 ): { [kind in K]?: bigint } {
   const result: { [kind in K]?: bigint } = {}
-  for (const kind of Object.keys(rates) as K[]) {
-    const rate = rates[kind]
-    if (rate === undefined) continue
-    const { mantissa, decimals } = decimalParts(rate)
-    result[kind] = mantissa * 10n ** BigInt(exponent - decimals)
-  }
+  for (const [kind, parts] of rates)
+    result[kind] = parts.mantissa * 10n ** BigInt(exponent - parts.decimals) * (divisor / parts.divisor)
   return result
+}
+
+export function leastMultiple(a: bigint, b: bigint): bigint {
+  let [larger, smaller] = [a, b]
+  while (smaller > 0n) [larger, smaller] = [smaller, larger % smaller]
+  return (a / larger) * b
 }

@@ -1,5 +1,6 @@
 /** How many output tokens a call is held for, before money comes into it. */
 import type { Atoms } from './money.ts'
+import type { TokenCounts, UnitCounts } from './usage.ts'
 
 /** Output of a call where neither the caller, the plan nor the price book names a limit. */
 export const ASSUMED_OUTPUT_TOKENS = 16_384
@@ -12,6 +13,7 @@ export interface CeilingCall {
     readonly lowTokens: number
     readonly cacheWriteTokens: number
     readonly cacheWriteKind: 'cache_write_5m' | 'cache_write_1h'
+    readonly parts?: TokenCounts
   }
   readonly generates: boolean
   readonly outputLimit: number | undefined
@@ -21,6 +23,9 @@ export interface CeilingCall {
   readonly structured: boolean
   readonly tools: boolean
   readonly audioOutput: boolean
+  readonly imageOutput?: boolean
+  readonly units?: UnitCounts
+  readonly serviceTier?: string
   readonly unseenInput: boolean
   readonly goesOn?: boolean
 }

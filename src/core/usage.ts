@@ -32,9 +32,18 @@ export type CountedKind = (typeof COUNTED_KINDS)[number]
 export type TokenCounts = { readonly [kind in TokenKind]?: number }
 export type UnitCounts = { readonly [kind in CountedKind]?: number }
 
+/** One of several runs of a model inside one answer (a compaction, an adviser), billed as a call of its own. */
+export interface UsagePass {
+  /** undefined: the model that the call names. */
+  readonly model: string | undefined
+  readonly tokens: TokenCounts
+}
+
 /** What one call used, as the provider reported it. Zero counts may be left out. */
 export interface Usage {
   readonly tokens: TokenCounts
+  /** Of an answer that took several; `tokens` is their sum. */
+  readonly passes?: readonly UsagePass[]
   /** Part of `tokens.output` (and never added to it). Absent where the provider does not say. */
   readonly reasoning?: number
   readonly units?: UnitCounts

@@ -33,7 +33,7 @@ export function entitlementRefusal(read: ReadCall): ErrorFacts | undefined {
 /** Nothing prices the model, or only in a unit that the wallet does not hold. */
 export function priceRefusal(read: ReadCall, price: ReturnType<typeof findPrice>): ErrorFacts | undefined {
   const { model } = read.call
-  if (!isPriced(price, read.call.generates)) {
+  if (!isPriced(price, read.call)) {
     if (read.snapshot.settings.metering.unpricedModel === 'allow_unmetered') return undefined
     const message = `The price book has no price for the model "${model}"; add an entry for it, or ask for a priced one.`
     return errorFacts('model_unpriced', message, read.id, { rule: 'price_book', param: 'model' })

@@ -99,5 +99,12 @@ function estimate(facts: EndFacts, inputTokens: number): End {
     }
   }
   const output = Math.max(seen.tokens.output ?? 0, facts.outputTokens - (seen.tokens.audio_output ?? 0))
-  return { kind: 'settle', source: 'estimate', usage: { ...seen, tokens: { ...seen.tokens, output } } }
+  // Where the text that was delivered says more than the passes, they are no longer what the tokens are the sum of.
+  const { passes, ...rest } = seen
+  const usage = { ...rest, tokens: { ...seen.tokens, output } }
+  return {
+    kind: 'settle',
+    source: 'estimate',
+    usage: passes && output === seen.tokens.output ? { ...usage, passes } : usage,
+  }
 }

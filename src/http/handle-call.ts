@@ -51,7 +51,7 @@ async function admit(
   const price = findPrice(read.snapshot.priceBook, read.facts, read.startedAtMs)
   would ??= priceRefusal(read, price)
   if (would && !observe) throw new Refusal(would)
-  const usable = isPriced(price, read.call.generates) && price.unit === read.plan.unit ? price : undefined
+  const usable = isPriced(price, read.call) && price.unit === read.plan.unit ? price : undefined
   const unseenTokens = await objectTokens(deps, read)
   const input = deps.sizing.input(read)
   const ceiling = costCeiling({

@@ -1,16 +1,16 @@
 /** The ledger's settle entry as far as the gateway knows it (SPEC section 7); the script adds what money did. */
 
 import { formatAmount } from '../core/money.ts'
-import type { PricedUsage } from '../core/price-usage.ts'
 import type { Usage } from '../core/usage.ts'
 import { boundedRaw, countsOf } from '../core/usage-fields.ts'
 import type { AnswerFacts } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
+import type { PricedAnswer } from './price-answer.ts'
 
 export interface SettleFigures {
   readonly usage: Usage
   readonly source: 'provider' | 'estimate'
-  readonly priced: PricedUsage
+  readonly answer: PricedAnswer
   readonly facts: AnswerFacts
   readonly cut: boolean
   readonly status: number | null
@@ -20,7 +20,8 @@ export interface SettleFigures {
 
 export function settleInfo(admitted: AdmittedCall, figures: SettleFigures): string {
   const { key, caller, price, startedMonotonicMs } = admitted
-  const { usage, priced, facts, firstByteMonotonicMs } = figures
+  const { usage, answer, facts, firstByteMonotonicMs } = figures
+  const { priced } = answer
   return JSON.stringify({
     ...callInfo(admitted),
     tags: isEmpty(caller.tags) ? undefined : caller.tags,
@@ -32,11 +33,13 @@ export function settleInfo(admitted: AdmittedCall, figures: SettleFigures): stri
     units: usage.units,
     usage_source: figures.source,
     usage: boundedRaw(usage.raw),
-    usage_flags: usage.flags,
+    usage_flags: answer.flags.length > 0 ? [...(usage.flags ?? []), ...answer.flags] : usage.flags,
     unpriced_kinds: priced.unpricedKinds.length > 0 ? priced.unpricedKinds : undefined,
     price_version: price?.version,
     cost: price && formatAmount(priced.costAtoms, admitted.costScale),
     cost_unit: price?.costUnit,
+    stated_cost: answer.statedCost,
+    charged_by: answer.chargedBy === 'provider' ? answer.chargedBy : undefined,
     trimmed: admitted.trimmedTo,
     cut: figures.cut || undefined,
     would: admitted.would,

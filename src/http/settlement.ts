@@ -2,12 +2,14 @@
 import { billedMeasure } from '../core/billed-measure.ts'
 import type { Atoms } from '../core/money.ts'
 import { priceUsage } from '../core/price-usage.ts'
+import { billedTier } from '../core/service-tier.ts'
 import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
 import type { AnswerFacts } from '../providers/provider.ts'
 import type { SettleResult } from '../wallet/wallet-types.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { decideEnd, type End, type Ending } from './decide-end.ts'
+import { priceAnswer } from './price-answer.ts'
 import { settleInfo } from './settle-info.ts'
 
 /** How far an exchange came. */
@@ -63,14 +65,14 @@ function settle(
   progress: Progress,
   decided: Extract<End, { kind: 'settle' }>,
 ): Settled {
-  const { terms, price, costScale, snapshot, call } = admitted
+  const { terms, price, call } = admitted
   const end =
     decided.source === 'estimate' ? { ...decided, usage: billedMeasure(decided.usage, price, call.billedBy) } : decided
   const { heldAtoms, ending } = progress
   if (end.source === 'provider' && ending === 'complete' && !deps.sizing.learn(admitted, end.usage))
     deps.metrics.inputUnderestimated(admitted.upstream.name, admitted.call.model)
-  const { unpricedKind } = snapshot.settings.metering
-  const priced = priceUsage(price, end.usage, { scale: terms.scale, costScale, unpricedKind })
+  const answer = priceAnswer(admitted, end.usage, end.source, progress.facts)
+  const { priced } = answer
   // An estimate of ours makes no debt where the plan allows none, and a cut call has used up what it holds, no more.
   const bounded = admitted.held !== undefined && (ending === 'cut' || terms.onExhausted.mode === 'block')
   const dearer = end.source === 'estimate' && bounded && priced.chargeAtoms > heldAtoms
@@ -78,7 +80,7 @@ function settle(
   const info = settleInfo(admitted, {
     usage: end.usage,
     source: end.source,
-    priced,
+    answer,
     facts: progress.facts,
     cut: ending === 'cut',
     status: progress.status ?? null,
@@ -146,7 +148,8 @@ export function knownAtoms(admitted: AdmittedCall, seen: Usage | undefined, outp
   const input = seen?.tokens ?? { input: call.input.lowTokens }
   const tokens = { ...input, output: Math.max(seen?.tokens.output ?? 0, outputTokens) }
   const { unpricedKind } = snapshot.settings.metering
-  const { chargeAtoms } = priceUsage(price, { tokens, raw: null }, { scale: terms.scale, unpricedKind })
+  const tier = billedTier(undefined, call.serviceTier)
+  const { chargeAtoms } = priceUsage(price, { tokens, raw: null }, { scale: terms.scale, unpricedKind, tier })
   return chargeAtoms > terms.floorAtoms ? chargeAtoms : terms.floorAtoms
 }
 

@@ -8,6 +8,7 @@ type Fields = Readonly<Record<string, unknown>>
 
 const LIMIT_MAX = 1_000_000_000
 const MODEL_LENGTH_MAX = 256
+const TIER_LENGTH_MAX = 64
 
 /** 1 to 256 characters. `hint` is put behind the message where the model is missing. */
 export function readModel(fields: Fields, hint = ''): string {
@@ -51,4 +52,10 @@ export function asText(value: unknown): string | undefined {
 
 export function asArray(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : []
+}
+
+/** What a caller names as the class of service, where that is a word at all: another value is the provider's to refuse. */
+export function readTier(fields: Fields): { readonly serviceTier?: string } {
+  const tier = fields['service_tier']
+  return typeof tier === 'string' && tier !== '' && tier.length <= TIER_LENGTH_MAX ? { serviceTier: tier } : {}
 }

@@ -9,9 +9,11 @@ import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
+import { statedCostOf } from '../stated-cost.ts'
 import { totalOutput } from '../usage-totals.ts'
 import { anthropicError } from './error-body.ts'
 import { mergeUsage, readMessagesUsage } from './messages-usage.ts'
+import { answeredTier } from './price-tier.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -60,7 +62,8 @@ export class MessagesStream implements StreamReader {
       usage: this.#usage,
       model: this.#model,
       providerId: this.#id,
-      serviceTier: asText(this.#raw?.['service_tier']),
+      ...statedCostOf(this.#raw),
+      serviceTier: answeredTier(this.#raw, this.#call),
       storedId: undefined,
     }
   }

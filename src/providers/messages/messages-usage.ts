@@ -4,12 +4,12 @@
  *
  * `input_tokens` excludes cache reads and writes. Of `cache_creation_input_tokens` the 5m and 1h parts may state less
  * than the whole: the rest is 5m. Where `iterations` has passes of another type than `message` (compaction, advisor),
- * the counts at the top cover only some of them: the sum over the passes is billed.
+ * the counts at the top cover only some of them: each pass is billed, an adviser's at the price of its own model.
  * Source: anthropic-sdk-typescript src/resources/messages/messages.ts, Usage and MessageDeltaUsage; beta BetaUsage.
  */
 import type { Usage } from '../../core/usage.ts'
 import { isBadCount, memberObject, readCount } from '../counts.ts'
-import { asArray, asObject } from '../read-fields.ts'
+import { asArray, asObject, asText } from '../read-fields.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -20,12 +20,17 @@ export function readMessagesUsage(value: unknown, askedForAnHour: boolean): Usag
   const usage = asObject(value)
   if (!usage || COUNTS.every((name) => readCount(usage, name) === undefined)) return undefined
   const flags: string[] = COUNTS.some((name) => isBadCount(usage, name)) ? ['unreadable_count'] : []
-  const sums = addUp(passes(usage).map((pass) => readPass(pass, askedForAnHour, flags)))
+  const runs = passes(usage).map((pass) => ({
+    model: asText(pass['model']),
+    tokens: readPass(pass, askedForAnHour, flags),
+  }))
+  const sums = addUp(runs.map(({ tokens }) => tokens))
   const reasoning = readCount(memberObject(usage, 'output_tokens_details'), 'thinking_tokens')
   if (reasoning !== undefined && reasoning > sums.output) flags.push('reasoning_beyond_output')
   const searches = readCount(memberObject(usage, 'server_tool_use'), 'web_search_requests') ?? 0
   return {
     tokens: sums,
+    ...(runs.length > 1 ? { passes: runs } : {}),
     ...(reasoning === undefined ? {} : { reasoning: Math.min(reasoning, sums.output) }),
     ...(searches > 0 ? { units: { web_search: searches } } : {}),
     raw: value,

@@ -5,9 +5,11 @@ import { highestLimit, limitEdits, type NamedLimit, readLimits } from '../output
 import type { AnswerFacts, CallRequest, Metering, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText, readFlag, readModel, readWholeNumber } from '../read-fields.ts'
 import { splice } from '../splice.ts'
+import { statedCostOf } from '../stated-cost.ts'
 import { anthropicImageTokens } from './image-cost.ts'
 import { MessagesStream } from './messages-stream.ts'
 import { readMessagesUsage } from './messages-usage.ts'
+import { answeredTier, askedTier } from './price-tier.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -23,7 +25,17 @@ export interface NamedByPath {
   readonly stream: boolean
 }
 
-const DECISIVE = new Set(['model', 'stream', 'max_tokens', 'messages', 'system', 'tools', 'thinking'])
+const DECISIVE = new Set([
+  'model',
+  'stream',
+  'max_tokens',
+  'messages',
+  'system',
+  'tools',
+  'thinking',
+  'service_tier',
+  'speed',
+])
 const MESSAGE_TOKENS = 8
 const HEAD_TOKENS = 16
 /** Prompts of Anthropic's own. Source: platform.claude.com, "Tool use", Pricing, and each tool's page; citations measured. */
@@ -66,6 +78,7 @@ export function readMessagesCall(raw: Buffer, jsonDepth: number, named?: NamedBy
     structured: outputFormat(fields)?.['type'] === 'json_schema',
     tools: asArray(fields['tools']).length > 0,
     audioOutput: false,
+    ...askedTier(fields),
     objects: [],
     unseenInput: counter.unseen || fetchesInput(fields),
     parsed,
@@ -130,7 +143,8 @@ export function readMessagesJson(members: Readonly<Record<string, unknown>>, cal
     usage: readMessagesUsage(members['usage'], call.input.cacheWriteKind === 'cache_write_1h'),
     model: asText(members['model']),
     providerId: asText(members['id']),
-    serviceTier: asText(asObject(members['usage'])?.['service_tier']),
+    ...statedCostOf(members['usage']),
+    serviceTier: answeredTier(asObject(members['usage']), call),
     storedId: undefined,
   }
 }

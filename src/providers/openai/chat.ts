@@ -5,6 +5,7 @@ import type { JsonBody } from '../json-body.ts'
 import { highestLimit, readLimits } from '../output-limit.ts'
 import type { AnswerFacts, CallRequest, CallSource, InputEstimate, Metering, StreamReader } from '../provider.ts'
 import { asArray, asText, readFlag, readWholeNumber } from '../read-fields.ts'
+import { statedCostOf } from '../stated-cost.ts'
 import { readChatUsage } from './chat-usage.ts'
 import { CompletionStream } from './completion-stream.ts'
 import { openAIImageTokens } from './image-cost.ts'
@@ -21,6 +22,7 @@ import {
   readReasoning,
 } from './openai-call.ts'
 import { readCallModel } from './path-model.ts'
+import { answeredTier, askedTier } from './price-tier.ts'
 import { templateTokens } from './template-tokens.ts'
 
 /** n_predict is llama.cpp's own name and wins there over max_tokens. */
@@ -64,6 +66,8 @@ export function readChatCall(raw: Buffer, source: CallSource): CallRequest {
     structured: isStrictSchema(fields['response_format']),
     tools: hasTools(fields),
     audioOutput: asArray(fields['modalities']).includes('audio'),
+    imageOutput: asArray(fields['modalities']).includes('image'),
+    ...askedTier(fields),
     objects: [],
     unseenInput: counter.unseen || fetchesInput(fields),
     parsed,
@@ -87,9 +91,8 @@ export function readCompletionJson(members: Readonly<Record<string, unknown>>, c
     usage: readChatUsage(usage, members['timings']),
     model: asText(members['model']),
     providerId,
-    serviceTier:
-      asText(members['service_tier']) ??
-      asText((usage as { readonly service_tier?: unknown } | null | undefined)?.service_tier),
+    ...statedCostOf(usage),
+    serviceTier: answeredTier(members['service_tier'], usage),
     storedId: (call.parsed as OpenAIParsed).stored ? providerId : undefined,
   }
 }

@@ -11,11 +11,13 @@ import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
+import { statedCostOf } from '../stated-cost.ts'
 import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
 import { readChatUsage } from './chat-usage.ts'
 import { completionErrorEvent } from './error-event.ts'
 import type { OpenAIParsed } from './openai-call.ts'
+import { answeredTier } from './price-tier.ts'
 
 /** Names of strings inside a delta that were generated, by length: a quick look before bytes are compared. */
 const TEXT_NAMES = [
@@ -106,7 +108,8 @@ export class CompletionStream implements StreamReader {
       usage: this.#usage,
       model: this.#model,
       providerId: this.#id,
-      serviceTier: this.#serviceTier,
+      ...statedCostOf(this.#usage?.raw),
+      serviceTier: answeredTier(this.#serviceTier, this.#usage?.raw),
       storedId: (this.#call.parsed as OpenAIParsed).stored ? this.#id : undefined,
     }
   }
@@ -192,8 +195,7 @@ export class CompletionStream implements StreamReader {
     this.#id ??= asText(chunk['id'])
     this.#model ??= asText(chunk['model'])
     if (this.#created === 0 && typeof chunk['created'] === 'number') this.#created = chunk['created']
-    this.#serviceTier =
-      asText(chunk['service_tier']) ?? asText(asObject(chunk['usage'])?.['service_tier']) ?? this.#serviceTier
+    this.#serviceTier = asText(chunk['service_tier']) ?? this.#serviceTier
   }
 
   #readFinish(choice: Readonly<Record<string, unknown>> | undefined): void {

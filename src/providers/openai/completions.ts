@@ -9,6 +9,7 @@ import { CompletionStream } from './completion-stream.ts'
 import { readUsageRequest } from './include-usage.ts'
 import { type OpenAIParsed, ownLimitName, prepareOpenAI, readOpenAIBody } from './openai-call.ts'
 import { readCallModel } from './path-model.ts'
+import { askedTier } from './price-tier.ts'
 import { addPrompts } from './prompts.ts'
 
 const LIMITS = ['max_tokens', 'n_predict']
@@ -51,6 +52,7 @@ function readCompletionsCall(raw: Buffer, source: CallSource): CallRequest {
     structured: false,
     tools: false,
     audioOutput: false,
+    ...askedTier(fields),
     objects: [],
     // A prompt template of the gateway's behind the path: the body has its variables alone.
     unseenInput: fields['prompt'] === undefined && fields['variables'] !== undefined,

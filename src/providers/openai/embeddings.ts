@@ -9,11 +9,13 @@ import {
   type StreamReader,
 } from '../provider.ts'
 import { asText, readFlag } from '../read-fields.ts'
+import { statedCostOf } from '../stated-cost.ts'
 import { readChatUsage } from './chat-usage.ts'
 import { CompletionStream } from './completion-stream.ts'
 import { openAIImageTokens } from './image-cost.ts'
 import { type OpenAIParsed, readOpenAIBody } from './openai-call.ts'
 import { readCallModel } from './path-model.ts'
+import { answeredTier, askedTier } from './price-tier.ts'
 import { addPrompts } from './prompts.ts'
 
 /** First and last token of each input, and a prefix that some models put before it (query:, passage:). */
@@ -24,7 +26,7 @@ export const embeddingsMetering: Metering = {
   prepare: (raw) => raw,
   outputLimitName: (): string => 'max_tokens',
   createStreamReader: (call): StreamReader => new CompletionStream(call, 'chat.completion.chunk'),
-  jsonMembers: ['id', 'model', 'usage'],
+  jsonMembers: ['id', 'model', 'usage', 'service_tier'],
   readJson: readEmbeddingsJson,
 }
 
@@ -57,6 +59,7 @@ function readEmbeddingsCall(raw: Buffer, source: CallSource): CallRequest {
     structured: false,
     tools: false,
     audioOutput: false,
+    ...askedTier(body.value),
     objects: [],
     unseenInput: counter.unseen,
     parsed,
@@ -70,7 +73,8 @@ function readEmbeddingsJson(members: Readonly<Record<string, unknown>>): AnswerF
     usage: usage && { ...usage, tokens: withoutOutput(usage.tokens) },
     model: asText(members['model']),
     providerId: asText(members['id']),
-    serviceTier: undefined,
+    ...statedCostOf(members['usage']),
+    serviceTier: answeredTier(members['service_tier'], members['usage']),
     storedId: undefined,
   }
 }

@@ -8,12 +8,12 @@ import type { Usage } from '../../core/usage.ts'
 import { InputCounter } from '../input-counter.ts'
 import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
+import { statedCostOf } from '../stated-cost.ts'
 import { imageOutputTokens } from './image-output.ts'
 import { ImagesStream } from './images-stream.ts'
 import { countedImages, type ImagesParsed, readImagesUsage, readSvgUsage, withImages } from './images-usage.ts'
 import { likelyTokens, mediaCall } from './media-call.ts'
 import { MediaFields } from './media-fields.ts'
-import { readStatedCost } from './stated-cost.ts'
 
 /** How many images: `n` at OpenAI, others at those who copy it. The highest counts. */
 const COUNTS = ['n', 'num_images', 'num_outputs', 'samples']
@@ -130,11 +130,10 @@ function readImagesJson(members: Readonly<Record<string, unknown>>, call: CallRe
   const images = countOf(members['data.#']) + countOf(members['images.#'])
   const stated = readImagesUsage(members['usage'])
   const usage: Usage | undefined = stated && withImages(readSvgUsage(stated, members['svg_usage']), images)
-  const cost = readStatedCost(members['usage'])
   return {
     usage,
     counted: countedImages(images, call.parsed as ImagesParsed, members['usage']),
-    ...(cost === undefined ? {} : { statedCost: cost }),
+    ...statedCostOf(members['usage']),
     model: asText(members['model']),
     providerId: asText(members['id']),
     serviceTier: undefined,

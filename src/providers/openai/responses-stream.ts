@@ -9,10 +9,12 @@ import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
+import { statedCostOf } from '../stated-cost.ts'
 import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
 import { openAIError } from './error-event.ts'
 import type { OpenAIParsed } from './openai-call.ts'
+import { answeredTier } from './price-tier.ts'
 import { responseJob } from './response-job.ts'
 import { ResponseTranscript } from './response-transcript.ts'
 import { countToolCalls, readResponsesUsage } from './responses-usage.ts'
@@ -86,7 +88,8 @@ export class ResponsesStream implements StreamReader {
       usage: this.#usage,
       model: this.#model,
       providerId: this.#id,
-      serviceTier: this.#serviceTier,
+      ...statedCostOf(this.#usage?.raw),
+      serviceTier: answeredTier(this.#serviceTier, this.#usage?.raw),
       storedId: (this.#call.parsed as OpenAIParsed).stored ? this.#id : undefined,
     }
   }

@@ -4,6 +4,7 @@ import type { JsonBody } from '../json-body.ts'
 import { highestLimit, readLimits } from '../output-limit.ts'
 import { type AnswerFacts, type CallRequest, InvalidCall, type Metering, type StreamReader } from '../provider.ts'
 import { asArray, asObject, asText, readFlag, readModel } from '../read-fields.ts'
+import { statedCostOf } from '../stated-cost.ts'
 import { openAIImageTokens } from './image-cost.ts'
 import {
   fetchesInput,
@@ -15,6 +16,7 @@ import {
   readOpenAIBody,
   readReasoning,
 } from './openai-call.ts'
+import { answeredTier, askedTier } from './price-tier.ts'
 import { responseJob } from './response-job.ts'
 import { ResponsesStream } from './responses-stream.ts'
 import { countToolCalls, readResponsesUsage } from './responses-usage.ts'
@@ -60,6 +62,7 @@ function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number })
     structured: isStrictSchema(asObject(fields['text'])?.['format']),
     tools: hasTools(fields),
     audioOutput: asArray(fields['modalities']).includes('audio'),
+    ...askedTier(fields),
     ...(readFlag(fields, 'background') === true ? { goesOn: true } : {}),
     objects,
     unseenInput: counter.unseen || objects.length > 0 || template || fetchesInput(fields),
@@ -102,7 +105,8 @@ function readResponsesJson(members: Readonly<Record<string, unknown>>, call: Cal
     usage: readResponsesUsage(members['usage'], countToolCalls(members['output'], members['tool_usage'])),
     model: asText(members['model']),
     providerId,
-    serviceTier: asText(members['service_tier']),
+    ...statedCostOf(members['usage']),
+    serviceTier: answeredTier(members['service_tier'], members['usage']),
     storedId: (call.parsed as OpenAIParsed).stored ? providerId : undefined,
   }
 }

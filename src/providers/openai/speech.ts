@@ -15,11 +15,11 @@ import {
   type StreamReader,
 } from '../provider.ts'
 import { asText } from '../read-fields.ts'
+import { statedCostOf } from '../stated-cost.ts'
 import { likelyTokens, mediaCall } from './media-call.ts'
 import { MediaFields } from './media-fields.ts'
 import { SpeechStream } from './speech-stream.ts'
 import { countedSpeech, readSpeechUsage, type SpeechParsed } from './speech-usage.ts'
-import { readStatedCost } from './stated-cost.ts'
 
 const DECISIVE = new Set(['model', 'input', 'text', 'instructions', 'stream', 'stream_format', 'response_format'])
 /** 24 kHz, 16 bits: what OpenAI calls pcm, and what an answer without a header is taken for. */
@@ -95,12 +95,11 @@ const NO_FACTS: AnswerFacts = {
 
 /** Mistral answers JSON with the audio in base64. */
 function readSpeechJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
-  const cost = readStatedCost(members['usage'])
   return {
     ...NO_FACTS,
     usage: readSpeechUsage(members['usage']),
     counted: countedSpeech(call.parsed as SpeechParsed, undefined),
-    ...(cost === undefined ? {} : { statedCost: cost }),
+    ...statedCostOf(members['usage']),
     model: asText(members['model']),
     providerId: asText(members['id']),
   }

@@ -7,9 +7,9 @@ import { type AudioLength, audioLength } from '../audio/audio-length.ts'
 import { InputCounter } from '../input-counter.ts'
 import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
+import { statedCostOf } from '../stated-cost.ts'
 import { likelyTokens, mediaCall } from './media-call.ts'
 import { MediaFields } from './media-fields.ts'
-import { readStatedCost } from './stated-cost.ts'
 import { TranscriptStream } from './transcript-stream.ts'
 import { countedTranscript, readTranscriptUsage, type TranscriptionParsed } from './transcription-usage.ts'
 
@@ -107,11 +107,10 @@ function sumOf(lengths: readonly AudioLength[]): AudioLength {
 
 function readTranscriptJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
   const metadata = asObject(members['metadata'])
-  const cost = readStatedCost(members['usage'])
   return {
     usage: readTranscriptUsage(members['usage'], members['duration'] ?? metadata?.['duration']),
     counted: countedTranscript(call.parsed as TranscriptionParsed, undefined),
-    ...(cost === undefined ? {} : { statedCost: cost }),
+    ...statedCostOf(members['usage']),
     model: asText(members['model']),
     providerId: asText(members['id']) ?? asText(members['request_id']) ?? asText(metadata?.['request_id']),
     serviceTier: asText(asObject(members['usage'])?.['service_tier']),

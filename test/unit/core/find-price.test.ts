@@ -189,5 +189,5 @@ test.each<[string, Rates['perMillion'] | undefined, boolean, boolean]>([
   ['a free model', { input: '0', output: '0' }, true, true],
 ])('a call is admitted by its rates: %s', (_, rates, generates, admitted) => {
   const prices = book(rates === undefined ? [] : [entry({}, { cost: perMillion(rates) })])
-  expect(isPriced(findPrice(prices, facts(), NOW), generates)).toBe(admitted)
+  expect(isPriced(findPrice(prices, facts(), NOW), { generates })).toBe(admitted)
 })

@@ -4,10 +4,10 @@ import { imageOutputTokens } from '../../../src/providers/openai/image-output.ts
 import { imagesMetering } from '../../../src/providers/openai/images.ts'
 import { readImagesUsage } from '../../../src/providers/openai/images-usage.ts'
 import { speechMetering } from '../../../src/providers/openai/speech.ts'
-import { readStatedCost } from '../../../src/providers/openai/stated-cost.ts'
 import { readTranscriptUsage } from '../../../src/providers/openai/transcription-usage.ts'
 import { transcriptionsMetering } from '../../../src/providers/openai/transcriptions.ts'
 import { type CallRequest, InvalidCall, type Metering } from '../../../src/providers/provider.ts'
+import { readStatedCost } from '../../../src/providers/stated-cost.ts'
 import { mp3File, wavFile } from '../../support/audio-files.ts'
 import { NO_HEADERS, SOURCE } from '../../support/call-source.ts'
 import { type Field, formBody, formSource } from '../../support/form.ts'
@@ -351,7 +351,17 @@ test.each([
   [{ cost: { total_cost: 0.006 } }, '0.006'],
   [{ cost_in_usd_ticks: 200000000 }, '0.02'],
   [{ cost_in_usd_ticks: 12345678901 }, '1.2345678901'],
-  [{ cost: -1 }, undefined],
+  [{ cost_in_usd_ticks: 0 }, undefined],
+  [{ cost: '0.002565', market_cost: '0.003' }, '0.002565'],
+  [{ cost: 0, is_byok: true, cost_details: { upstream_inference_cost: 0.0000036 } }, '0.0000036'],
+  [{ cost: 0.0001, is_byok: true, cost_details: { upstream_inference_cost: null }, market_cost: 0.002 }, '0.0021'],
+  [{ cost: 0.5, is_byok: false, cost_details: { upstream_inference_cost: 0.1 } }, '0.5'],
+  [{ cost: { currency: 'EUR', total_cost: 1 } }, undefined],
+  [{ estimated_cost: 0.000012 }, '0.000012'],
+  // What is absurd is told, so that it can be flagged.
+  [{ cost: -1 }, '-1'],
+  [{ cost: Number.POSITIVE_INFINITY }, 'Infinity'],
+  [{ cost: [1] }, undefined],
   [{ cost: 'free' }, undefined],
   [undefined, undefined],
 ])('a provider’s own cost: %j is %s', (usage, expected) => {

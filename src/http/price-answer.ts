@@ -1,0 +1,52 @@
+/** What an answer comes to in money: by our price, or by the cost that the provider states. */
+import { findPrice } from '../core/find-price.ts'
+import type { Atoms } from '../core/money.ts'
+import { type PricedUsage, priceUsage } from '../core/price-usage.ts'
+import { billedTier } from '../core/service-tier.ts'
+import { isCredibleCost, statedCharge } from '../core/stated-cost.ts'
+import type { Usage } from '../core/usage.ts'
+import type { AnswerFacts } from '../providers/provider.ts'
+import type { AdmittedCall } from './admitted-call.ts'
+
+export interface PricedAnswer {
+  /** By our price. `chargeAtoms` is the provider's figure × markup where `chargedBy` says so. */
+  readonly priced: PricedUsage
+  /** What the provider says that the call cost, in USD; undefined: nothing, or nothing that can be true. */
+  readonly statedCost: string | undefined
+  readonly chargedBy: 'ours' | 'provider'
+  /** What is odd about the stated cost. */
+  readonly flags: readonly string[]
+}
+
+const STATED_UNIT = 'USD'
+
+/**
+ * `source`: an estimate is always priced by us; what a provider states of an answer that broke off is not its last word.
+ *
+ * Under `charge_by: provider` the stated cost × markup is charged where both are in USD; else ours is, and it is flagged.
+ * `cost` stays ours, so that the two can be compared.
+ */
+export function priceAnswer(
+  admitted: AdmittedCall,
+  usage: Usage,
+  source: 'provider' | 'estimate',
+  facts: AnswerFacts,
+): PricedAnswer {
+  const { price, call, terms, costScale, upstream } = admitted
+  const priced = priceUsage(price, usage, {
+    scale: terms.scale,
+    costScale,
+    unpricedKind: admitted.snapshot.settings.metering.unpricedKind,
+    tier: billedTier(facts.serviceTier, call.serviceTier),
+    priceOf: (model) => findPrice(admitted.snapshot.priceBook, { ...admitted.facts, model }, admitted.startedAtMs),
+  })
+  const ours = { priced, statedCost: undefined, chargedBy: 'ours', flags: [] } as const
+  const stated = source === 'provider' ? facts.statedCost : undefined
+  if (stated === undefined) return ours
+  const oursAtoms: Atoms | undefined = price?.costUnit === STATED_UNIT ? priced.costAtoms : undefined
+  if (!isCredibleCost(stated, oursAtoms, costScale)) return { ...ours, flags: ['stated_cost_absurd'] }
+  if (upstream.chargeBy === 'ours' || price === undefined) return { ...ours, statedCost: stated }
+  if (price.unit !== STATED_UNIT) return { ...ours, statedCost: stated, flags: ['stated_cost_other_unit'] }
+  const chargeAtoms = statedCharge(stated, price.markup ?? '1', terms.scale)
+  return { priced: { ...priced, chargeAtoms }, statedCost: stated, chargedBy: 'provider', flags: [] }
+}
