@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConfigStore } from './config/config-store.ts'
 import type { CallDependencies } from './http/call-dependencies.ts'
 import type { OpenCall } from './http/call-guard.ts'
+import { type DeniedModel, DeniedModels } from './http/denied-models.ts'
 import { HoldSizing } from './http/hold-sizing.ts'
 import { ProviderObjects } from './http/provider-objects.ts'
 import { createGatewayServer } from './http/server.ts'
@@ -28,6 +29,8 @@ export interface DataPlane {
   readonly port: number
   /** Calls that are sent and have no end yet. */
   readonly openCalls: number
+  /** Models that another process of the gateway denies. */
+  takeDenied(models: readonly DeniedModel[]): void
   /** No new connections; running calls have `graceMs`, then end with an error event. Everything owed is recorded. */
   stop(graceMs: number): Promise<void>
 }
@@ -43,6 +46,8 @@ export interface DataPlaneOptions {
   readonly longCalls: CallDependencies['longCalls']
   readonly metrics: Metrics
   readonly log: Log
+  /** The gateway's other processes; left out: there are none. */
+  readonly peers?: { tellDenied(upstream: string, model: string): void }
 }
 
 export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
@@ -57,6 +62,11 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       [LEARNED_OUTPUT_KEY, sizing.outputs.histograms],
     ]),
   )
+  const denied = new DeniedModels()
+  denied.onDeny = options.peers && ((upstream, model) => options.peers?.tellDenied(upstream, model))
+  options.store.onReload(({ result }) => {
+    if (result !== 'rejected') denied.clear()
+  })
   let stopping = false
   const server = createGatewayServer(
     {
@@ -71,6 +81,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       passthrough,
       objects: new ProviderObjects(options.redis),
       sizing,
+      denied,
       uploads: new UploadBudget(uploadBytesMax(settings.gateway.workers)),
       metrics: options.metrics,
       log: options.log,
@@ -91,6 +102,9 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     port: (server.address() as AddressInfo).port,
     get openCalls() {
       return openCalls.size
+    },
+    takeDenied(models) {
+      for (const [upstream, model] of models) denied.take(upstream, model)
     },
     async stop(graceMs) {
       stopping = true

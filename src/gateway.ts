@@ -131,6 +131,9 @@ async function start(
     return result
   }
   watchConfig(store, metrics, log)
+  store.onReload(({ result }) => {
+    if (result !== 'rejected') workers?.forgetDenied()
+  })
   const { server, adminToken } = createAdminServer({
     store,
     wallet: core.wallet,

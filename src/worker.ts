@@ -66,12 +66,14 @@ async function run(): Promise<void> {
     longCalls: core.longCalls,
     metrics,
     log,
+    peers: { tellDenied: (upstream, model) => tell({ type: 'denied', models: [[upstream, model]] }) },
   })
   process.on('message', (message: ToWorker) => {
     if (message.type === 'metrics')
       void metrics.export().then((value) => tell({ type: 'answer', id: message.id, value }))
     else if (message.type === 'reload')
       void store.reload().then(() => tell({ type: 'answer', id: message.id, value: true }))
+    else if (message.type === 'denied') plane.takeDenied(message.models)
     else void stop(message.graceMs)
   })
   const stop = async (graceMs: number): Promise<void> => {

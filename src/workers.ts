@@ -2,6 +2,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import type { DeniedModel } from './http/denied-models.ts'
 import type { Log } from './log.ts'
 import type { FamilyValues } from './metrics/families.ts'
 import { RetiredMetrics } from './metrics/merge-metrics.ts'
@@ -20,6 +21,8 @@ export interface Workers {
   /** Of those that answer within a second: a dead one is left out. */
   metrics(): Promise<(readonly FamilyValues[])[]>
   reload(): Promise<void>
+  /** The config was read again: each worker forgets by itself what it denied, and a new one is told nothing. */
+  forgetDenied(): void
   stop(graceMs: number): Promise<void>
 }
 
@@ -27,10 +30,13 @@ export type ToWorker =
   | { readonly type: 'metrics'; readonly id: number }
   | { readonly type: 'reload'; readonly id: number }
   | { readonly type: 'stop'; readonly graceMs: number }
+  /** Models that another worker was answered without usage. */
+  | { readonly type: 'denied'; readonly models: readonly DeniedModel[] }
 export type FromWorker =
   | { readonly type: 'listening'; readonly port: number }
   | { readonly type: 'failed'; readonly message: string }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'denied'; readonly models: readonly DeniedModel[] }
 
 const RESTART_MS_MAX = 10_000
 
@@ -46,6 +52,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
     port,
     metrics: () => pool.metrics(),
     reload: () => pool.reload(),
+    forgetDenied: () => pool.forgetDenied(),
     stop: (graceMs) => pool.stop(graceMs),
   }
 }
@@ -57,6 +64,7 @@ class WorkerPool {
   readonly #retired = new RetiredMetrics()
   readonly #questions = new Map<number, (value: unknown) => void>()
   #nextQuestion = 1
+  #denied: DeniedModel[] = []
   #stopping = false
 
   constructor(options: WorkersOptions) {
@@ -80,8 +88,12 @@ class WorkerPool {
     const bornMs = performance.now()
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromWorker) => {
-        if (message.type === 'listening') resolve(message.port)
-        else if (message.type === 'failed') reject(new Error(message.message))
+        if (message.type === 'listening') {
+          // One that was started again must know what the others do.
+          if (this.#denied.length > 0) worker.send({ type: 'denied', models: this.#denied } satisfies ToWorker)
+          resolve(message.port)
+        } else if (message.type === 'failed') reject(new Error(message.message))
+        else if (message.type === 'denied') this.#tellDenied(worker, message.models)
         else this.#questions.get(message.id)?.(message.value)
       })
       worker.once('exit', (code, signal) => {
@@ -114,6 +126,17 @@ class WorkerPool {
       }),
     )
     return [this.#retired.families, ...this.#lastMetrics.values()]
+  }
+
+  #tellDenied(teller: Worker, models: readonly DeniedModel[]): void {
+    this.#denied.push(...models)
+    for (const worker of this.#workers.values())
+      if (worker !== teller && worker.isConnected()) worker.send({ type: 'denied', models } satisfies ToWorker)
+  }
+
+  /** The config was read again: what was denied is tried anew. */
+  forgetDenied(): void {
+    this.#denied = []
   }
 
   async reload(): Promise<void> {

@@ -9,6 +9,7 @@ import type { UpstreamPools } from '../proxy/upstream.ts'
 import type { OutboxShape } from '../wallet/outbox-types.ts'
 import type { Wallet } from '../wallet/wallet-types.ts'
 import type { OpenCall } from './call-guard.ts'
+import type { DeniedModels } from './denied-models.ts'
 import type { HoldSizing } from './hold-sizing.ts'
 import type { ProviderObjects } from './provider-objects.ts'
 import type { UploadBudget } from './upload-budget.ts'
@@ -28,6 +29,7 @@ export interface CallDependencies {
   readonly uploads: UploadBudget
   readonly longCalls: Pick<LongCalls, 'register' | 'ended' | 'hurry' | 'askNow'>
   readonly sizing: HoldSizing
+  readonly denied: DeniedModels
   readonly metrics: Metrics
   readonly log: Log
   readonly now: () => number

@@ -43,6 +43,14 @@ export function priceRefusal(read: ReadCall, price: ReturnType<typeof findPrice>
   return errorFacts('unit_mismatch', message, read.id, { rule: 'rates', unit: read.plan.unit })
 }
 
+/** The upstream has answered the model without usage, and its operator will not have it guessed again. */
+export function missingUsageRefusal(read: ReadCall, denied: boolean): ErrorFacts | undefined {
+  if (!denied || read.upstream.missingUsage !== 'deny_model') return undefined
+  const { model } = read.call
+  const message = `The upstream "${read.upstream.name}" has answered the model "${model}" without saying what it used; its calls are refused until the config is read again. Ask for another model.`
+  return errorFacts('model_unpriced', message, read.id, { rule: 'missing_usage', param: 'model' })
+}
+
 export function tooExpensive(read: ReadCall, refusal: CeilingRefusal): ErrorFacts {
   const { scale, unit } = read.plan
   return errorFacts('call_too_expensive', refusal.message, read.id, {

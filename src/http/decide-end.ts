@@ -42,7 +42,13 @@ export interface EndFacts {
 
 export type End =
   | { readonly kind: 'void'; readonly reason: string }
-  | { readonly kind: 'settle'; readonly usage: Usage; readonly source: 'provider' | 'estimate' }
+  | {
+      readonly kind: 'settle'
+      readonly usage: Usage
+      readonly source: 'provider' | 'estimate'
+      /** A whole answer without usage, in which nothing could be counted either. */
+      readonly missing?: true
+    }
 
 export function decideEnd(facts: EndFacts): End {
   switch (facts.ending) {
@@ -59,7 +65,7 @@ export function decideEnd(facts: EndFacts): End {
           ? provider(facts.usage)
           : facts.counted
             ? counted(facts.counted)
-            : estimate(facts, facts.inputLikelyTokens)
+            : { ...estimate(facts, facts.inputLikelyTokens), missing: true }
     case 'client_gone':
     case 'cut':
     case 'stopped':
@@ -89,7 +95,7 @@ function counted(usage: Usage): End {
 }
 
 /** max(usage seen, what was counted): input from the provider where it already said so. */
-function estimate(facts: EndFacts, inputTokens: number): End {
+function estimate(facts: EndFacts, inputTokens: number): Extract<End, { kind: 'settle' }> {
   const seen = facts.usage
   if (!seen) {
     return {

@@ -9,7 +9,13 @@ import { outputLimit } from '../core/output-tokens.ts'
 import { errorFacts, Refusal } from '../errors.ts'
 import { WalletUnavailable } from '../wallet/wallet-types.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import { entitlementRefusal, priceRefusal, tooExpensive, walletUnavailable } from './call-refusals.ts'
+import {
+  entitlementRefusal,
+  missingUsageRefusal,
+  priceRefusal,
+  tooExpensive,
+  walletUnavailable,
+} from './call-refusals.ts'
 import { answerDryRun, answerRefusal } from './dry-run.ts'
 import { LiveCall } from './live-call.ts'
 import { formOf, type IncomingCall, type ReadCall, readCall, wholeBody } from './read-call.ts'
@@ -50,6 +56,7 @@ async function admit(
   if (would && !observe) throw new Refusal(would)
   const price = findPrice(read.snapshot.priceBook, read.facts, read.startedAtMs)
   would ??= priceRefusal(read, price)
+  would ??= missingUsageRefusal(read, deps.denied.has(read.upstream.name, read.call.model))
   if (would && !observe) throw new Refusal(would)
   const usable = isPriced(price, read.call) && price.unit === read.plan.unit ? price : undefined
   const unseenTokens = await objectTokens(deps, read)

@@ -65,18 +65,20 @@ function settle(
   progress: Progress,
   decided: Extract<End, { kind: 'settle' }>,
 ): Settled {
-  const { terms, price, call } = admitted
+  const { terms, price, call, upstream } = admitted
   const end =
     decided.source === 'estimate' ? { ...decided, usage: billedMeasure(decided.usage, price, call.billedBy) } : decided
   const { heldAtoms, ending } = progress
   if (end.source === 'provider' && ending === 'complete' && !deps.sizing.learn(admitted, end.usage))
-    deps.metrics.inputUnderestimated(admitted.upstream.name, admitted.call.model)
+    deps.metrics.inputUnderestimated(upstream.name, call.model)
   const answer = priceAnswer(admitted, end.usage, end.source, progress.facts)
   const { priced } = answer
   // An estimate of ours makes no debt where the plan allows none, and a cut call has used up what it holds, no more.
   const bounded = admitted.held !== undefined && (ending === 'cut' || terms.onExhausted.mode === 'block')
   const dearer = end.source === 'estimate' && bounded && priced.chargeAtoms > heldAtoms
-  const chargeAtoms = dearer ? heldAtoms : priced.chargeAtoms
+  const wholeHold = end.missing && admitted.held !== undefined && upstream.missingUsage === 'keep_hold'
+  const chargeAtoms = dearer || wholeHold ? heldAtoms : priced.chargeAtoms
+  if (end.missing && upstream.missingUsage === 'deny_model') deps.denied.deny(upstream.name, call.model)
   const info = settleInfo(admitted, {
     usage: end.usage,
     source: end.source,
@@ -128,7 +130,7 @@ function count(
     scale: terms.scale,
     ...(price ? { costUnit: price.costUnit, costScale } : {}),
     usage: end?.usage,
-    usageMissing: end?.source === 'estimate' && ending === 'complete' && progress.facts.counted === undefined,
+    usageMissing: end?.missing === true,
     priced,
     upstreamSeconds: (performance.now() - progress.sentMonotonicMs) / 1000,
     firstByteSeconds:
