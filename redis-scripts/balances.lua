@@ -8,6 +8,7 @@ KEYS[3]  order    zset  usable grants in drawdown order
 KEYS[4]  due      zset  what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds    hash  hold id -> record
 KEYS[6]  ledger   stream  only its key: no script writes to another
+KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
 
 Returns {frozen, unit, wallet, totals, periods, unit, …}: records as they are kept, periods as PERIOD=posted,held;…
 ]]

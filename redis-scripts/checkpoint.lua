@@ -8,7 +8,8 @@ KEYS[3]  order     zset    usable grants in drawdown order
 KEYS[4]  due       zset    what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds     hash    hold id -> record
 KEYS[6]  ledger    stream  <seq>-0
-KEYS[7]  refusals  stream  bounded
+KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]  refusals  stream  bounded
 
 ARGV[1]  hold_id
 ARGV[2]  number            1, 2, 3 … of this hold: with the id it is the operation id
@@ -18,14 +19,16 @@ ARGV[5]  extend            1: hold the next slice
 ARGV[6]  per_token_atoms   of the slice
 ARGV[7]  least_tokens      of the slice
 ARGV[8]  want_tokens       of the slice
+ARGV[9]  amounts           MEASURE=known,per_token;… of what budgets measure beside the wallet's unit
 
-Returns {status, tokens, held, available} or {status, needed, available}; status, in order of precedence:
+Returns {status, tokens, held, available} or {status, needed, available, rule}; status, in order of precedence:
   conflict             this number was used with other arguments, or a later number was taken before
   sweep_again          more is due than one call sweeps: repeat
   hold_not_open        no such hold, or it has its end
   out_of_range         an amount beyond 2^53-1
   held_by_open_calls   the slice would fit if what open holds have came back; nothing was changed
   insufficient_funds   the slice does not fit; nothing was changed
+  budget_exceeded      the slice does not fit into the budget that rule names; nothing was changed
   checkpointed         tokens: what the slice pays for; held: by the whole hold (a retry answers the same)
 ]]
 --! include lib/sweep.lua
@@ -33,6 +36,7 @@ Returns {status, tokens, held, available} or {status, needed, available}; status
 
 local id, number = ARGV[1], integer(ARGV[2])
 local arguments = ARGV[3] .. ',' .. ARGV[4] .. ',' .. ARGV[5] .. ',' .. ARGV[6] .. ',' .. ARGV[7] .. ',' .. ARGV[8]
+  .. ',' .. string.gsub(ARGV[9], ';', ',')
 
 local function answered(hold)
   local last, last_arguments, answer = string.match(hold.checkpoint, '^(%d+);([^;]*);(.*)$')
@@ -42,9 +46,9 @@ local function answered(hold)
   return { 'checkpointed', tokens, held, available }
 end
 
-local function refuse(status, needed, available)
-  count_refusal(KEYS[7], 'checkpoint', id, status, text_of(needed), text_of(available))
-  return { status, text_of(needed), text_of(available) }
+local function refuse(status, needed, available, rule)
+  count_refusal(KEYS[8], 'checkpoint', id, status, text_of(needed), text_of(available), rule)
+  return { status, text_of(needed), text_of(available), rule or '' }
 end
 
 -- What this hold itself pins in grants that are still usable: it does not come back while the call goes on.
@@ -55,6 +59,15 @@ local function usable_part(slices)
     if grants[slices[i].id].state == 'u' then total = total + slices[i].amount end
   end
   return total
+end
+
+-- What a token costs, and what is known to be used, by the measures of budgets.
+local function budget_amounts(w, each)
+  local each_of, known_of = { [w.unit] = each }, { [w.unit] = integer(ARGV[3]) }
+  for measure, known, per_token in string.gmatch(ARGV[9], '([^=;]+)=(%d+),(%d+)') do
+    each_of[measure], known_of[measure] = integer(per_token), integer(known)
+  end
+  return each_of, known_of
 end
 
 -- Holds the next slice; answers a refusal or the tokens, and what the ledger says of it.
@@ -71,6 +84,18 @@ local function extend(w, hold)
   local funds = math.min(ATOMS_MAX, free + room)
   local tokens = want
   if per_token * want > funds then tokens = math.floor(funds / per_token) end
+  local by_wallet = tokens
+  local list, each_of, known_of
+  if hold.budgets ~= '' then
+    each_of, known_of = budget_amounts(w, per_token)
+    local allowed, tightest, only_held
+    list, allowed, tightest, only_held = budget_functions().room_to_extend(hold, each_of, want)
+    if by_wallet >= least and allowed < least and not policy.observe then
+      local status = only_held and 'held_by_open_calls' or 'budget_exceeded'
+      return refuse(status, each_of[tightest.measure] * least, each_of[tightest.measure] * allowed, tightest.field)
+    end
+    if not policy.observe then tokens = math.min(tokens, allowed) end
+  end
   if tokens < least then
     local others_back = free + pinned - usable_part(hold.slices) + overage_room(w, policy, hold.over)
     local status = per_token * least <= others_back and 'held_by_open_calls' or 'insufficient_funds'
@@ -79,7 +104,10 @@ local function extend(w, hold)
   local amount = per_token * tokens
   local more_base = math.max(0, amount - free)
   local over = multiply_up(hold.over_base + more_base, policy.multiplier)
-  if not hold_in_range(w, amount - more_base + over - hold.over) then return refuse('out_of_range', amount, funds) end
+  if not hold_in_range(w, amount - more_base + over - hold.over)
+    or (list and not budgets.extend_in_range(list, each_of, tokens)) then
+    return refuse('out_of_range', amount, funds)
+  end
   local slices = pin(w, found, amount - more_base)
   local more_over = over - hold.over
   hold_overage(w, policy, more_over)
@@ -95,6 +123,7 @@ local function extend(w, hold)
     end
   end
   if more_over > 0 then extra = extra .. ';over=' .. over_account(policy) .. '=' .. text_of(more_over) end
+  if list then extra = extra .. budgets.extend(hold, list, each_of, tokens, known_of) end
   return nil, tokens, extra
 end
 
@@ -112,6 +141,10 @@ local function checkpoint()
   if ARGV[5] == '1' then
     refusal, tokens, extra = extend(w, hold)
     if refusal then return refusal end
+  elseif hold.budgets ~= '' then
+    local each_of, known_of = budget_amounts(w, 0)
+    local list = budget_functions().room_to_extend(hold, {}, 0)
+    budgets.extend(hold, list, {}, 0, known_of)
   end
   hold.known = math.max(hold.known, integer(ARGV[3]))
   hold.deadline = text_of(now + integer(ARGV[4]))

@@ -9,8 +9,9 @@ KEYS[3]  order      zset    usable grants in drawdown order
 KEYS[4]  due        zset    what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds      hash    hold id -> record
 KEYS[6]  ledger     stream  <seq>-0
-KEYS[7]  operation  string  this operation's answer, 35 days
-KEYS[8]  gkeys      hash    grant key -> grant id and fingerprint, for ever
+KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]  operation  string  this operation's answer, 35 days
+KEYS[9]  gkeys      hash    grant key -> grant id and fingerprint, for ever
 
 ARGV[1]   operation_id
 ARGV[2]   operation_ms   the time in it; '' where it has none
@@ -49,7 +50,7 @@ local fingerprint = fingerprint_of(
 
 -- The grant that this key made before, as it is now.
 local function grant_of_key()
-  local record = ARGV[4] ~= '' and redis.call('HGET', KEYS[8], ARGV[4])
+  local record = ARGV[4] ~= '' and redis.call('HGET', KEYS[9], ARGV[4])
   if not record then return nil end
   local id, before = string.match(record, '^([^|]*)|(%x+)$')
   if before ~= fingerprint then return { 'conflict', '0' } end
@@ -92,7 +93,7 @@ local function grant()
   add_entry('grant', now, ARGV[1], ARGV[15], w, transfers, extra, ARGV[14])
   local record = pack_grant(made)
   commit()
-  if ARGV[4] ~= '' then redis.call('HSET', KEYS[8], ARGV[4], id .. '|' .. fingerprint) end
+  if ARGV[4] ~= '' then redis.call('HSET', KEYS[9], ARGV[4], id .. '|' .. fingerprint) end
   return remember(fingerprint, { 'done', id, record, ARGV[14] })
 end
 

@@ -9,7 +9,8 @@ KEYS[3]  order       zset    usable grants in drawdown order
 KEYS[4]  due         zset    what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds       hash    hold id -> record
 KEYS[6]  ledger      stream  <seq>-0
-KEYS[7]  operations  hash    ends of the calls whose ids fall in ten minutes
+KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]  operations  hash    ends of the calls whose ids fall in ten minutes
 
 ARGV[1]  hold_id
 ARGV[2]  id_ms        the time in it
@@ -21,6 +22,8 @@ ARGV[7]  final_atoms  integer >= 0
 ARGV[8]  looked_up    0; the caller found of this id in the ledger no end: 1; but a timeout: 2
 ARGV[9]  info         JSON for the ledger
 ARGV[10] late_window_ms: used without a hold
+ARGV[11] finals       MEASURE=amount;… of what budgets measure beside the wallet's unit
+ARGV[12] budgets      as the hold had them: counted without a hold
 
 Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; status, in order of precedence:
   conflict         settled before at another amount, or in another unit
@@ -57,7 +60,7 @@ local function answered()
     end
     return nil
   end
-  local record = redis.call('HGET', KEYS[7], id)
+  local record = redis.call('HGET', KEYS[8], id)
   if not record then return nil end
   local ended = read_record(record)
   if ended.kind == 'v' or ended.kind == 'a' then return { 'hold_not_open', '0' } end
@@ -77,13 +80,29 @@ local function policy_of(text)
   return policy.observe and observed(policy) or policy
 end
 
+-- What an item of a hold's budgets comes to.
+local function finals_by_measure(budget_unit)
+  local finals = budgets.read_finals(ARGV[11])
+  finals[budget_unit] = final
+  return function(item)
+    if item.measure == 'concurrent' then return 0 end
+    return finals[item.measure] or item.amount
+  end
+end
+
+local function count_finals(hold, late)
+  if hold.budgets == '' then return '' end
+  return budget_functions().finish(hold, finals_by_measure(hold.unit), late)
+end
+
 local function settle_open(hold)
   local w = wallet_of(hold.unit)
   local held, transfers = slices_total(hold.slices) + hold.over, {}
   local drawn, over, overrun = end_hold(w, hold, final, transfers)
   local charged = charged_by(drawn, over, overrun)
   add_total(w, 'posted', charged)
-  local seq = add_entry('settle', now, id, '', w, transfers, extra_of(held, overrun, ''), ARGV[9])
+  local extra = extra_of(held, overrun, '') .. count_finals(hold, false)
+  local seq = add_entry('settle', now, id, '', w, transfers, extra, ARGV[9])
   holds[id], holds_changed[id], due_changes['h' .. id] = false, true, false
   local answer = answer_of(seq, w, charged, drawn, policy_of(hold.policy).mode, over.amount, overrun)
   commit()
@@ -138,7 +157,8 @@ local function settle_late(hold)
   end
   local charged = charged_by(drawn, over, overrun)
   add_total(w, 'posted', charged - charged_before)
-  local seq = add_entry('late_settle', now, id, '', w, transfers, extra_of(nil, overrun, 'late=1'), ARGV[9])
+  local extra = extra_of(nil, overrun, 'late=1') .. count_finals(hold, true)
+  local seq = add_entry('late_settle', now, id, '', w, transfers, extra, ARGV[9])
   local answer = answer_of(seq, w, charged, drawn, policy.mode, over.amount, overrun)
   hold.state, hold.ended = 'l', final_text .. ';' .. answer
   hold.slices, hold.over_base, hold.over = drawn, over.base, over.amount
@@ -152,7 +172,15 @@ local function settle_orphan(w)
   local over, overrun = post_forced(w, policy, ARGV[6], final, 0, drawn, transfers, { base = 0, amount = 0 })
   local charged = charged_by(drawn, over, overrun)
   add_total(w, 'posted', charged)
-  local seq = add_entry('settle', now, id, '', w, transfers, extra_of(nil, overrun, 'orphan=1'), ARGV[9])
+  local extra = extra_of(nil, overrun, 'orphan=1')
+  if ARGV[12] ~= '' then
+    local specs = budget_functions().open(ARGV[12], '', id_ms)
+    local finals = budgets.read_finals(ARGV[11])
+    finals[unit], finals.concurrent = final, 0
+    local _, counted = budgets.count(specs, 0, finals)
+    extra = extra .. counted
+  end
+  local seq = add_entry('settle', now, id, '', w, transfers, extra, ARGV[9])
   local answer = answer_of(seq, w, charged, drawn, policy.mode, over.amount, overrun)
   commit()
   remember_end(id, id_ms, 'r', nil, final_text, text_of(seq))

@@ -9,6 +9,7 @@ KEYS[3]  order    zset    usable grants in drawdown order
 KEYS[4]  due      zset    what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds    hash    hold id -> record
 KEYS[6]  ledger   stream  <seq>-0
+KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
 
 Returns {swept, next_due_ms}: how many items were taken, and when the next is due ('' for none).
 ]]

@@ -9,7 +9,8 @@ KEYS[3]  order       zset    usable grants in drawdown order
 KEYS[4]  due         zset    what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds       hash    hold id -> record
 KEYS[6]  ledger      stream  <seq>-0
-KEYS[7]  operations  hash    ends of the calls whose ids fall in ten minutes
+KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]  operations  hash    ends of the calls whose ids fall in ten minutes
 
 ARGV[1]  hold_id
 ARGV[2]  id_ms  the time in it
@@ -31,7 +32,9 @@ local function void_open(hold)
   local w = wallet_of(hold.unit)
   local held, transfers = slices_total(hold.slices) + hold.over, {}
   end_hold(w, hold, 0, transfers)
-  add_entry('void', now, id, '', w, transfers, 'released=' .. text_of(held), ARGV[3])
+  local counted = ''
+  if hold.budgets ~= '' then counted = budget_functions().finish(hold, function() return 0 end) end
+  add_entry('void', now, id, '', w, transfers, 'released=' .. text_of(held) .. counted, ARGV[3])
   holds[id], holds_changed[id], due_changes['h' .. id] = false, true, false
   commit()
   remember_end(id, id_ms, 'v', hold, '', text_of(held))
@@ -41,7 +44,7 @@ end
 local function void()
   open_account('')
   local hold = find_hold(id)
-  local record = not hold and redis.call('HGET', KEYS[7], id)
+  local record = not hold and redis.call('HGET', KEYS[8], id)
   if record then
     local ended = read_record(record)
     if ended.kind == 'v' then return { 'voided', '1', ended.ended } end

@@ -2,7 +2,7 @@
 --! include lib/numbers.lua
 --! include lib/time.lua
 
-local account -- {seq, last_ms, frozen, open_holds, grants}
+local account -- {seq, last_ms, frozen, open_holds, grants, stops}
 local now -- milliseconds
 local wallets = {} -- unit -> wallet
 local periods = {} -- "UNIT:PERIOD" -> {posted, held} of overflow
@@ -14,8 +14,8 @@ local grant_facts = {} -- id -> JSON of a new grant
 local order_changes, due_changes = {}, {} -- member -> true or false; member -> score or false
 
 local function read_account(record)
-  if not record then return { seq = 0, last_ms = 0, frozen = false, open_holds = 0, grants = 0 } end
-  local seq, last_ms, frozen, open_holds, count = string.match(record, '^1|(%d+)|(%d+)|([01])|(%d+)|(%d+)$')
+  if not record then return { seq = 0, last_ms = 0, frozen = false, open_holds = 0, grants = 0, stops = 0 } end
+  local seq, last_ms, frozen, open_holds, count, stops = string.match(record, '^1|(%d+)|(%d+)|([01])|(%d+)|(%d+)|(%d+)$')
   if not seq then error('account record of an unknown form') end
   return {
     seq = number_of(seq),
@@ -23,6 +23,7 @@ local function read_account(record)
     frozen = frozen == '1',
     open_holds = number_of(open_holds),
     grants = number_of(count),
+    stops = number_of(stops),
   }
 end
 
@@ -163,7 +164,7 @@ local function account_fields()
   local fields = {
     'account',
     '1|' .. text_of(account.seq) .. '|' .. text_of(now) .. '|' .. (account.frozen and '1' or '0')
-      .. '|' .. text_of(account.open_holds) .. '|' .. text_of(account.grants),
+      .. '|' .. text_of(account.open_holds) .. '|' .. text_of(account.grants) .. '|' .. text_of(account.stops),
   }
   for unit, w in pairs(wallets) do
     if w.scale then

@@ -1,11 +1,12 @@
 -- Holds: records, and how one opens.
 --! include lib/grants.lua
+--! include lib/budgets.lua
 
 -- How long after a timeout the call's own end still counts, unless the hold says otherwise.
 local LATE_WINDOW_MS = 86400000
 
 local HOLD_PATTERN = '^1|(%l)|(%x*)|(%d+)|(%d+)|([^|]*)|([^|]*)|(%l+),?(%d*)|(%d+)|(%d+)|(%d+)|(%d+)|([^|]*)|([^|]*)|([^|]*)'
-  .. '|([^|]*)|([^|]*)|(.*)$'
+  .. '|([^|]*)|([^|]*)|([^|]*)|(.*)$'
 
 -- "GRANT:AMOUNT,…" in the order of drawing.
 local function read_slices(text)
@@ -43,17 +44,18 @@ over_base: the overage at price; over: what it counts, at the multiplier of the 
 late_ms: how long after a timeout its own end still counts; in the record only where it is not the usual day.
 seq: of its ledger entry, which has what it was answered; checkpoint: number;arguments;answer of the last one;
 ended: final;answer of a late settle.
+budgets: FIELD@start:amount:floor:known:limit:rolling,… of what it counts; after a timeout amount is what was posted.
 ]]
 local function read_hold(id, record)
   local state, fingerprint, created_at, deadline, unit, policy, on_timeout, late_ms, floor, known, over_base, over, slices,
-    checkpoint, ended, seq, price_version, facts = string.match(record, HOLD_PATTERN)
+    checkpoint, ended, seq, price_version, budgets_kept, facts = string.match(record, HOLD_PATTERN)
   if not state then error('hold record of an unknown form: ' .. id) end
   return {
     id = id, state = state, fingerprint = fingerprint, created_at = created_at, deadline = deadline, unit = unit,
     policy = policy, on_timeout = on_timeout,
     late_ms = late_ms == '' and LATE_WINDOW_MS or number_of(late_ms), floor = number_of(floor), known = number_of(known),
     over_base = number_of(over_base), over = number_of(over), slices = read_slices(slices),
-    checkpoint = checkpoint, ended = ended, seq = seq, price_version = price_version, facts = facts,
+    checkpoint = checkpoint, ended = ended, seq = seq, price_version = price_version, budgets = budgets_kept, facts = facts,
   }
 end
 
@@ -62,7 +64,7 @@ local function pack_hold(h)
     .. '|' .. h.policy .. '|' .. h.on_timeout .. (h.late_ms == LATE_WINDOW_MS and '' or ',' .. text_of(h.late_ms))
     .. '|' .. text_of(h.floor) .. '|' .. text_of(h.known)
     .. '|' .. text_of(h.over_base) .. '|' .. text_of(h.over) .. '|' .. pack_slices(h.slices) .. '|' .. h.checkpoint
-    .. '|' .. h.ended .. '|' .. h.seq .. '|' .. h.price_version .. '|' .. h.facts
+    .. '|' .. h.ended .. '|' .. h.seq .. '|' .. h.price_version .. '|' .. h.budgets .. '|' .. h.facts
 end
 
 local function find_hold(id)
@@ -123,5 +125,6 @@ local function commit()
     changes[id] = holds[id] and pack_hold(holds[id])
   end
   write_changes(KEYS[5], 'HSET', 'HDEL', changes)
+  if budgets then budgets.write() end
   entries, grants_changed, holds_changed, grant_facts, order_changes, due_changes = {}, {}, {}, {}, {}, {}
 end

@@ -1,4 +1,5 @@
--- What time alone decides: holds past their deadline, grants that become effective or expire. In the order of time.
+-- What time alone decides: holds past their deadline, grants that become effective or expire, budget counters that
+-- nobody uses any more. In the order of time.
 --! include lib/holds.lua
 --! include lib/overage.lua
 
@@ -18,12 +19,13 @@ local function sweep_items(due)
     local transfers = {}
     local held = slices_total(hold.slices) + hold.over
     local drawn, over = end_hold(w, hold, final, transfers)
+    local counted = hold.budgets ~= '' and budget_functions().finish(hold, budget_functions().timed_out(hold)) or ''
     add_total(w, 'posted', charged_by(drawn, over, 0))
     hold.state, hold.slices, hold.over_base, hold.over = 't', drawn, over.base, over.amount
     holds_changed[hold.id] = true
     due_changes['h' .. hold.id] = at_ms + hold.late_ms
     account.timeouts = (account.timeouts or 0) + 1
-    add_entry('timeout', at_ms, hold.id, '', w, transfers, 'hold=' .. text_of(held), '')
+    add_entry('timeout', at_ms, hold.id, '', w, transfers, 'hold=' .. text_of(held) .. counted, '')
   end
 
   local function sweep_hold(id, at_ms)
@@ -74,8 +76,11 @@ local function sweep_items(due)
 
   for i = 1, #due, 2 do
     local id = string.sub(due[i], 2)
-    if string.sub(due[i], 1, 1) == 'h' then
+    local kind = string.sub(due[i], 1, 1)
+    if kind == 'h' then
       sweep_hold(id, number_of(due[i + 1]))
+    elseif kind == 'b' then
+      budget_functions().retire(id)
     else
       sweep_grant(id)
     end

@@ -78,6 +78,7 @@ export function checkEntitlements(file: YamlFile, tollgate: unknown): void {
   const amounts = (fields: unknown, unit: unknown, path: Path) => checkAmounts(file, mapOf(fields), unit, units, path)
   for (const [name, plan] of Object.entries(plans)) amounts(plan, mapOf(plan)['unit'] ?? 'USD', ['plans', name])
 
+  checkBudgets(file, plans)
   const hashes = new Distinct(file, 'key with this sha256')
   for (const [id, value] of Object.entries(mapOf(mapOf(file.value)['accounts']))) {
     const account = mapOf(value)
@@ -124,6 +125,27 @@ function checkAmounts(file: YamlFile, fields: Fields, unit: unknown, units: Fiel
       file.report([...path, ...field], 'value', `${shownField([...path, ...field])}: ${error.message}`)
     }
   }
+}
+
+/** A window where one is needed, and names that fit nothing. */
+function checkBudgets(file: YamlFile, plans: Fields): void {
+  listOf(mapOf(file.value)['budgets']).forEach((item, i) => {
+    const budget = mapOf(item)
+    const path = ['budgets', i]
+    const say = (field: string, message: string) =>
+      file.report(budget[field] === undefined ? path : [...path, field], 'value', `budgets[${i}].${field}: ${message}`)
+    const concurrent = budget['unit'] === 'concurrent'
+    if (concurrent && budget['window'] !== undefined) say('window', 'calls at one time have no window; leave it out')
+    if (!concurrent && budget['window'] === undefined && budget['unit'] !== undefined)
+      say('window', 'is missing; write hour, day, week, month, quarter, year, lifetime, or a duration like 1m')
+    const plan = mapOf(budget['match'])['plan']
+    if (typeof plan === 'string' && !plan.includes('*') && !Object.hasOwn(plans, plan))
+      file.report(
+        [...path, 'match', 'plan'],
+        'value',
+        `budgets[${i}].match.plan: unknown plan "${shorten(plan)}"${remedy(plan, Object.keys(plans), 'plans')}`,
+      )
+  })
 }
 
 /** Each entry says something, and no two of a series begin at once. */

@@ -1,5 +1,6 @@
 /** config/entitlements.yaml: the one source of its checks, its defaults and its JSON Schema. */
 import * as z from 'zod'
+import { budget, rate } from './budget-schema.ts'
 import { METERED_ENDPOINTS } from './endpoints.ts'
 import {
   decimal,
@@ -155,8 +156,8 @@ export const entitlementsSchema = z
       .describe('for callers that no file names')
       .prefault({}),
     accounts: named('account name', account).describe('customers').prefault({}),
-    budgets: later(z.array(anything), []).describe('caps on spending'),
-    rates: later(z.array(anything), []).describe('exchange rates'),
+    budgets: z.array(budget).describe('caps on what calls use; each counter lives inside one account').prefault([]),
+    rates: z.array(rate).describe('declared rates between units; the latest that began counts').prefault([]),
     webhooks: later(z.array(anything), []).describe('receivers of events'),
   })
   .meta({ title: 'entitlements.yaml', description: 'Plans, accounts and keys; in force at once when saved.' })

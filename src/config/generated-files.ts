@@ -36,6 +36,16 @@ const ENTITLEMENTS: Examples = {
   'accounts.*.keys[].sha256': SHA256,
   'accounts.*.keys[].labels': { team: 'platform', agent: 'ci' },
   'accounts.*.keys[].plan_overrides': { max_cost_per_call: '0.05' },
+  'budgets[].name': 'platform-daily',
+  'budgets[].match': { account: 'acme', team: 'platform' },
+  'budgets[].limit': '50.00',
+  'budgets[].unit': 'USD',
+  'budgets[].window': 'day',
+  'budgets[].timezone': 'Europe/Paris',
+  'rates[].from': 'EUR',
+  'rates[].to': 'USD',
+  'rates[].rate': '1.08',
+  'rates[].valid_from': '2026-11-01',
   'accounts.*.plan_overrides': { on_exhausted: { mode: 'overflow', cap: '500.00', period: 'month' } },
 }
 

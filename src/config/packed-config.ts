@@ -25,6 +25,8 @@ export type Portion =
       /** Names in `plans`, and where each stands in the plan rows. */
       readonly planNames: readonly (readonly [string, number])[]
       readonly warnings: readonly string[]
+      readonly budgets: Snapshot['budgets']
+      readonly rates: Snapshot['rates']
       readonly prices: Omit<PriceBook, 'entries'>
     }
   | { readonly kind: 'plans'; readonly rows: readonly Plan[] }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { dirname, resolve } from 'node:path'
 import type * as z from 'zod'
+import { buildBudgets, buildRates } from './build-budgets.ts'
 import { buildEntitlements, type Entitlements } from './build-entitlements.ts'
 import { buildPriceBook } from './build-price-book.ts'
 import { buildSettings } from './build-settings.ts'
@@ -60,9 +61,13 @@ export function parseConfig(
     const built: Entitlements = buildEntitlements(readEntitlements, settings.unitScales, (path, error) =>
       entitlements.report(path, 'key', `${path.join('.')}: ${error.message}`),
     )
+    const budgets = buildBudgets(readEntitlements, settings.unitScales, (path, error) =>
+      entitlements.report(path, 'value', `${path.join('.')}: ${error.message}`),
+    )
+    const rates = buildRates(readEntitlements)
     const priceBook = buildPriceBook(readPrices, prices, shortHash([files.prices.text]))
     const version = shortHash([files.tollgate.text, files.entitlements.text, files.prices.text])
-    const parts = { ...built, settings, priceBook }
+    const parts = { ...built, budgets, rates, settings, priceBook }
     const warnings = findWarnings(parts, { tollgate, entitlements, prices })
     snapshot = Object.freeze({ version, generation, loadedAtMs: nowMs, ...parts, warnings })
   }

@@ -2,6 +2,9 @@
  * The config as one call sees it: read whole, validated whole, frozen, and swapped by one assignment. A call keeps the
  * snapshot it started with to its end. Built by parse-config.ts; nothing below `config` knows YAML.
  */
+
+import type { Budget } from '../core/budgets.ts'
+import type { Rate } from '../core/convert.ts'
 import type { Atoms } from '../core/money.ts'
 import type { PriceBook } from '../core/price-book.ts'
 
@@ -230,6 +233,9 @@ export interface Snapshot {
   readonly accounts: ReadonlyMap<string, Account>
   /** By SHA-256 of the key, in lower-case hex. */
   readonly keys: ReadonlyMap<string, VirtualKey>
+  /** In the order of the file. */
+  readonly budgets: readonly Budget[]
+  readonly rates: readonly Rate[]
   readonly priceBook: PriceBook
   /** What `validate` warns about; shown, never fatal. */
   readonly warnings: readonly string[]

@@ -50,6 +50,8 @@ type Tiers = readonly (ServiceTier | undefined)[]
 /** The most that a call may cost, in the terms of a hold. Token figures are of the call's limit for one answer. */
 export interface CostCeiling {
   readonly refused: undefined
+  /** Input as it is held, what cannot be seen with it: what budgets of tokens count. */
+  readonly inputTokens: number
   /** Input and fees, rounded up. */
   readonly fixedAtoms: Atoms
   /** One token of the limit, all answers together, rounded up. 0n for a free model or a call that generates nothing. */
@@ -106,6 +108,7 @@ export function costCeiling(question: CeilingQuestion): CostCeiling | CeilingRef
   const want = firstTokens(call, plan, question.usualTokens, total)
   return {
     refused: undefined,
+    inputTokens: high,
     ...money,
     floorAtoms: floorAtoms(call, rates, money.fixedAtoms),
     wantTokens: want,

@@ -142,6 +142,15 @@ export class CallGuard implements GuardedCall {
     }
   }
 
+  knownTokens(): number {
+    try {
+      return this.#call.knownTokens()
+    } catch (error) {
+      this.#call.fail(error)
+      return 0
+    }
+  }
+
   onLinger(): void {
     try {
       this.#call.onLinger()

@@ -1,10 +1,12 @@
 /** Why a call is refused, with the rule, the figures and the remedy: one function for each that says no. */
+import { type Budget, isRate } from '../core/budgets.ts'
 import type { CeilingRefusal } from '../core/cost-ceiling.ts'
 import { decideEntitlement, missingRequired } from '../core/entitlement.ts'
 import { type findPrice, isPriced } from '../core/find-price.ts'
 import { formatAmount } from '../core/money.ts'
 import { type ErrorCode, type ErrorFacts, errorFacts } from '../errors.ts'
 import type { HoldRefused } from '../wallet/wallet-types.ts'
+import { budgetOfField } from './call-budgets.ts'
 import type { ReadCall } from './read-call.ts'
 
 /** The plan does not cover the call, or requires what it lacks. */
@@ -74,11 +76,17 @@ export function walletUnavailable(id: string): ErrorFacts {
 }
 
 /** A Lua status as the code of an answer. */
-export function codeOf(status: HoldRefused['status']): ErrorCode {
+function codeOf(status: HoldRefused['status'], budget: Budget | undefined): ErrorCode {
   switch (status) {
     case 'held_by_open_calls':
+      return budget?.measure === 'concurrent' ? 'too_many_concurrent' : status
+    case 'budget_exceeded':
+      return budget && isRate(budget) ? 'rate_limited' : status
     case 'insufficient_funds':
+    case 'stopped':
       return status
+    case 'too_many_values':
+      return 'budget_exceeded'
     case 'frozen':
       return 'account_suspended'
     case 'too_many_holds':
@@ -92,9 +100,14 @@ export function codeOf(status: HoldRefused['status']): ErrorCode {
   }
 }
 
-/** Which rule a Lua status stands for. */
-export function ruleOf(status: HoldRefused['status']): string {
-  return isAboutFunds(status) ? 'funds' : status
+/** What the wallet's answer is called outside, and the rule that said so: a budget by its name. */
+export function wouldOf(
+  read: ReadCall,
+  status: HoldRefused['status'],
+  field: string | undefined,
+): { readonly code: ErrorCode; readonly rule: string } {
+  const budget = field === undefined ? undefined : budgetOfField(read, field)
+  return { code: codeOf(status, budget), rule: budget?.name ?? field ?? (isAboutFunds(status) ? 'funds' : status) }
 }
 
 /** The others come before money is looked at: they have no figures. */
@@ -104,12 +117,14 @@ function isAboutFunds(status: HoldRefused['status']): boolean {
 
 /** The wallet said no. */
 export function holdRefusal(read: ReadCall, refused: HoldRefused): ErrorFacts {
-  const code = codeOf(refused.status)
+  const budget = refused.rule === undefined ? undefined : budgetOfField(read, refused.rule)
+  if (budget) return budgetRefusal(read, refused, budget)
+  const { code, rule } = wouldOf(read, refused.status, refused.rule)
   const { unit, scale, topUpUrl } = read.plan
   const needed = formatAmount(refused.neededAtoms, scale)
   const available = formatAmount(refused.availableAtoms, scale)
-  return errorFacts(code, holdMessage(code, needed, available, unit, topUpUrl), read.id, {
-    rule: ruleOf(refused.status),
+  return errorFacts(code, holdMessage(code, rule, needed, available, unit, topUpUrl), read.id, {
+    rule,
     ...(isAboutFunds(refused.status) ? { needed, available } : {}),
     unit,
     topUpUrl: code === 'insufficient_funds' ? (topUpUrl ?? null) : null,
@@ -117,8 +132,48 @@ export function holdRefusal(read: ReadCall, refused: HoldRefused): ErrorFacts {
   })
 }
 
+/** A budget said no, in its own measure. */
+function budgetRefusal(read: ReadCall, refused: HoldRefused, budget: Budget): ErrorFacts {
+  const code = codeOf(refused.status, budget)
+  const { resetsAtMs } = refused
+  const needed = formatAmount(refused.neededAtoms, budget.scale)
+  const available = formatAmount(refused.availableAtoms, budget.scale)
+  const resetsAt = resetsAtMs === undefined ? null : new Date(resetsAtMs).toISOString()
+  const figures = { needed, available, unit: budget.measure, resetsAt }
+  return errorFacts(code, budgetMessage(code, refused.status, budget, figures), read.id, {
+    rule: budget.name,
+    ...(refused.status === 'too_many_values' ? {} : { needed, available }),
+    unit: budget.measure,
+    resetsAt,
+    retryAfterSeconds: retryAfter(code, resetsAtMs, read.startedAtMs),
+  })
+}
+
+/** What time heals says when: of a rate its reset, of open calls soon. */
+function retryAfter(code: ErrorCode, resetsAtMs: number | undefined, nowMs: number): number | undefined {
+  if (code === 'held_by_open_calls' || code === 'too_many_concurrent') return 1
+  if (code !== 'rate_limited') return undefined
+  return resetsAtMs === undefined ? 60 : Math.max(1, Math.ceil((resetsAtMs - nowMs) / 1000))
+}
+
+function budgetMessage(
+  code: ErrorCode,
+  status: HoldRefused['status'],
+  { name, measure }: Budget,
+  { needed, available, resetsAt }: { needed: string; available: string; resetsAt: string | null },
+): string {
+  if (status === 'too_many_values')
+    return `Budget "${name}" already has as many counters as max_values allows; use a run or user that has one, or ask for more.`
+  if (code === 'too_many_concurrent')
+    return `Budget "${name}" allows no further call at the same time; try again when one has ended.`
+  const figures = `Budget "${name}" has ${available} ${measure} left, and this call may use ${needed}`
+  if (code === 'held_by_open_calls') return `${figures}; open calls hold the rest for a moment. Try again.`
+  return `${figures}. ${resetsAt === null ? 'Ask whoever runs it for a higher limit.' : `It has room again at ${resetsAt}.`}`
+}
+
 function holdMessage(
   code: ErrorCode,
+  rule: string,
   needed: string,
   available: string,
   unit: string,
@@ -132,6 +187,8 @@ function holdMessage(
       return `${figures}, and open calls hold the rest for a moment. Try again.`
     case 'account_suspended':
       return 'The account is frozen; ask whoever runs it.'
+    case 'stopped':
+      return `Calls of ${rule.replace(':', ' ')} were stopped by hand; ask whoever runs the account.`
     case 'overloaded':
       return 'The account has too many open calls; try again when some have ended.'
     case 'call_too_expensive':

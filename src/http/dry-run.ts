@@ -10,7 +10,7 @@ import {
   WalletUnavailable,
 } from '../wallet/wallet-types.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import { codeOf, ruleOf, walletUnavailable } from './call-refusals.ts'
+import { walletUnavailable, wouldOf } from './call-refusals.ts'
 import type { IncomingCall, ReadCall } from './read-call.ts'
 import { holdRequest, outputLimit } from './take-hold.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
@@ -54,14 +54,17 @@ export async function answerDryRun(
   response: TollgateResponse,
 ): Promise<void> {
   const held = await holdDry(deps, read, holdRequest(read, terms, ceiling, true))
-  const refusal = held.status === 'held' ? held.would : held.status
+  const refusal =
+    held.status === 'held'
+      ? held.would && wouldOf(read, held.would, held.wouldRule)
+      : wouldOf(read, held.status, held.rule)
   const limit = held.status === 'held' ? (outputLimit(read, ceiling, held) ?? ceiling.limitTokens) : 0
   const overage = held.status === 'held' && held.overage && held.overage.mode !== 'postpaid' && held.overage.atoms > 0n
   const heldAtoms: Atoms = held.status === 'held' ? held.heldAtoms : held.neededAtoms
   answerDecision(deps, read, response, {
     decision: problem || refusal ? 'refuse' : overage ? 'overage' : limit < ceiling.limitTokens ? 'trim' : 'pass',
-    code: problem?.code ?? (refusal ? codeOf(refusal) : null),
-    rule: problem?.rule ?? (refusal ? ruleOf(refusal) : null),
+    code: problem?.code ?? refusal?.code ?? null,
+    rule: problem?.rule ?? refusal?.rule ?? null,
     hold: formatAmount(heldAtoms, terms.scale),
     unit: terms.unit,
     output_limit: read.call.generates ? limit : null,

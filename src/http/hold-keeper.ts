@@ -2,6 +2,7 @@
 import type { Atoms } from '../core/money.ts'
 import type { CheckpointResult } from '../wallet/wallet-types.ts'
 import type { AdmittedCall } from './admitted-call.ts'
+import { measuredProgress } from './call-budgets.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 
 /** How long a stream waits for its next slice (WALLET section 3). */
@@ -15,6 +16,8 @@ export type SliceRefusal = Exclude<CheckpointResult, { readonly status: 'checkpo
 export interface KeptCall {
   /** What is known to be used so far, in all. */
   knownAtoms(): Atoms
+  /** The same in tokens, input and output. */
+  knownTokens(): number
   /** This many more output tokens may pass. */
   onSlice(tokens: number): void
   /** The money ended. Undefined: the wallet did not answer. */
@@ -97,6 +100,7 @@ export class HoldKeeper {
     const { holdDeadlineMs } = snapshot.settings.limits
     const sliceTokens = plan.streaming?.sliceTokens ?? RUNAWAY_SLICE_TOKENS
     const wantTokens = Math.max(1, Math.ceil(sliceTokens / call.answers))
+    const cumulativeAtoms = this.#call.knownAtoms()
     this.#renewedAtMs = this.#deps.now()
     this.#deps.sweeper.touch(terms.account, this.#renewedAtMs + holdDeadlineMs)
     this.#deps.wallet
@@ -104,7 +108,12 @@ export class HoldKeeper {
         id,
         account: terms.account,
         number: ++this.#checkpoints,
-        cumulativeAtoms: this.#call.knownAtoms(),
+        cumulativeAtoms,
+        amounts: measuredProgress(this.#admitted, terms, {
+          atoms: cumulativeAtoms,
+          tokens: this.#call.knownTokens(),
+          perTokenAtoms: ceiling.perTokenAtoms,
+        }),
         deadlineMs: holdDeadlineMs,
         extend: extend ? { perTokenAtoms: ceiling.perTokenAtoms, leastTokens: 1, wantTokens } : undefined,
       })

@@ -25,7 +25,7 @@ import type { Ending } from './decide-end.ts'
 import { DecodeQueue } from './decode-queue.ts'
 import { HoldKeeper, type SliceRefusal } from './hold-keeper.ts'
 import { longCallOf } from './long-call-of.ts'
-import { endCall, knownAtoms, type Settled, totalTokens } from './settlement.ts'
+import { endCall, knownAtoms, knownTokens, type Settled, totalTokens } from './settlement.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
 /** After the terminal event, for an upstream that leaves the connection open. */
@@ -455,6 +455,10 @@ export class LiveCall implements GuardedCall {
   }
 
   // The end.
+
+  knownTokens(): number {
+    return knownTokens(this.admitted, this.#stream?.facts.usage, this.#stream?.outputTokens ?? 0)
+  }
 
   knownAtoms(): Atoms {
     return knownAtoms(this.admitted, this.#stream?.facts.usage, this.#stream?.outputTokens ?? 0)

@@ -7,6 +7,7 @@ import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
 import type { AnswerFacts } from '../providers/provider.ts'
 import type { SettleResult } from '../wallet/wallet-types.ts'
 import type { AdmittedCall } from './admitted-call.ts'
+import { finalsOf } from './call-budgets.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { decideEnd, type End, type Ending } from './decide-end.ts'
 import { priceAnswer } from './price-answer.ts'
@@ -89,9 +90,10 @@ function settle(
     endedMonotonicMs: performance.now(),
     firstByteMonotonicMs: progress.firstByteMonotonicMs,
   })
+  const finals = finalsOf(admitted, terms, { atoms: chargeAtoms, tokens: totalTokens(end.usage) })
   const settled: Settled = { chargeAtoms, heldAtoms, usage: end.usage }
   deps.outbox
-    .settle({ terms, finalAtoms: chargeAtoms, info })
+    .settle({ terms, finalAtoms: chargeAtoms, finals, info })
     .then((result) => countPosted(deps, admitted, settled, result))
     .catch((error: unknown) => deps.log.error({ request_id: terms.id, error }, 'a settlement could not be counted'))
   count(deps, admitted, progress, end, { ...priced, chargeAtoms })
@@ -153,6 +155,12 @@ export function knownAtoms(admitted: AdmittedCall, seen: Usage | undefined, outp
   const tier = billedTier(undefined, call.serviceTier)
   const { chargeAtoms } = priceUsage(price, { tokens, raw: null }, { scale: terms.scale, unpricedKind, tier })
   return chargeAtoms > terms.floorAtoms ? chargeAtoms : terms.floorAtoms
+}
+
+/** The same in tokens. */
+export function knownTokens(admitted: AdmittedCall, seen: Usage | undefined, outputTokens: number): number {
+  if (!seen) return admitted.call.input.lowTokens + outputTokens
+  return totalTokens(seen) + Math.max(0, outputTokens - (seen.tokens.output ?? 0))
 }
 
 /** Of an answer that is stored at the provider: what a call that continues it will read. */

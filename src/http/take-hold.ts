@@ -12,13 +12,16 @@ import {
   WalletUnavailable,
 } from '../wallet/wallet-types.ts'
 import type { AdmittedCall, Would } from './admitted-call.ts'
+import { budgetCounts, measuredAmounts } from './call-budgets.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import { codeOf, holdRefusal, walletUnavailable } from './call-refusals.ts'
+import { holdRefusal, walletUnavailable, wouldOf } from './call-refusals.ts'
 import type { ReadCall } from './read-call.ts'
 import { callInfo } from './settle-info.ts'
 
+/** Throws Refusal: a budget cannot count the call. */
 export function termsOf(read: ReadCall, ceiling: CostCeiling, priceVersion: string): HoldTerms {
   const { plan, key, caller } = read
+  const budgets = budgetCounts(read)
   return {
     id: read.id,
     account: key.account.id,
@@ -30,6 +33,7 @@ export function termsOf(read: ReadCall, ceiling: CostCeiling, priceVersion: stri
         ? overflowPeriod(plan.onExhausted.period, read.startedAtMs, plan.timezone)
         : '',
     observe: plan.enforcement === 'observe',
+    ...(budgets.length > 0 && { budgets }),
     facts: {
       model: read.call.model,
       upstream: read.upstream.name,
@@ -57,6 +61,7 @@ export function holdRequest(read: ReadCall, terms: HoldTerms, ceiling: CostCeili
     ...terms,
     fixedAtoms: ceiling.fixedAtoms,
     perTokenAtoms: ceiling.perTokenAtoms,
+    amounts: measuredAmounts(read, terms, ceiling),
     leastTokens: ceiling.leastTokens,
     wantTokens: ceiling.wantTokens,
     totalTokens: ceiling.totalTokens,
@@ -93,7 +98,7 @@ export async function takeHold(
   const would: Would | undefined =
     problem !== undefined
       ? { code: problem.code, rule: problem.rule }
-      : held?.would && { code: codeOf(held.would), rule: 'funds' }
+      : held?.would && wouldOf(read, held.would, held.wouldRule)
   const limit = outputLimit(read, ceiling, held)
   if (would) deps.metrics.wouldRefuse({ account: terms.account, code: would.code, rule: would.rule })
   return {

@@ -1,11 +1,15 @@
 /** One question how a job stands: what came of it, and when to ask again. */
 import type { Format, Snapshot, Upstream } from '../config/snapshot.ts'
+import { findRate } from '../core/convert.ts'
+import { DEFAULT_SCALE } from '../core/money.ts'
 import type { Log } from '../log.ts'
 import { JsonMeter } from '../meter/json-meter.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { JobReader, JobState } from '../providers/provider.ts'
+import { totalInput, totalOutput } from '../providers/usage-totals.ts'
 import type { UpstreamCredentials } from '../proxy/credentials/upstream-credentials.ts'
 import type { UpstreamPools } from '../proxy/upstream.ts'
+import { measuredFinals } from '../wallet/budget-measures.ts'
 import type { OutboxShape } from '../wallet/outbox-types.ts'
 import type { Wallet } from '../wallet/wallet-types.ts'
 import { endOfObject, type JobEnd, settleJob } from './end-of-job.ts'
@@ -144,7 +148,14 @@ async function endJob(context: PollContext, call: LongCall, end: JobEnd): Promis
     return
   }
   const { finalAtoms, info, parts } = settleJob(call, end, context.now())
-  const result = await outbox.settle({ terms, finalAtoms, info })
+  const { rates, settings } = context.snapshot()
+  const tokens = parts.reduce((sum, part) => sum + totalInput(part.usage) + totalOutput(part.usage), 0)
+  const finals = measuredFinals(terms, { atoms: finalAtoms, tokens }, (measure) => {
+    const rate = findRate(rates, terms.unit, measure, call.startedAtMs)
+    const toScale = settings.unitScales.get(measure) ?? DEFAULT_SCALE
+    return rate === undefined ? undefined : { rate, fromScale: terms.scale, toScale }
+  })
+  const result = await outbox.settle({ terms, finalAtoms, finals, info })
   if (result.replay) return
   metrics.posted({
     account: terms.account,

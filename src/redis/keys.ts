@@ -18,9 +18,10 @@ export interface AccountKeys {
   readonly due: string
   readonly holds: string
   readonly ledger: string
+  readonly budgets: string
   readonly refusals: string
   readonly grantKeys: string
-  /** The first six, in the order in which every script declares them. */
+  /** The first seven, in the order in which every script declares them. */
   readonly wallet: readonly string[]
   readonly prefix: string
 }
@@ -42,10 +43,18 @@ const known = new Map<string, AccountKeys>()
 function makeAccountKeys(account: string): AccountKeys {
   if (!NAME.test(account)) throw new RangeError(`${JSON.stringify(account.slice(0, 140))} is not an account id`)
   const prefix = `tg:{${account}}:`
-  const wallet = ['acct', 'grants', 'order', 'due', 'holds', 'ledger'].map((name) => prefix + name)
-  const [first, grants, order, due, holds, ledger] = wallet as [string, string, string, string, string, string]
+  const wallet = ['acct', 'grants', 'order', 'due', 'holds', 'ledger', 'budgets'].map((name) => prefix + name)
+  const [first, grants, order, due, holds, ledger, budgets] = wallet as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+    string,
+  ]
   const others = { refusals: `${prefix}refusals`, grantKeys: `${prefix}gkeys` }
-  return { account: first, grants, order, due, holds, ledger, ...others, wallet, prefix }
+  return { account: first, grants, order, due, holds, ledger, budgets, ...others, wallet, prefix }
 }
 
 /** Ends of the calls whose ids fall in the same ten minutes. */

@@ -18,12 +18,13 @@ interface Part {
 const MODES: Readonly<Record<string, string>> = { debt: 'negative', flagged: 'flag', postpaid: 'postpaid' }
 
 export function heldOf(entry: LedgerEntry): Held {
-  const { tokens, payable, slices, over, would } = entry.fields as {
+  const { tokens, payable, slices, over, would, exceeded } = entry.fields as {
     tokens: number
     payable?: number
     slices: readonly Part[]
     over?: { readonly account: string; readonly amount: string }
     would?: string
+    exceeded?: readonly string[]
   }
   const overage = over && readOverage(MODES[over.account] ?? 'overflow', String(parseAmount(over.amount, entry.scale)))
   return {
@@ -35,8 +36,18 @@ export function heldOf(entry: LedgerEntry): Held {
     heldAtoms: slices.reduce((sum, slice) => sum + parseAmount(slice.amount, entry.scale), overage?.atoms ?? 0n),
     overage,
     availableAtoms: entry.balanceAfter['available'] ?? 0n,
-    would: HOLD_REFUSALS.find((status: HoldRefusalStatus) => status === would),
+    ...readWould(would ?? ''),
+    exceeded: exceeded ?? [],
   }
+}
+
+/** STATUS, or STATUS:FIELD of the budget that said so. */
+export function readWould(text: string): Pick<Held, 'would' | 'wouldRule'> {
+  const colon = text.indexOf(':')
+  const status = colon < 0 ? text : text.slice(0, colon)
+  const would = HOLD_REFUSALS.find((known: HoldRefusalStatus) => known === status)
+  if (text !== '' && would === undefined) throw new TypeError(`unknown status ${status}`)
+  return { would, wouldRule: colon < 0 ? undefined : text.slice(colon + 1) }
 }
 
 const STATUS: Readonly<Record<string, SettleResult['status']>> = {

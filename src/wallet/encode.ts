@@ -1,5 +1,5 @@
 /** How arguments of the scripts are written. Values are percent-encoded, so that no name ends a field. */
-import type { AppliesTo, GrantRequest, HoldFacts, HoldTerms } from './wallet-types.ts'
+import type { AppliesTo, BudgetCount, GrantRequest, HoldFacts, HoldRequest, HoldTerms } from './wallet-types.ts'
 
 const encode = encodeURIComponent
 
@@ -17,6 +17,39 @@ function millionths(decimal: string): string {
   const value = match ? Number(match[1]) * 1_000_000 + Number((match[2] ?? '').padEnd(6, '0')) : Number.NaN
   if (!(value <= 1_000_000_000)) throw new RangeError(`multiplier ${decimal}: at most 1000 and six decimals`)
   return String(value)
+}
+
+/** A line for each: FIELD;limit;action;life;group;most_values;window. "" where there are none. */
+export function encodeBudgets(budgets: readonly BudgetCount[] | undefined): string {
+  if (budgets === undefined || budgets.length === 0) return ''
+  return budgets.map(encodeBudget).join('\n')
+}
+
+function encodeBudget(budget: BudgetCount): string {
+  const { field, limit, action, lifeMs, group, valuesMax } = budget
+  return `${field};${limit};${action === 'block' ? 'b' : 'f'};${lifeMs};${group};${valuesMax};${encodeWindow(budget.window)}`
+}
+
+function encodeWindow(window: BudgetCount['window']): string {
+  if (window.kind === 'rolling') return `r,${window.lengthMs},${window.partMs}`
+  return window.kind === 'calendar' ? `c,${window.bounds.join(',')}` : 'l'
+}
+
+/** MEASURE=fixed,per_token,floor;… with the wallet's own unit, where there are budgets at all. */
+export function encodeAmounts(request: HoldRequest): string {
+  if (request.budgets === undefined || request.budgets.length === 0) return ''
+  const own = `${request.unit}=${request.fixedAtoms},${request.perTokenAtoms},${request.floorAtoms}`
+  const others = (request.amounts ?? []).map(
+    ({ measure, fixed, perToken, floor }) => `${measure}=${fixed},${perToken},${floor}`,
+  )
+  return [own, ...others].join(';')
+}
+
+/** MEASURE=amount;… */
+export function encodeFinals(finals: Readonly<Record<string, bigint>> | undefined): string {
+  return Object.entries(finals ?? {})
+    .map(([measure, amount]) => `${measure}=${amount}`)
+    .join(';')
 }
 
 /** model;upstream;endpoint;key;run;user;label=value,… */

@@ -3,8 +3,8 @@
 import { idTimeMs } from '../core/ids.ts'
 import { ATOMS_MAX } from '../core/money.ts'
 import { denialsKey, operationsKey } from '../redis/keys.ts'
-import { heldOf, settledOf } from './answers.ts'
-import { encodeFacts, encodePolicy } from './encode.ts'
+import { heldOf, readWould, settledOf } from './answers.ts'
+import { encodeAmounts, encodeBudgets, encodeFacts, encodeFinals, encodePolicy } from './encode.ts'
 import { findEnd } from './find-end.ts'
 import { decodeEntry } from './ledger-entry.ts'
 import { readOpenHold, readOverage, readSlices } from './packed.ts'
@@ -26,7 +26,14 @@ import {
 } from './wallet-types.ts'
 
 const SETTLED = ['settled', 'late_settled', 'orphan_settled', 'unmatched', 'hold_not_open', 'conflict'] as const
-const CHECKPOINTED = ['conflict', 'hold_not_open', 'out_of_range', 'held_by_open_calls', 'insufficient_funds'] as const
+const CHECKPOINTED = [
+  'conflict',
+  'hold_not_open',
+  'out_of_range',
+  'held_by_open_calls',
+  'insufficient_funds',
+  'budget_exceeded',
+] as const
 const NOTHING = {
   seq: 0,
   chargedAtoms: 0n,
@@ -47,7 +54,9 @@ export async function hold(scripts: ScriptCaller, request: HoldRequest): Promise
   const keys = scripts.keysOf(request.account)
   const idMs = timeOfId(request.id)
   const largest = request.fixedAtoms > request.perTokenAtoms ? request.fixedAtoms : request.perTokenAtoms
-  if (largest > ATOMS_MAX) return { status: 'out_of_range', replay: false, neededAtoms: largest, availableAtoms: 0n }
+  if (largest > ATOMS_MAX) return outOfRange(largest)
+  for (const { fixed, perToken } of request.amounts ?? [])
+    if (fixed > ATOMS_MAX || perToken > ATOMS_MAX) return outOfRange(fixed > perToken ? fixed : perToken)
   const allKeys = [...keys.wallet, operationsKey(keys, idMs), keys.refusals, denialsKey(keys, idMs)]
   let reply = await scripts.call('hold', allKeys, holdArguments(request, idMs))
   while (reply[0] === 'sweep_first') {
@@ -79,6 +88,8 @@ function holdArguments(request: HoldRequest, idMs: number): string[] {
     request.dryRun ? '1' : '0',
     request.info,
     lateWindow(request),
+    encodeBudgets(request.budgets),
+    encodeAmounts(request),
   ]
 }
 
@@ -89,13 +100,25 @@ function lateWindow(terms: HoldTerms): string {
   return String(terms.lateWindowMs ?? LATE_WINDOW_MS)
 }
 
+function outOfRange(neededAtoms: bigint): HoldRefused {
+  return {
+    status: 'out_of_range',
+    replay: false,
+    neededAtoms,
+    availableAtoms: 0n,
+    rule: undefined,
+    resetsAtMs: undefined,
+  }
+}
+
 /** {from_ledger, seq, packed, info} */
 function entryOf(reply: Reply): LedgerEntry {
   return decodeEntry(Number(field(reply, 1)), field(reply, 2), field(reply, 3))
 }
 
 function readHeld(reply: Reply): Held {
-  const [seq, tokens, payable, held, mode, over, available, would] = field(reply, 2).split(';') as [
+  const [seq, tokens, payable, held, mode, over, available, would, exceeded] = field(reply, 2).split(';') as [
+    string,
     string,
     string,
     string,
@@ -114,7 +137,8 @@ function readHeld(reply: Reply): Held {
     heldAtoms: BigInt(held),
     overage: readOverage(mode, over),
     availableAtoms: BigInt(available),
-    would: would === '' ? undefined : statusOf([would], HOLD_REFUSALS),
+    ...readWould(would),
+    exceeded: exceeded === '' ? [] : exceeded.split(','),
   }
 }
 
@@ -124,6 +148,8 @@ function readRefused(reply: Reply): HoldRefused {
     replay: reply[1] === '1',
     neededAtoms: BigInt(field(reply, 2)),
     availableAtoms: BigInt(field(reply, 3)),
+    rule: reply[4] ? reply[4] : undefined,
+    resetsAtMs: reply[5] ? Number(reply[5]) : undefined,
   }
 }
 
@@ -142,6 +168,7 @@ export async function checkpoint(scripts: ScriptCaller, request: CheckpointReque
       String(extend?.perTokenAtoms ?? 0),
       String(extend?.leastTokens ?? 0),
       String(extend?.wantTokens ?? 0),
+      (request.amounts ?? []).map(({ measure, known, perToken }) => `${measure}=${known},${perToken}`).join(';'),
     ],
   )
   if (reply[0] === 'checkpointed') {
@@ -154,7 +181,12 @@ export async function checkpoint(scripts: ScriptCaller, request: CheckpointReque
     }
   }
   const [needed, available] = [field(reply, 1), field(reply, 2)]
-  return { status: statusOf(reply, CHECKPOINTED), neededAtoms: BigInt(needed), availableAtoms: BigInt(available) }
+  return {
+    status: statusOf(reply, CHECKPOINTED),
+    neededAtoms: BigInt(needed),
+    availableAtoms: BigInt(available),
+    rule: reply[3] ? reply[3] : undefined,
+  }
 }
 
 export async function settle(scripts: ScriptCaller, request: SettleRequest): Promise<SettleResult> {
@@ -185,6 +217,8 @@ function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number,
       lookedUp,
       request.info,
       lateWindow(terms),
+      encodeFinals(request.finals),
+      encodeBudgets(terms.budgets),
     ],
   )
 }

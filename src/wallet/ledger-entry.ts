@@ -81,12 +81,30 @@ const EXTRA: Readonly<Record<string, ReadValue>> = {
   number,
   effective: number,
   expires: (value) => (value === '' ? null : Number(value)),
+  budgets: (value) => (value === '' ? [] : value.split(',').map(readCount)),
+  /** ID=FIELD,… of counters that came to be with this entry. */
+  counters: (value) => Object.fromEntries(value.split(',').map((part) => splitAt(part, '='))),
+  counter: (value) => Object.fromEntries([splitAt(value, '=')]),
+  exceeded: (value) => value.split(','),
+  spent: number,
   slices: (value, scale) =>
     readSlices(value).map(({ grant, atoms }) => ({ grant, amount: formatAmount(atoms, scale) })),
   over: (value, scale) => {
     const at = value.lastIndexOf('=')
     return { account: value.slice(0, at), amount: amount(value.slice(at + 1), scale) }
   },
+}
+
+/** ID@start:amount */
+function readCount(text: string): { readonly id: string; readonly start: number; readonly amount: string } {
+  const match = /^(\d+)@(\d+):(\d+)$/.exec(text)
+  if (!match) throw new TypeError(`unknown count ${text}`)
+  return { id: match[1] as string, start: Number(match[2]), amount: match[3] as string }
+}
+
+function splitAt(text: string, mark: string): readonly [string, string] {
+  const at = text.indexOf(mark)
+  return [text.slice(0, at), text.slice(at + 1)]
 }
 
 /** name=value;…: amounts become decimal strings, flags booleans. */

@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { OnExhausted } from '../config/snapshot.ts'
 import type { Atoms } from '../core/money.ts'
-import type { HoldTerms, SettleRequest, VoidRequest } from './wallet-types.ts'
+import type { BudgetCount, HoldTerms, SettleRequest, VoidRequest } from './wallet-types.ts'
 
 export type OutboxRecord =
   | { readonly type: 'intent' | 'dispatched'; readonly id: string; readonly account: string }
@@ -47,37 +47,54 @@ const LETTERS = {
   acknowledged: 'A',
 } as const
 
-function settleJson({ terms, finalAtoms, info }: SettleRequest): unknown {
-  return { terms: termsJson(terms), finalAtoms: String(finalAtoms), info }
+function settleJson({ terms, finalAtoms, finals, info }: SettleRequest): unknown {
+  return {
+    terms: termsJson(terms),
+    finalAtoms: String(finalAtoms),
+    ...(finals && { finals: mapAmounts(finals, String) }),
+    info,
+  }
 }
 
 /** Amounts as strings, by name: a replacer could not tell "5n" in a label from an amount. */
 export function termsJson(terms: HoldTerms): StoredTerms {
-  const { onExhausted: policy } = terms
+  const { onExhausted: policy, budgets, ...rest } = terms
   const onExhausted =
     policy.mode === 'negative'
       ? { ...policy, floorAtoms: String(policy.floorAtoms) }
       : policy.mode === 'overflow'
         ? { ...policy, capAtoms: String(policy.capAtoms) }
         : policy
-  return { ...terms, floorAtoms: String(terms.floorAtoms), onExhausted }
+  return {
+    ...rest,
+    floorAtoms: String(terms.floorAtoms),
+    onExhausted,
+    ...(budgets && { budgets: budgets.map((budget) => ({ ...budget, limit: String(budget.limit) })) }),
+  }
 }
 
-export interface StoredTerms extends Omit<HoldTerms, 'floorAtoms' | 'onExhausted'> {
+export interface StoredTerms extends Omit<HoldTerms, 'floorAtoms' | 'onExhausted' | 'budgets'> {
   readonly floorAtoms: string
   readonly onExhausted: { readonly mode: string; readonly floorAtoms?: string; readonly capAtoms?: string }
+  readonly budgets?: readonly (Omit<BudgetCount, 'limit'> & { readonly limit: string })[]
 }
 
 function readSettle(json: {
   readonly terms: StoredTerms
   readonly finalAtoms: string
+  readonly finals?: Readonly<Record<string, string>>
   readonly info: string
 }): SettleRequest {
-  return { terms: readTerms(json.terms), finalAtoms: BigInt(json.finalAtoms), info: json.info }
+  return {
+    terms: readTerms(json.terms),
+    finalAtoms: BigInt(json.finalAtoms),
+    ...(json.finals && { finals: mapAmounts(json.finals, BigInt) }),
+    info: json.info,
+  }
 }
 
 export function readTerms(json: StoredTerms): HoldTerms {
-  const { onExhausted: policy } = json
+  const { onExhausted: policy, budgets, ...rest } = json
   const onExhausted = {
     ...policy,
     ...(policy.floorAtoms === undefined ? {} : { floorAtoms: BigInt(policy.floorAtoms) }),
@@ -85,7 +102,17 @@ export function readTerms(json: StoredTerms): HoldTerms {
   } as OnExhausted
   // JSON drops members that are undefined; the types have them.
   const facts = { ...json.facts, run: json.facts.run, user: json.facts.user }
-  return { ...json, facts, floorAtoms: BigInt(json.floorAtoms), onExhausted }
+  return {
+    ...rest,
+    facts,
+    floorAtoms: BigInt(json.floorAtoms),
+    onExhausted,
+    ...(budgets && { budgets: budgets.map((budget) => ({ ...budget, limit: BigInt(budget.limit) })) }),
+  }
+}
+
+function mapAmounts<From, To>(amounts: Readonly<Record<string, From>>, map: (amount: From) => To): Record<string, To> {
+  return Object.fromEntries(Object.entries(amounts).map(([measure, amount]) => [measure, map(amount)]))
 }
 
 function payloadOf(record: OutboxRecord): string {

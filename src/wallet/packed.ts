@@ -2,7 +2,7 @@
 import type { Atoms } from '../core/money.ts'
 import { decodeFacts } from './encode.ts'
 import { field } from './script-caller.ts'
-import type { AppliesTo, Balance, Funding, Grant, OpenHold, Overage } from './wallet-types.ts'
+import type { AppliesTo, Balance, BudgetCounter, Funding, Grant, OpenHold, Overage } from './wallet-types.ts'
 
 export interface Slice {
   readonly grant: string
@@ -86,7 +86,7 @@ export function readOpenHold(account: string, id: string, record: string, scale:
     createdAtMs: Number(field(parts, 3)),
     deadlineAtMs: Number(field(parts, 4)),
     slices,
-    ...decodeFacts(field(parts, 17)),
+    ...decodeFacts(field(parts, 18)),
   }
 }
 
@@ -123,4 +123,26 @@ function readPeriods(text: string): Readonly<Record<string, Atoms>> {
   const list = text === '' ? [] : text.split(';').map((part) => part.split(/[=,]/) as [string, string, string])
   const posted = list.filter(([, amount]) => amount !== '0').sort(([a], [b]) => (a < b ? -1 : 1))
   return Object.fromEntries(posted.map(([name, amount]) => [name, BigInt(amount)]))
+}
+
+/** 1|id|touched|life|group|start:spent:held:end,… */
+export function readCounter(name: string, record: string): BudgetCounter {
+  const parts = record.split('|')
+  const slots = field(parts, 5)
+  return {
+    field: name,
+    id: field(parts, 1),
+    touchedAtMs: Number(field(parts, 2)),
+    slots: slots === '' ? [] : slots.split(',').map(readSlot),
+  }
+}
+
+function readSlot(text: string): BudgetCounter['slots'][number] {
+  const [start = '', spent = '', held = '', ends = ''] = text.split(':')
+  return {
+    startAtMs: Number(start),
+    endsAtMs: ends === '' ? undefined : Number(ends),
+    spent: BigInt(spent),
+    held: BigInt(held),
+  }
 }

@@ -3,9 +3,9 @@ import type { ScriptClient } from '../redis/run-script.ts'
 import * as grants from './grants.ts'
 import * as holds from './holds.ts'
 import { readLedger, readPage } from './ledger.ts'
-import { readBalance } from './packed.ts'
+import { readBalance, readCounter } from './packed.ts'
 import { createScriptCaller, field, type ScriptCaller, type WalletOptions } from './script-caller.ts'
-import type { Balance, Wallet } from './wallet-types.ts'
+import type { Balance, BudgetCounter, Wallet } from './wallet-types.ts'
 
 /**
  * The wallet on Redis. Reads the scripts at once: throws ScriptError where one does not keep its form.
@@ -30,6 +30,7 @@ export function createWallet(client: ScriptClient, options: WalletOptions = {}):
     grants: (account) => grants.listGrants(scripts, account),
     holds: (account) => holds.openHolds(scripts, account),
     counts: (account) => counts(scripts, account),
+    counters: (account, cursor, count) => counters(scripts, account, cursor, count),
     ledger: (account, page) => readLedger(scripts, account, page),
     ledgerPage: (account, { afterSeq, limit, type }) => readPage(scripts, account, afterSeq + 1, limit, type),
     firstAnswer: (account, operationId, answer) => firstAnswer(scripts, account, operationId, answer),
@@ -49,6 +50,18 @@ async function balances(scripts: ScriptCaller, account: string): Promise<readonl
 async function counts(scripts: ScriptCaller, account: string): Promise<{ openHolds: number; timeouts: number }> {
   const reply = await scripts.call('counts', [scripts.keysOf(account).account], [])
   return { openHolds: Number(field(reply, 0)), timeouts: Number(field(reply, 1)) }
+}
+
+async function counters(
+  scripts: ScriptCaller,
+  account: string,
+  cursor: string,
+  count: number,
+): Promise<{ counters: readonly BudgetCounter[]; next: string; nowMs: number }> {
+  const reply = await scripts.call('budgets', scripts.keysOf(account).wallet, [cursor, String(count)])
+  const found: BudgetCounter[] = []
+  for (let i = 2; i < reply.length; i += 2) found.push(readCounter(field(reply, i), field(reply, i + 1)))
+  return { counters: found, next: field(reply, 0), nowMs: Number(field(reply, 1)) }
 }
 
 async function firstAnswer(

@@ -17,6 +17,37 @@ export interface HoldFacts {
   readonly labels: Readonly<Record<string, string>>
 }
 
+/** A budget that a call counts against, with the counter and the windows around the call's time. */
+export interface BudgetCount {
+  readonly name: string
+  /** The counter: NAME~MEASURE~WINDOW~VALUES, each percent-encoded. */
+  readonly field: string
+  /** requests | concurrent | tokens | a unit of money. */
+  readonly measure: string
+  /** In atoms where the measure is money. */
+  readonly limit: bigint
+  readonly action: 'block' | 'flag'
+  /** How long the counter stays after its last use; 0: for ever. */
+  readonly lifeMs: number
+  /** Of a budget that makes one counter for each value: what its counters have in common; "" otherwise. */
+  readonly group: string
+  readonly valuesMax: number
+  readonly window:
+    | { readonly kind: 'rolling'; readonly lengthMs: number; readonly partMs: number }
+    /** Four bounds: the window before the call's, its own, the one after. */
+    | { readonly kind: 'calendar'; readonly bounds: readonly [number, number, number, number] }
+    | { readonly kind: 'lifetime' }
+}
+
+/** What a call comes to in a measure that budgets count: tokens, or money of another unit than the wallet's. */
+export interface MeasuredAmount {
+  readonly measure: string
+  readonly fixed: bigint
+  readonly perToken: bigint
+  /** Certainly used once the call is sent. */
+  readonly floor: bigint
+}
+
 /** The terms that a hold is made on. A settle carries a copy, in case the hold was lost in a failover. */
 export interface HoldTerms {
   /** The call's request id, made by newId: also the operation id of the hold. */
@@ -29,6 +60,8 @@ export interface HoldTerms {
   readonly overflowPeriod: string
   readonly observe: boolean
   readonly facts: HoldFacts
+  /** What the call counts against; left out: nothing. */
+  readonly budgets?: readonly BudgetCount[]
   /** Certainly spent once the call is sent: the input that could be seen, counted low. */
   readonly floorAtoms: Atoms
   readonly priceVersion: string
@@ -43,6 +76,8 @@ export interface HoldRequest extends HoldTerms {
   readonly fixedAtoms: Atoms
   /** For one token of the call's output limit, all answers (`n`) together, rounded up. */
   readonly perTokenAtoms: Atoms
+  /** In the measures of the budgets, beside requests, concurrent and the wallet's own unit. */
+  readonly amounts?: readonly MeasuredAmount[]
   /** Of the first slice where the call is sliced. 0 <= least <= want. */
   readonly leastTokens: number
   readonly wantTokens: number
@@ -75,8 +110,11 @@ export interface Held {
   readonly overage: Overage | undefined
   /** Free part of the usable grants without applies_to, after the hold; in a dry run as it is. */
   readonly availableAtoms: Atoms
-  /** Only under observe: what enforcement would have answered. */
+  /** Only under observe: what enforcement would have answered, and the budget that said so. */
   readonly would: HoldRefusalStatus | undefined
+  readonly wouldRule: string | undefined
+  /** Fields of budgets that flag, and are now beyond their limit. */
+  readonly exceeded: readonly string[]
 }
 
 /** In order of precedence. */
@@ -85,10 +123,13 @@ export const HOLD_REFUSALS = [
   'id_closed', // an end for this id came before the hold: nothing may be held under it any more
   'id_too_old', // the id's time is further back than its records are kept
   'frozen',
+  'stopped', // the run, user, key or request was stopped by hand
   'too_many_holds', // 10,000 open holds
   'out_of_range', // an amount beyond 2^53-1 atoms
-  'held_by_open_calls', // it would fit but for what open calls hold
+  'too_many_values', // a budget that makes one counter for each value has as many as it may
   'insufficient_funds',
+  'budget_exceeded',
+  'held_by_open_calls', // it would fit but for what open calls hold
 ] as const
 export type HoldRefusalStatus = (typeof HOLD_REFUSALS)[number]
 
@@ -99,6 +140,17 @@ export interface HoldRefused {
   readonly neededAtoms: Atoms
   /** What could have been held: available, scoped grants that fit, and headroom of overage. */
   readonly availableAtoms: Atoms
+  /** Field of the budget that refused, in whose measure the two amounts then are; or the stop (`run:R`). */
+  readonly rule: string | undefined
+  /** When time alone makes room again. */
+  readonly resetsAtMs: number | undefined
+}
+
+/** What is known to be used, and what a token of the next slice comes to, in a measure of budgets. */
+export interface MeasuredProgress {
+  readonly measure: string
+  readonly known: bigint
+  readonly perToken: bigint
 }
 
 export interface CheckpointRequest {
@@ -108,6 +160,8 @@ export interface CheckpointRequest {
   readonly number: number
   /** What is known to be used so far, in all. Lower than an earlier one: kept at the earlier. */
   readonly cumulativeAtoms: Atoms
+  /** The same in the measures of the hold's budgets. */
+  readonly amounts?: readonly MeasuredProgress[]
   /** The deadline is this far from now again. */
   readonly deadlineMs: number
   /** The next slice; undefined: renew only. */
@@ -123,15 +177,25 @@ export type CheckpointResult =
       readonly availableAtoms: Atoms
     }
   | {
-      readonly status: 'conflict' | 'hold_not_open' | 'out_of_range' | 'held_by_open_calls' | 'insufficient_funds'
+      readonly status:
+        | 'conflict'
+        | 'hold_not_open'
+        | 'out_of_range'
+        | 'held_by_open_calls'
+        | 'insufficient_funds'
+        | 'budget_exceeded'
       readonly neededAtoms: Atoms
       readonly availableAtoms: Atoms
+      /** Field of the budget that refused. */
+      readonly rule: string | undefined
     }
 
 export interface SettleRequest {
   readonly terms: HoldTerms
   /** What the call cost, final. */
   readonly finalAtoms: Atoms
+  /** What it came to in the other measures of its budgets: tokens, money of other units. */
+  readonly finals?: Readonly<Record<string, bigint>>
   /** JSON object of the ledger's settle entry: request, tokens, usage, status, times (SPEC section 7). */
   readonly info: string
 }
@@ -283,6 +347,22 @@ export interface OpenHold {
   readonly user: string | undefined
 }
 
+/** What a budget has counted for one set of values. */
+export interface BudgetCounter {
+  /** NAME~MEASURE~WINDOW~VALUES */
+  readonly field: string
+  /** Rises with each counter of the account; the ledger names it. */
+  readonly id: string
+  readonly touchedAtMs: number
+  /** In the order of time. endsAtMs: of calendar windows. */
+  readonly slots: readonly {
+    readonly startAtMs: number
+    readonly endsAtMs: number | undefined
+    readonly spent: bigint
+    readonly held: bigint
+  }[]
+}
+
 export interface LedgerEntry {
   readonly seq: number
   readonly atMs: number
@@ -341,6 +421,12 @@ export interface Wallet {
   holds(account: string): Promise<readonly OpenHold[]>
   /** Holds that are open now, and holds that ever timed out: for metrics, at the same cost whatever the account's size. */
   counts(account: string): Promise<{ readonly openHolds: number; readonly timeouts: number }>
+  /** A page of the counters of budgets, in no order; cursor "0" begins and ends. */
+  counters(
+    account: string,
+    cursor: string,
+    count: number,
+  ): Promise<{ readonly counters: readonly BudgetCounter[]; readonly next: string; readonly nowMs: number }>
   ledger(account: string, page: LedgerPage): Promise<readonly LedgerEntry[]>
   /**
    * One bounded read: `limit` entries are looked at (at most 1,000), those of the type answered. lastSeq: the last one

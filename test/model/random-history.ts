@@ -8,6 +8,7 @@ import { ATOMS_MAX } from '../../src/core/money.ts'
 import { replayLedger } from '../../src/wallet/replay.ts'
 import type { GrantRequest, HoldRequest, LedgerEntry, Wallet } from '../../src/wallet/wallet-types.ts'
 import { type Random, randomFrom } from './random.ts'
+import { amountsOf, budgetsOf, finalsOf, randomBudgets } from './random-budgets.ts'
 import { WalletModel } from './wallet-model.ts'
 
 /** Far ahead of any real clock, so that Redis drops no record whose life is told by the test's time. */
@@ -63,6 +64,7 @@ export interface History {
   readonly amounts: Amounts
   /** Few, so that open calls share what there is of overage. */
   readonly policies: typeof POLICIES
+  readonly budgets: ReturnType<typeof randomBudgets>
   /** Requests of calls by id: at most eight at a time. */
   readonly calls: HoldRequest[]
   /** Numbers given to checkpoints so far. */
@@ -101,7 +103,9 @@ function call(history: History): HoldRequest {
   const want = least + random.below(40)
   const edge = random.chance(0.25)
   const { unit, scale } = random.pick(UNITS)
+  const budgets = budgetsOf(random, history.budgets, clock.nowMs)
   return {
+    ...(budgets.length > 0 && { budgets, amounts: amountsOf(random, unit, () => amounts(random)) }),
     id: newId(random, clock.nowMs - random.pick([0, 0, 0, 0, 5000, 3_600_000, 3_600_001])),
     account: model.account,
     unit,
@@ -167,7 +171,8 @@ const STEPS: Readonly<
         ...(random.chance(0.1) ? random.pick(history.policies) : {}),
         ...(random.chance(0.02) ? random.pick(UNITS) : {}),
       }
-      const request = { terms, finalAtoms: random.chance(0.3) ? terms.fixedAtoms : amounts(random), info: '{}' }
+      const finalAtoms = random.chance(0.3) ? terms.fixedAtoms : amounts(random)
+      const request = { terms, finalAtoms, finals: finalsOf(random, terms.unit), info: '{}' }
       return [request, () => wallet.settle(request), () => model.settle(request, clock.nowMs)]
     },
   ],
@@ -187,6 +192,11 @@ const STEPS: Readonly<
         account,
         number: random.chance(0.7) ? ++history.checkpoints : 1 + random.below(6),
         cumulativeAtoms: small(random),
+        amounts: ['tokens', 'EUR'].map((measure) => ({
+          measure,
+          known: small(random),
+          perToken: BigInt(random.below(3)),
+        })),
         deadlineMs: random.pick([1, 1000, 4000]),
         extend: random.chance(0.6) ? extend : undefined,
       }
@@ -306,12 +316,14 @@ export async function runHistory(
 ): Promise<void> {
   const random = randomFrom(seed)
   const clock = { nowMs: START_MS }
+  const amounts = random.chance(0.2) ? large : small
   const history: History = {
     random,
     wallet: makeWallet(() => clock.nowMs),
     model: new WalletModel(account),
     clock,
-    amounts: random.chance(0.2) ? large : small,
+    amounts,
+    budgets: random.chance(0.7) ? randomBudgets(random, amounts === large && random.chance(0.5)) : [],
     policies: [random.pick(POLICIES), random.pick(POLICIES), random.pick(POLICIES)],
     calls: [],
     checkpoints: 0,
@@ -345,15 +357,20 @@ function compareAnswers(answer: unknown, expected: unknown): void {
 }
 
 async function compareReads({ wallet, model, clock }: History): Promise<void> {
-  const [balances, grants, holds] = await Promise.all([
+  const [balances, grants, holds, { counters }] = await Promise.all([
     wallet.balances(model.account),
     wallet.grants(model.account),
     wallet.holds(model.account),
+    wallet.counters(model.account, '0', 10_000),
   ])
   const expected = model.read(clock.nowMs)
   deepStrictEqual(balances, expected.balances)
   deepStrictEqual(grants, expected.grants)
   deepStrictEqual(holds, expected.holds)
+  deepStrictEqual(
+    [...counters].sort((a, b) => Number(a.id) - Number(b.id)),
+    expected.counters,
+  )
 }
 
 /** Gapless, as many entries as the model made, legs zero, and from it alone the same balances. */

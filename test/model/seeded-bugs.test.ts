@@ -12,7 +12,7 @@ import { SEEDED_BUGS, type SeededBug } from './seeded-bugs.ts'
 const SCRIPTS = fileURLToPath(new URL('../../redis-scripts', import.meta.url))
 // From the same seed each time: a bug that was found is found again.
 const FIRST_SEED = 1000
-const HISTORIES = 80
+const HISTORIES = 250
 const STEPS = 150
 
 let server: TestRedis

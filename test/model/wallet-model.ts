@@ -8,6 +8,7 @@ import type {
   AdminRefusal,
   AdminResult,
   Balance,
+  BudgetCounter,
   CheckpointRequest,
   CheckpointResult,
   Grant,
@@ -25,6 +26,7 @@ import type {
   VoidResult,
   Wallet,
 } from '../../src/wallet/wallet-types.ts'
+import { type Bound, CounterModel, type Kept } from './counter-model.ts'
 
 const MAX = 9_007_199_254_740_991n
 const HOUR_MS = 3_600_000
@@ -72,6 +74,7 @@ interface ModelHold {
   overBase: bigint
   over: bigint
   known: bigint
+  kept: Kept[]
   checkpoint: { number: number; arguments: string; answer: CheckpointResult } | undefined
   late: { final: bigint; answer: SettleResult } | undefined
 }
@@ -198,6 +201,7 @@ function emptyState(): State {
 export class WalletModel {
   readonly account: string
   #state: State = emptyState()
+  #counters = new CounterModel()
   #now = 0
 
   constructor(account: string) {
@@ -208,12 +212,13 @@ export class WalletModel {
     const { id, unit } = request
     this.#now = Math.max(this.#state.lastMs, clockMs)
     const fingerprint = fingerprintOf(request)
-    const refused = (status: HoldRefusalStatus, needed = 0n, available = 0n, replay = false): HoldRefused => ({
-      status,
-      replay,
-      neededAtoms: needed,
-      availableAtoms: available,
-    })
+    const refused = (
+      status: HoldRefusalStatus,
+      neededAtoms = 0n,
+      availableAtoms = 0n,
+      rule?: string,
+      resetsAtMs?: number,
+    ): HoldRefused => ({ status, replay: false, neededAtoms, availableAtoms, rule, resetsAtMs })
     const state = this.#state
     const before = state.holds.get(id) ?? state.ends.get(id)?.hold
     if (before) {
@@ -224,8 +229,8 @@ export class WalletModel {
     const denial = state.denials.get(id)
     if (denial) return denial.fingerprint === fingerprint ? { ...denial.answer, replay: true } : refused('conflict')
     this.#sweep()
-    const deny = (status: HoldRefusalStatus, needed = 0n, available = 0n): HoldRefused => {
-      const answer = refused(status, needed, available)
+    const deny = (...given: Parameters<typeof refused>): HoldRefused => {
+      const answer = refused(...given)
       if (!request.dryRun) state.denials.set(id, { fingerprint, answer })
       return answer
     }
@@ -242,17 +247,34 @@ export class WalletModel {
       funds < fixed ? -1 : each === 0n ? limit : Number(least(BigInt(limit), (funds - fixed) / each))
     let tokens = payableOf(request.wantTokens)
     let payableTokens = payableOf(request.totalTokens)
-    let would: HoldRefusalStatus | undefined
-    if (tokens < request.leastTokens) {
-      const back = free + pinned + this.#room(unit, enforced, 0n)
-      const refusal = needed <= back ? 'held_by_open_calls' : 'insufficient_funds'
-      if (!request.observe) return deny(refusal, needed, funds)
-      would = refusal
+    const back = free + pinned + this.#room(unit, enforced, 0n)
+    const byWallet: Refusal | undefined =
+      tokens < request.leastTokens
+        ? { status: needed <= back ? 'held_by_open_calls' : 'insufficient_funds', needed, available: funds }
+        : undefined
+    const bounds = this.#counters.bounds(request, this.#now)
+    if (bounds.some((bound) => bound.fixed + bound.each * BigInt(request.leastTokens) > MAX))
+      return deny('out_of_range')
+    for (const { budget, fixed: first, each: more, room } of bounds) {
+      if (budget.action === 'flag') continue
+      const fits = (most: number): number =>
+        room < first ? -1 : more === 0n ? most : Number(least(BigInt(most), (room - first) / more))
+      tokens = Math.min(tokens, fits(request.wantTokens))
+      payableTokens = Math.min(payableTokens, fits(request.totalTokens))
+    }
+    const refusal = this.#refusal(bounds, byWallet, request.leastTokens)
+    if (refusal && !request.observe) {
+      const { status, needed: missing, available, bound } = refusal
+      const resets =
+        bound && status === 'budget_exceeded' ? this.#counters.resetsAtMs(bound, missing, this.#now) : undefined
+      return deny(status, missing, available, bound?.budget.field, resets)
     }
     if (request.observe) [tokens, payableTokens] = [request.wantTokens, request.totalTokens]
     const policy = policyOf(request)
     const amount = fixed + each * BigInt(tokens)
-    if (amount > MAX) return deny('out_of_range', needed, funds)
+    const tooMuch = ({ spent, held, fixed: first, each: more }: Bound): boolean =>
+      spent + held + first + more * BigInt(tokens) > MAX
+    if (amount > MAX || bounds.some(tooMuch)) return deny('out_of_range', needed, funds)
     const overBase = most(0n, amount - free)
     const over = roundUp(overBase, policy.millionths)
     if (!this.#fits(unit, amount - overBase, over)) return deny('out_of_range', needed, funds)
@@ -268,9 +290,14 @@ export class WalletModel {
       heldAtoms,
       overage: overage(policy, over),
       availableAtoms,
-      would,
+      would: refusal?.status,
+      wouldRule: refusal?.bound?.budget.field,
+      exceeded,
     })
+    let exceeded: readonly string[] = []
     if (request.dryRun) return answer(0, availableBefore)
+    const counted = this.#counters.count(bounds, tokens, this.#now)
+    exceeded = counted.exceeded
     const slices = this.#pin(found, amount - overBase)
     const seq = this.#entry(unit, request.scale)
     const deadlineAtMs = this.#now + request.deadlineMs
@@ -286,6 +313,7 @@ export class WalletModel {
       overBase,
       over,
       known: 0n,
+      kept: counted.kept,
       checkpoint: undefined,
       late: undefined,
     })
@@ -298,9 +326,10 @@ export class WalletModel {
       status: Exclude<CheckpointResult['status'], 'checkpointed'>,
       neededAtoms = 0n,
       availableAtoms = 0n,
-    ) => ({ status, neededAtoms, availableAtoms }) as const
+      rule?: string,
+    ) => ({ status, neededAtoms, availableAtoms, rule }) as const
     const { extend } = request
-    const given = json([request.cumulativeAtoms, request.deadlineMs, extend])
+    const given = json([request.cumulativeAtoms, request.deadlineMs, extend, request.amounts])
     let hold = this.#state.holds.get(request.id)
     const last = hold?.state === 'open' ? hold.checkpoint : undefined
     if (last && last.number >= request.number) {
@@ -310,6 +339,13 @@ export class WalletModel {
     hold = this.#state.holds.get(request.id)
     if (hold?.state !== 'open') return refused('hold_not_open')
     const { unit, facts, scale } = hold.request
+    const eachOf: Record<string, bigint> = {}
+    const knownOf: Record<string, bigint> = { [unit]: request.cumulativeAtoms }
+    if (extend) eachOf[unit] = extend.perTokenAtoms
+    for (const { measure, known, perToken } of request.amounts ?? []) {
+      knownOf[measure] = known
+      if (extend) eachOf[measure] = perToken
+    }
     let tokens = 0
     if (extend) {
       const policy = policyOf(hold.request)
@@ -321,6 +357,20 @@ export class WalletModel {
       const funds = least(MAX, free + this.#room(unit, policy))
       tokens = want > funds ? Number(funds / each) : extend.wantTokens
       const needed = each * BigInt(extend.leastTokens)
+      if (!hold.request.observe) {
+        const room = this.#counters.roomToExtend(hold.kept, eachOf, extend.wantTokens, this.#now)
+        if (tokens >= extend.leastTokens && room.tokens < extend.leastTokens && room.tightest) {
+          const { budget } = room.tightest
+          const more = eachOf[budget.measure] ?? 0n
+          return refused(
+            room.onlyHeld ? 'held_by_open_calls' : 'budget_exceeded',
+            more * BigInt(extend.leastTokens),
+            more * BigInt(room.tokens),
+            budget.field,
+          )
+        }
+        tokens = Math.min(tokens, room.tokens)
+      }
       if (tokens < extend.leastTokens) {
         const own = sum(hold.slices.map((s) => (this.#grant(s.grant).state === 'usable' ? s.atoms : 0n)))
         const back = free + pinned - own + this.#room(unit, policy, hold.over)
@@ -329,7 +379,8 @@ export class WalletModel {
       const amount = each * BigInt(tokens)
       const moreBase = most(0n, amount - free)
       const over = roundUp(hold.overBase + moreBase, policy.millionths)
-      if (!this.#fits(unit, amount - moreBase, over - hold.over)) return refused('out_of_range', amount, funds)
+      if (!this.#fits(unit, amount - moreBase, over - hold.over) || !this.#counters.inRange(hold.kept, eachOf, tokens))
+        return refused('out_of_range', amount, funds)
       for (const slice of this.#pin(found, amount - moreBase)) {
         const before = hold.slices.at(-1)
         if (before?.grant === slice.grant) before.atoms += slice.atoms
@@ -338,6 +389,7 @@ export class WalletModel {
       hold.overBase += moreBase
       hold.over = over
     }
+    this.#counters.extend(hold.kept, eachOf, tokens, knownOf, this.#now)
     hold.known = most(hold.known, request.cumulativeAtoms)
     hold.deadlineAtMs = this.#now + request.deadlineMs
     hold.dueMs = hold.deadlineAtMs
@@ -386,18 +438,27 @@ export class WalletModel {
       if (hold?.state === 'open') {
         state.holds.delete(id)
         const charge = this.#end(hold, finalAtoms)
+        this.#counters.finish(hold.kept, finalOf(request), false, this.#now)
         const settled = this.#settled('settled', unit, scale, charge, policyOf(hold.request))
         const facts = { fingerprint: fingerprintOf(hold.request), answer: hold.answer }
         state.ends.set(id, { kind: 'settled', hold: facts, final, settled })
         return settled
       }
-      if (hold) return this.#settleLate(hold, finalAtoms)
+      if (hold) {
+        const late = this.#settleLate(hold, finalAtoms)
+        this.#counters.finish(hold.kept, finalOf(request), true, this.#now)
+        return late
+      }
       const lateSeq = state.closed.get(id)
       if (lateSeq !== undefined) return { status: 'late_settled', replay: true, seq: lateSeq }
       const tooLate = state.closed.has(id) || this.#now - timeOf(id) > (terms.lateWindowMs ?? DAY_MS)
       const charge = tooLate
         ? { drawn: [], overBase: 0n, over: 0n, overrun: 0n }
         : this.#force(terms, finalAtoms, 0n, [], 0n, 0n)
+      if (!tooLate) {
+        const finals = { ...request.finals, [unit]: finalAtoms, concurrent: 0n }
+        this.#counters.count(this.#counters.bounds(terms, this.#now, timeOf(id)), 0, this.#now, finals)
+      }
       const settled = this.#settled(tooLate ? 'unmatched' : 'orphan_settled', unit, scale, charge, policyOf(terms))
       state.ends.set(id, { kind: 'settled', hold: undefined, final, settled })
       return settled
@@ -421,6 +482,7 @@ export class WalletModel {
     const released = sum(hold.slices.map((slice) => slice.atoms)) + hold.over
     state.holds.delete(id)
     this.#end(hold, 0n)
+    this.#counters.finish(hold.kept, () => 0n, false, this.#now)
     this.#entry(hold.request.unit, hold.request.scale)
     const facts = { fingerprint: fingerprintOf(hold.request), answer: hold.answer }
     state.ends.set(id, { kind: 'voided', hold: facts, final: '', released })
@@ -523,10 +585,12 @@ export class WalletModel {
     readonly balances: readonly Balance[]
     readonly grants: readonly Grant[]
     readonly holds: readonly OpenHold[]
+    readonly counters: readonly BudgetCounter[]
   } {
     this.#now = Math.max(this.#state.lastMs, clockMs)
     const due = this.#due()
     const before = due !== undefined && due.atMs <= this.#now ? structuredClone(this.#state) : this.#state
+    const counters = this.#counters.clone()
     this.#sweep()
     const read = {
       balances: [...this.#state.units.keys()].sort().map((unit) => this.#balance(unit)),
@@ -534,8 +598,10 @@ export class WalletModel {
       holds: this.#open()
         .map((hold) => this.#holdView(hold))
         .sort((a, b) => (a.id < b.id ? -1 : 1)),
+      counters: this.#counters.view(),
     }
     this.#state = before
+    this.#counters = counters
     return read
   }
 
@@ -550,6 +616,22 @@ export class WalletModel {
   /** The account's own time, which does not go back with the clock. */
   lastMs(clockMs: number): number {
     return Math.max(this.#state.lastMs, clockMs)
+  }
+
+  /** What time does not heal first, the wallet before the budgets. */
+  #refusal(bounds: readonly Bound[], byWallet: Refusal | undefined, leastTokens: number): Refusal | undefined {
+    const overFull = this.#counters.overFull(bounds)
+    if (overFull) return { status: 'too_many_values', needed: 0n, available: 0n, bound: overFull }
+    const byBudget = bounds.flatMap((bound): Refusal[] => {
+      const { budget, spent, room, fixed, each } = bound
+      const needed = fixed + each * BigInt(leastTokens)
+      if (budget.action === 'flag' || needed <= room) return []
+      const status = spent + needed <= budget.limit ? 'held_by_open_calls' : 'budget_exceeded'
+      return [{ status, needed, available: room, bound }]
+    })
+    const hard = byBudget.find(({ status }) => status === 'budget_exceeded')
+    if (byWallet?.status === 'insufficient_funds') return byWallet
+    return hard ?? byWallet ?? byBudget[0]
   }
 
   // What time decides, in the order of time.
@@ -575,6 +657,12 @@ export class WalletModel {
       const act = hold.state === 'open' ? () => this.#timeOut(hold) : () => this.#closeLateWindow(hold)
       items.push({ atMs: hold.dueMs, tie: `h${id}`, act })
     }
+    for (const { atMs, tie, field } of this.#counters.due()) {
+      const act = (): void => {
+        if (this.#counters.retire(field, this.#now)) this.#entry(undefined, 0)
+      }
+      items.push({ atMs, tie, act })
+    }
     return items.sort((a, b) => a.atMs - b.atMs || (a.tie < b.tie ? -1 : 1))[0]
   }
 
@@ -597,6 +685,11 @@ export class WalletModel {
     const known = least(base, most(request.floorAtoms, hold.known))
     hold.state = 'timed out'
     const charge = this.#end(hold, { release: 0n, known, full: base }[request.onTimeout])
+    const finalOfItem = (item: Kept): bigint => {
+      if (item.budget.measure === 'concurrent' || request.onTimeout === 'release') return 0n
+      return request.onTimeout === 'full' ? item.amount : least(item.amount, most(item.floor, item.known))
+    }
+    this.#counters.finish(hold.kept, finalOfItem, false, this.#now)
     this.#post(request.unit, charge)
     this.#entry(request.unit, request.scale)
     Object.assign(hold, { slices: charge.drawn, overBase: charge.overBase, over: charge.over })
@@ -857,10 +950,12 @@ export class WalletModel {
 
   #transact<T>(act: () => T): T {
     const before = structuredClone(this.#state)
+    const counters = this.#counters.clone()
     try {
       return act()
     } catch (error) {
       this.#state = before
+      this.#counters = counters
       throw error
     }
   }
@@ -945,6 +1040,21 @@ export class WalletModel {
       slices: hold.slices.map((slice) => ({ ...slice })),
       ...shown,
     }
+  }
+}
+
+interface Refusal {
+  readonly status: HoldRefusalStatus
+  readonly needed: bigint
+  readonly available: bigint
+  readonly bound?: Bound
+}
+
+/** What an item of a hold's budgets comes to when the call is settled. */
+function finalOf({ terms, finalAtoms, finals }: SettleRequest): (item: Kept) => bigint {
+  return ({ budget, amount }) => {
+    if (budget.measure === 'concurrent') return 0n
+    return budget.measure === terms.unit ? finalAtoms : (finals?.[budget.measure] ?? amount)
   }
 }
 

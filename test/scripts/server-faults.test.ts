@@ -192,6 +192,7 @@ test('no script has a key or argument that its header does not name', () => {
   expect([...scripts.keys()]).toEqual([
     'adjust',
     'balances',
+    'budgets',
     'checkpoint',
     'counts',
     'first_answer',

@@ -300,8 +300,6 @@ test.each<[field: string, texts: Texts, line: string]>([
     { tollgate: 'ledger: { export: [ { jsonl: x } ] }\n' },
     't.yaml:1:11: ledger.export: not supported yet',
   ],
-  ['budgets', entitlements('budgets: [ { name: x } ]\n'), 'e.yaml:1:1: budgets: not supported yet'],
-  ['rates', entitlements('rates: [ { from: EUR } ]\n'), 'e.yaml:1:1: rates: not supported yet'],
   ['webhooks', entitlements('webhooks: [ { url: x } ]\n'), 'e.yaml:1:1: webhooks: not supported yet'],
   ['defaults.plan', entitlements(`${PLAN}defaults: { plan: pro }\n`), 'e.yaml:3:13: defaults.plan: not supported yet'],
   ['allowance', plan('allowance: { amount: "1" }'), 'e.yaml:2:10: plans.pro.allowance: not supported yet'],

@@ -1,0 +1,281 @@
+/** The counters of budgets once more: plain lists of windows, summed anew at each question. */
+import type { BudgetCount, BudgetCounter, HoldRequest, HoldTerms } from '../../src/wallet/wallet-types.ts'
+
+const DAY_MS = 86_400_000
+const MAX = 9_007_199_254_740_991n
+
+interface Slot {
+  readonly start: number
+  readonly ends: number | undefined
+  spent: bigint
+  held: bigint
+}
+interface Counter {
+  readonly id: number
+  readonly field: string
+  readonly lifeMs: number
+  readonly group: string
+  touchedMs: number
+  dueMs: number | undefined
+  slots: Slot[]
+}
+/** What an open hold counts; after its end amount is what was posted. */
+export interface Kept {
+  readonly budget: BudgetCount
+  readonly start: number
+  readonly floor: bigint
+  amount: bigint
+  known: bigint
+}
+interface Amounts {
+  readonly fixed: bigint
+  readonly each: bigint
+  readonly floor: bigint
+}
+/** A budget with what stands in the call's window of it. */
+export interface Bound extends Amounts {
+  readonly budget: BudgetCount
+  readonly start: number
+  readonly ends: number | undefined
+  readonly spent: bigint
+  readonly held: bigint
+  readonly room: bigint
+}
+
+export class CounterModel {
+  readonly #counters = new Map<string, Counter>()
+  #lastId = 0
+
+  /** A copy to go back to. */
+  clone(): CounterModel {
+    const copy = new CounterModel()
+    for (const [field, counter] of this.#counters) copy.#counters.set(field, structuredClone(counter))
+    copy.#lastId = this.#lastId
+    return copy
+  }
+
+  /** `atMs`: of a call without a hold, of which only the end is known. */
+  bounds(request: HoldRequest | HoldTerms, nowMs: number, atMs?: number): readonly Bound[] {
+    return (request.budgets ?? []).map((budget) => {
+      const { start, ends } = windowAt(budget, atMs ?? nowMs)
+      const slots = this.#counters.get(budget.field)?.slots.filter((slot) => inWindow(budget, slot, start, nowMs)) ?? []
+      const spent = slots.reduce((sum, slot) => sum + slot.spent, 0n)
+      const held = slots.reduce((sum, slot) => sum + slot.held, 0n)
+      const room = budget.limit - spent - held
+      return {
+        budget,
+        start,
+        ends,
+        spent,
+        held,
+        room: room > 0n ? room : 0n,
+        ...amountsOf(atMs === undefined ? request : undefined, budget.measure),
+      }
+    })
+  }
+
+  /** The first that blocks and may have no further value. */
+  overFull(bounds: readonly Bound[]): Bound | undefined {
+    const size = (group: string): number => [...this.#counters.values()].filter((c) => c.group === group).length
+    return bounds.find(
+      ({ budget }) =>
+        budget.action === 'block' &&
+        budget.group !== '' &&
+        !this.#counters.has(budget.field) &&
+        size(budget.group) >= budget.valuesMax,
+    )
+  }
+
+  resetsAtMs({ budget, ends, spent, held }: Bound, needed: bigint, nowMs: number): number | undefined {
+    if (ends !== undefined) return ends
+    const { window } = budget
+    if (window.kind !== 'rolling') return undefined
+    let missing = spent + held + needed - budget.limit
+    for (const slot of this.#counters.get(budget.field)?.slots ?? []) {
+      if (!inWindow(budget, slot, 0, nowMs)) continue
+      missing -= slot.spent + slot.held
+      if (missing <= 0n) return slot.start + window.partMs + window.lengthMs
+    }
+    return undefined
+  }
+
+  /** `finals`: of a call without a hold, spent at once. Answers what a hold keeps, and the counters beyond their limit. */
+  count(
+    bounds: readonly Bound[],
+    tokens: number,
+    nowMs: number,
+    finals?: Readonly<Record<string, bigint>>,
+  ): { readonly kept: Kept[]; readonly exceeded: string[] } {
+    const kept: Kept[] = []
+    const exceeded: string[] = []
+    for (const { budget, start, ends, fixed, each, floor, room } of bounds) {
+      const { measure } = budget
+      const amount = finals ? (finals[measure] ?? (measure === 'requests' ? 1n : 0n)) : fixed + each * BigInt(tokens)
+      const counter = this.#counters.get(budget.field) ?? this.#create(budget, nowMs)
+      const slot = slotOf(counter, start, ends)
+      if (finals || measure === 'requests') slot.spent = least(MAX, slot.spent + amount)
+      else {
+        slot.held += amount
+        kept.push({ budget, start, floor, amount, known: 0n })
+      }
+      if (budget.action === 'flag' && amount > room) exceeded.push(String(counter.id))
+      if (budget.window.kind === 'rolling')
+        counter.slots = counter.slots.filter((other) => inWindow(budget, other, start, nowMs))
+      else dropClosed(counter, nowMs)
+      counter.touchedMs = nowMs
+    }
+    return { kept, exceeded }
+  }
+
+  finish(kept: readonly Kept[], finalOf: (item: Kept) => bigint, late: boolean, nowMs: number): void {
+    for (const item of kept) {
+      const counter = this.#counters.get(item.budget.field)
+      const slot = counter?.slots.find((candidate) => candidate.start === item.start)
+      const final = finalOf(item)
+      if (counter && slot) {
+        if (!late) slot.held -= item.amount
+        slot.spent = least(MAX, slot.spent + final - (late ? item.amount : 0n))
+        if (slot.spent < 0n) slot.spent = 0n
+        dropClosed(counter, nowMs)
+        counter.touchedMs = nowMs
+      }
+      item.amount = final
+    }
+  }
+
+  /** Tokens that the budgets of an open hold allow more, and the tightest. */
+  roomToExtend(kept: readonly Kept[], eachOf: Readonly<Record<string, bigint>>, want: number, nowMs: number) {
+    let tokens = want
+    let tightest: Kept | undefined
+    let onlyHeld = false
+    for (const item of kept) {
+      const { budget } = item
+      const each = eachOf[budget.measure] ?? 0n
+      const counter = this.#counters.get(budget.field)
+      if (budget.action === 'flag' || !counter || each === 0n) continue
+      const slots = counter.slots.filter((slot) => inWindow(budget, slot, item.start, nowMs))
+      const own = slots.some((slot) => slot.start === item.start) ? item.amount : 0n
+      if (budget.window.kind === 'rolling' && own === 0n) continue
+      const spent = slots.reduce((sum, slot) => sum + slot.spent, 0n)
+      const held = slots.reduce((sum, slot) => sum + slot.held, 0n)
+      const room = budget.limit - spent - held
+      const fits = Number((room > 0n ? room : 0n) / each)
+      if (fits >= tokens) continue
+      tokens = fits
+      tightest = item
+      onlyHeld = spent + own + each <= budget.limit
+    }
+    return { tokens, tightest, onlyHeld }
+  }
+
+  inRange(kept: readonly Kept[], eachOf: Readonly<Record<string, bigint>>, tokens: number): boolean {
+    return kept.every(({ budget, amount, start }) => {
+      const more = (eachOf[budget.measure] ?? 0n) * BigInt(tokens)
+      const slot = this.#counters.get(budget.field)?.slots.find((candidate) => candidate.start === start)
+      return more === 0n || (amount + more <= MAX && (slot?.spent ?? 0n) + (slot?.held ?? 0n) + more <= MAX)
+    })
+  }
+
+  extend(
+    kept: readonly Kept[],
+    eachOf: Readonly<Record<string, bigint>>,
+    tokens: number,
+    knownOf: Readonly<Record<string, bigint>>,
+    nowMs: number,
+  ): void {
+    for (const item of kept) {
+      const more = (eachOf[item.budget.measure] ?? 0n) * BigInt(tokens)
+      const known = knownOf[item.budget.measure] ?? 0n
+      if (known > item.known) item.known = known
+      item.amount += more
+      const counter = this.#counters.get(item.budget.field)
+      const slot = counter?.slots.find((candidate) => candidate.start === item.start)
+      if (!counter || !slot || more === 0n) continue
+      slot.held += more
+      counter.touchedMs = nowMs
+    }
+  }
+
+  due(): readonly { readonly atMs: number; readonly tie: string; readonly field: string }[] {
+    return [...this.#counters.values()].flatMap((counter) =>
+      counter.dueMs === undefined ? [] : [{ atMs: counter.dueMs, tie: `b${counter.id}`, field: counter.field }],
+    )
+  }
+
+  /** Whether it is gone with an entry in the ledger. */
+  retire(field: string, nowMs: number): boolean {
+    const counter = this.#counters.get(field) as Counter
+    const held = counter.slots.reduce((sum, slot) => sum + slot.held, 0n)
+    if (held > 0n) counter.dueMs = nowMs + counter.lifeMs
+    else if (counter.touchedMs + counter.lifeMs > nowMs) counter.dueMs = counter.touchedMs + counter.lifeMs
+    else {
+      this.#counters.delete(field)
+      return field.split('~')[2] === 'lifetime'
+    }
+    return false
+  }
+
+  view(): readonly BudgetCounter[] {
+    return [...this.#counters.values()]
+      .map((counter) => ({
+        field: counter.field,
+        id: String(counter.id),
+        touchedAtMs: counter.touchedMs,
+        slots: counter.slots.map(({ start, ends, spent, held }) => ({ startAtMs: start, endsAtMs: ends, spent, held })),
+      }))
+      .sort((a, b) => Number(a.id) - Number(b.id))
+  }
+
+  #create(budget: BudgetCount, nowMs: number): Counter {
+    const counter: Counter = {
+      id: ++this.#lastId,
+      field: budget.field,
+      lifeMs: budget.lifeMs,
+      group: budget.group,
+      touchedMs: nowMs,
+      dueMs: budget.lifeMs > 0 ? nowMs + budget.lifeMs : undefined,
+      slots: [],
+    }
+    this.#counters.set(budget.field, counter)
+    return counter
+  }
+}
+
+const least = (a: bigint, b: bigint): bigint => (a < b ? a : b)
+
+function amountsOf(request: HoldRequest | HoldTerms | undefined, measure: string): Amounts {
+  if (measure === 'requests' || measure === 'concurrent') return { fixed: 1n, each: 0n, floor: 0n }
+  if (!request || !('fixedAtoms' in request)) return { fixed: 0n, each: 0n, floor: 0n }
+  if (measure === request.unit)
+    return { fixed: request.fixedAtoms, each: request.perTokenAtoms, floor: request.floorAtoms }
+  const found = request.amounts?.find((amount) => amount.measure === measure)
+  if (!found) throw new Error(`no amount of ${measure}`)
+  return { fixed: found.fixed, each: found.perToken, floor: found.floor }
+}
+
+function windowAt({ window }: BudgetCount, atMs: number): { start: number; ends: number | undefined } {
+  if (window.kind === 'rolling') return { start: atMs - (atMs % window.partMs), ends: undefined }
+  if (window.kind === 'lifetime') return { start: 0, ends: undefined }
+  const [b0, b1, b2, b3] = window.bounds
+  if (atMs < b1) return { start: b0, ends: b1 }
+  return atMs < b2 ? { start: b1, ends: b2 } : { start: b2, ends: b3 }
+}
+
+/** Of a rolling window the oldest part counts whole until all of it has left. */
+function inWindow({ window }: BudgetCount, slot: Slot, start: number, nowMs: number): boolean {
+  return window.kind === 'rolling' ? slot.start + window.partMs > nowMs - window.lengthMs : slot.start === start
+}
+
+function slotOf(counter: Counter, start: number, ends: number | undefined): Slot {
+  const before = counter.slots.find((slot) => slot.start === start)
+  if (before) return before
+  const slot = { start, ends, spent: 0n, held: 0n }
+  counter.slots = [...counter.slots, slot].sort((a, b) => a.start - b.start)
+  return slot
+}
+
+function dropClosed(counter: Counter, nowMs: number): void {
+  counter.slots = counter.slots.filter(
+    (slot) => slot.ends === undefined || slot.held > 0n || slot.ends + DAY_MS > nowMs,
+  )
+}
