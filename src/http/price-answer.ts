@@ -1,5 +1,6 @@
 /** What an answer comes to in money: by our price, or by the cost that the provider states. */
-import { findPrice } from '../core/find-price.ts'
+import { isRouter } from '../core/answered-model.ts'
+import { findPrice, isPriced } from '../core/find-price.ts'
 import type { Atoms } from '../core/money.ts'
 import { type PricedUsage, priceUsage } from '../core/price-usage.ts'
 import { billedTier } from '../core/service-tier.ts'
@@ -14,6 +15,8 @@ export interface PricedAnswer {
   /** What the provider says that the call cost, in USD; undefined: nothing, or nothing that can be true. */
   readonly statedCost: string | undefined
   readonly chargedBy: 'ours' | 'provider'
+  /** Set where a router was asked and the model that answered has a price of its own: that is what counts. */
+  readonly pricedModel: string | undefined
   /** What is odd about the stated cost. */
   readonly flags: readonly string[]
 }
@@ -32,7 +35,8 @@ export function priceAnswer(
   source: 'provider' | 'estimate',
   facts: AnswerFacts,
 ): PricedAnswer {
-  const { price, call, terms, costScale, upstream } = admitted
+  const { call, terms, costScale, upstream } = admitted
+  const { price, pricedModel } = priceOf(admitted, facts.model)
   const priced = priceUsage(price, usage, {
     scale: terms.scale,
     costScale,
@@ -40,7 +44,7 @@ export function priceAnswer(
     tier: billedTier(facts.serviceTier, call.serviceTier),
     priceOf: (model) => findPrice(admitted.snapshot.priceBook, { ...admitted.facts, model }, admitted.startedAtMs),
   })
-  const ours = { priced, statedCost: undefined, chargedBy: 'ours', flags: [] } as const
+  const ours = { priced, statedCost: undefined, chargedBy: 'ours', pricedModel, flags: [] } as const
   const stated = source === 'provider' ? facts.statedCost : undefined
   if (stated === undefined) return ours
   const oursAtoms: Atoms | undefined = price?.costUnit === STATED_UNIT ? priced.costAtoms : undefined
@@ -48,5 +52,22 @@ export function priceAnswer(
   if (upstream.chargeBy === 'ours' || price === undefined) return { ...ours, statedCost: stated }
   if (price.unit !== STATED_UNIT) return { ...ours, statedCost: stated, flags: ['stated_cost_other_unit'] }
   const chargeAtoms = statedCharge(stated, price.markup ?? '1', terms.scale)
-  return { priced: { ...priced, chargeAtoms }, statedCost: stated, chargedBy: 'provider', flags: [] }
+  return { priced: { ...priced, chargeAtoms }, statedCost: stated, chargedBy: 'provider', pricedModel, flags: [] }
+}
+
+/**
+ * The price that counts is that of the model which was asked for, whatever name the answer has: it is what was held, and
+ * an alias or a deployment is priced by its own entry. A router's is the exception where the model that it took is
+ * priced in the same units: its own entry then only says what is held.
+ */
+function priceOf(
+  admitted: AdmittedCall,
+  answered: string | undefined,
+): { readonly price: AdmittedCall['price']; readonly pricedModel: string | undefined } {
+  const { price, call } = admitted
+  const asked = { price, pricedModel: undefined }
+  if (price === undefined || answered === undefined || !isRouter(call.model)) return asked
+  const own = findPrice(admitted.snapshot.priceBook, { ...admitted.facts, model: answered }, admitted.startedAtMs)
+  if (own === price || !isPriced(own, call) || own.unit !== price.unit || own.costUnit !== price.costUnit) return asked
+  return { price: own, pricedModel: answered }
 }

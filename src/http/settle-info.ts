@@ -28,6 +28,7 @@ export function settleInfo(admitted: AdmittedCall, figures: SettleFigures): stri
     labels: isEmpty(key.labels) ? undefined : key.labels,
     provider_request_id: facts.providerId,
     answered_model: facts.model === admitted.call.model ? undefined : facts.model,
+    priced_model: answer.pricedModel,
     service_tier: facts.serviceTier,
     tokens: countsOf(usage),
     units: usage.units,

@@ -1,4 +1,6 @@
 /** The ending of a call's money: what it comes to, recorded in the outbox, counted in the metrics. */
+
+import { isSameModel } from '../core/answered-model.ts'
 import { billedMeasure } from '../core/billed-measure.ts'
 import type { Atoms } from '../core/money.ts'
 import { priceUsage } from '../core/price-usage.ts'
@@ -74,6 +76,9 @@ function settle(
     deps.metrics.inputUnderestimated(upstream.name, call.model)
   const answer = priceAnswer(admitted, end.usage, end.source, progress.facts)
   const { priced } = answer
+  const answered = progress.facts.model
+  if (answered !== undefined && answered !== call.model && !isSameModel(call.model, answered))
+    deps.metrics.otherModel(upstream.name, call.model)
   // An estimate of ours makes no debt where the plan allows none, and a cut call has used up what it holds, no more.
   const bounded = admitted.held !== undefined && (ending === 'cut' || terms.onExhausted.mode === 'block')
   const dearer = end.source === 'estimate' && bounded && priced.chargeAtoms > heldAtoms

@@ -49,6 +49,7 @@ export const METRICS = {
     'upstream model',
     'Calls whose visible input came to more than was held for it.',
   ),
+  otherModels: counter('other_model_total', 'upstream model', 'Answers by another model than was asked for.'),
   unmeteredBytes: counter('unmetered_bytes_total', 'upstream direction', 'Bytes on paths that are left unmetered.'),
   polls: counter('polls_total', 'upstream result', 'Questions how a call stands that goes on after its answer.'),
   jobsOpen: gauge('jobs_open', '', 'max', 'Calls that go on after their answer and have no end yet.'),

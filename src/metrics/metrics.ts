@@ -110,6 +110,11 @@ export class Metrics {
     this.#families.inputUnderestimates.add([upstream, model], 1)
   }
 
+  /** Answered by a model of another name than was asked for. */
+  otherModel(upstream: string, model: string): void {
+    this.#families.otherModels.add([upstream, model], 1)
+  }
+
   unmeteredBytes(upstream: string, direction: 'sent' | 'received', bytes: number): void {
     this.#families.unmeteredBytes.add([upstream, direction], bytes)
   }

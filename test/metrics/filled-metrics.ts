@@ -56,6 +56,7 @@ export function countTraffic(metrics: Metrics): void {
   metrics.dryRun('acme', 'gpt-5-mini', 'pass')
   metrics.assumedLimit('gpt-5-mini', 'output')
   metrics.inputUnderestimated('openai', 'gpt-5-mini')
+  metrics.otherModel('openai', 'gpt-5-mini')
   metrics.unmeteredBytes('openai', 'received', 2048)
   metrics.overhead('admit', 0.0006)
   metrics.redisCall('hold', 0.0004)
