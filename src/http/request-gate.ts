@@ -27,6 +27,12 @@ const SINGLE = new Set([
 const TARGET = /^\/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*(?:\?[A-Za-z0-9._~!$&'()*+,;=:@%/?[\]-]*)?$/
 // An escaped slash, backslash, NUL or percent sign means one path here and another at the upstream.
 const AMBIGUOUS_ESCAPE = /%(?:2f|5c|00|25)/i
+/**
+ * The one escaped slash that must be let in: AWS's SDKs write an ARN as a single segment (`…inference-profile%2Fus.x…`).
+ * Its parts are names, never `.` or `..`, and the operation stands behind it, so that either reading is the same call.
+ */
+const ARN_SEGMENT =
+  /\/model\/arn(?:(?::|%3a)[A-Za-z0-9-]*){4}(?::|%3a)[a-z-]+(?:%2f[A-Za-z0-9](?:[A-Za-z0-9._:-]|%3a)*)+(?=\/[a-z-]+$)/i
 // Letters, digits and -._~ never need an escape: "/v1/file%73" would be another path for our rules than for the upstream.
 const NEEDLESS_ESCAPE = /%(?:2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/i
 const BROKEN_ESCAPE = /%(?![0-9a-f]{2})/i
@@ -50,7 +56,8 @@ function targetProblem(target: string, pathBytes: number): string | undefined {
   if (BROKEN_ESCAPE.test(target)) return 'The path has a percent sign that no two hex digits follow.'
   const end = target.indexOf('?')
   const path = end < 0 ? target : target.slice(0, end)
-  if (AMBIGUOUS_ESCAPE.test(path)) return 'The path has an escaped slash, backslash, percent sign or NUL.'
+  if (AMBIGUOUS_ESCAPE.test(path) && AMBIGUOUS_ESCAPE.test(path.replace(ARN_SEGMENT, '')))
+    return 'The path has an escaped slash, backslash, percent sign or NUL.'
   if (NEEDLESS_ESCAPE.test(path)) return 'The path has an escaped letter, digit or one of -._~; write it plainly.'
   for (const segment of path.slice(1).split('/')) {
     if (segment === '.' || segment === '..') return 'The path has a "." or ".." segment.'

@@ -67,6 +67,8 @@ const GOOGLE_PATH = /\/v1(alpha|beta\d*)(\/|$)/
 
 function dialectOf(path: string, headers: IncomingHttpHeaders): Format {
   if (headers['anthropic-version'] !== undefined) return 'anthropic'
+  // Sent by every AWS SDK with each attempt.
+  if (headers['amz-sdk-request'] !== undefined) return 'bedrock'
   return headers['x-goog-api-key'] !== undefined || GOOGLE_PATH.test(path) ? 'gemini' : 'openai'
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Format } from '../config/snapshot.ts'
 import { anthropicProvider } from './anthropic/anthropic-provider.ts'
+import { bedrockProvider } from './bedrock/bedrock-provider.ts'
 import { cohereProvider } from './cohere/cohere-provider.ts'
 import { geminiProvider } from './gemini/gemini-provider.ts'
 import { ollamaProvider } from './ollama/ollama-provider.ts'
@@ -18,6 +19,7 @@ export const providers: ReadonlyMap<Format, Provider> = new Map<Format, Provider
   ['anthropic', anthropicProvider],
   ['gemini', geminiProvider],
   ['vertex', vertexProvider],
+  ['bedrock', bedrockProvider],
 ])
 
 /** Undefined: no such reader (a job that a newer version has begun). */
