@@ -49,7 +49,7 @@ export interface ReadStream {
 export function readStream(
   { metering, call }: Prepared,
   framing: Framing,
-  body: string,
+  body: string | Buffer,
   headers: AnswerHeaders = NO_HEADERS,
 ): ReadStream {
   const bytes = Buffer.from(body)
