@@ -17,5 +17,6 @@ export const METERED_ENDPOINTS = [
   'converse',
   'invoke',
   'rerank',
+  'ocr',
   'generate',
 ] as const satisfies readonly Endpoint[]

@@ -25,6 +25,7 @@ export type Endpoint =
   | 'converse'
   | 'invoke'
   | 'rerank'
+  | 'ocr'
   | 'generate'
   | 'count_tokens'
   | 'models'

@@ -35,6 +35,7 @@ const ARN_SEGMENT =
   /\/model\/arn(?:(?::|%3a)[A-Za-z0-9-]*){4}(?::|%3a)[a-z-]+(?:%2f[A-Za-z0-9](?:[A-Za-z0-9._:-]|%3a)*)+(?=\/[a-z-]+$)/i
 // Letters, digits and -._~ never need an escape: "/v1/file%73" would be another path for our rules than for the upstream.
 const NEEDLESS_ESCAPE = /%(?:2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/i
+const UPSTREAM_ROOT = /^\/u\/[^/.][^/]*\/$/
 const BROKEN_ESCAPE = /%(?![0-9a-f]{2})/i
 const METHODS = new Set(['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'])
 
@@ -59,9 +60,11 @@ function targetProblem(target: string, pathBytes: number): string | undefined {
   if (AMBIGUOUS_ESCAPE.test(path) && AMBIGUOUS_ESCAPE.test(path.replace(ARN_SEGMENT, '')))
     return 'The path has an escaped slash, backslash, percent sign or NUL.'
   if (NEEDLESS_ESCAPE.test(path)) return 'The path has an escaped letter, digit or one of -._~; write it plainly.'
+  // The root of an upstream is a path of its own: a server of one model has no other.
+  if (path === '/' || UPSTREAM_ROOT.test(path)) return undefined
   for (const segment of path.slice(1).split('/')) {
     if (segment === '.' || segment === '..') return 'The path has a "." or ".." segment.'
-    if (segment === '' && path !== '/') return 'The path has an empty segment.'
+    if (segment === '') return 'The path has an empty segment.'
   }
   return undefined
 }

@@ -32,12 +32,14 @@ import { type ReplayUpstream, startReplayUpstream } from './replay-upstream.ts'
 const EXCEPTIONS: Readonly<Record<string, string>> = {
   'gemini-interactions-unary-01': 'a background call',
   'bedrock guardrail.apply': 'free here: AWS bills its text units, which nothing here counts',
+  'writer-chat-unary-05': 'its request was written by hand and is no JSON',
 }
+/** An error inside a 200 that states nothing costs nothing. */
+const FAILED_INSIDE = new Set(['hf-tgi-generate-stream-01', 'hf-tgi-generate-stream-04'])
 
 /** `provider endpoint` whose paths are not known yet: held to the rules below as soon as they are. */
 const NOT_YET: Readonly<Record<string, string>> = {
   'aleph-alpha complete': 'an API of its own',
-  'anthropic complete': 'the retired text API',
   'anthropic messages.batches': 'batches',
   'anthropic messages.batches.results': 'batches',
   'bedrock-agent invokeAgent': 'agents',
@@ -48,12 +50,10 @@ const NOT_YET: Readonly<Record<string, string>> = {
   'deepgram listen': 'an API of its own',
   'deepgram speak': 'an API of its own',
   'gemini batchGenerateContent': 'batches',
-  'hf-tgi generate': 'an API of its own',
   'hyperbolic images.generations': 'images',
   'mistral audio.speech': 'speech',
   'mistral audio.transcriptions': 'transcriptions',
   'mistral batches': 'batches',
-  'mistral ocr': 'an API of its own',
   'nebius images.generations': 'images',
   'openai assistants': 'assistants',
   'openai assistants.runs': 'assistants',
@@ -67,13 +67,8 @@ const NOT_YET: Readonly<Record<string, string>> = {
   'openrouter audio.speech': 'speech',
   'openrouter audio.transcriptions': 'transcriptions',
   'openrouter images.generations': 'images',
-  'replicate predictions': 'an API of its own',
-  'sagemaker invocations': 'an API of its own',
+  'replicate predictions': 'states nothing that could be counted: passes only as an unmetered path',
   'together images.generations': 'images',
-  'voyage rerank': 'rerank',
-  'watsonx text.generation': 'an API of its own',
-  'watsonx text.generation_stream': 'an API of its own',
-  'writer chat': 'an API of its own',
   'xai batches': 'batches',
   'xai batches.results': 'batches',
   'xai images.edits': 'images',
@@ -324,6 +319,10 @@ describe.skipIf(cases.length === 0)('recorded traffic through the gateway', () =
     )
     test.each(named(unsure))('%s', (_name, one) => {
       if (!one) return
+      if (FAILED_INSIDE.has(one.recording.id)) {
+        expect(endOf(one)?.type).toBe('void')
+        return
+      }
       const { usage_source, usage_flags = [] } = settlementOf(one)
       if (one.recording.expected.ambiguous) expect([usage_source, usage_flags.length > 0]).toEqual(['provider', true])
       else expect(usage_source).toBe('estimate')

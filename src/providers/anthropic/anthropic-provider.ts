@@ -4,8 +4,15 @@ import { anthropicError } from '../messages/error-body.ts'
 import { messagesMetering } from '../messages/messages.ts'
 import { pathSegments } from '../path-segments.ts'
 import type { Operation, Provider } from '../provider.ts'
+import { completeMetering } from './complete.ts'
 
 const messages: Operation = { format: 'anthropic', endpoint: 'messages', kind: 'metered', metering: messagesMetering }
+const complete: Operation = {
+  format: 'anthropic',
+  endpoint: 'completions',
+  kind: 'metered',
+  metering: completeMetering,
+}
 const countTokens: Operation = { format: 'anthropic', endpoint: 'count_tokens', kind: 'free' }
 
 export const anthropicProvider: Provider = {
@@ -18,7 +25,7 @@ export const anthropicProvider: Provider = {
     if (last === 'messages' && segments.at(-3) !== 'threads') return { operation: messages, objectId: undefined }
     if (last === 'count_tokens' && segments.at(-2) === 'messages')
       return { operation: countTokens, objectId: undefined }
-    return undefined
+    return last === 'complete' && segments.at(-2) === 'v1' ? { operation: complete, objectId: undefined } : undefined
   },
   errorBody: (error) => ({ contentType: 'application/json', body: JSON.stringify(anthropicError(error)) }),
 }

@@ -7,7 +7,8 @@
  * - cached tokens under five names; llama.cpp has them in `timings.cache_n`;
  * - xAI leaves reasoning out of `completion_tokens` (total = prompt + completion + reasoning); Vercel's gateway leaves
  *   it out of the total too (known by its `market_cost`); Gemini's compatible API shows it in the total alone;
- * - Mistral leaves audio out of `prompt_tokens`: it shows in the total.
+ * - Mistral leaves audio out of `prompt_tokens`: it shows in the total;
+ * - Perplexity's deep research leaves cited pages and reasoning out of everything, and bills them where its cost says so.
  * Sources: openai-node src/resources/completions.ts, CompletionUsage; recorded traffic of each of them.
  */
 import type { Usage } from '../../core/usage.ts'
@@ -63,6 +64,8 @@ function readWhole(usage: Fields): Whole {
   const beyond = total === undefined ? 0 : total - prompt - completion
   const audio = missingAudio(usage, beyond)
   if (audio > 0) return { prompt: prompt + audio, completion, reasoning }
+  const apart = billedApart(usage)
+  if (apart) return { prompt: prompt + apart.citations, completion: completion + apart.reasoning, reasoning }
   if (reasoning !== undefined && (beyond === reasoning || usage['market_cost'] !== undefined))
     return { prompt, completion: completion + reasoning, reasoning }
   if (reasoning === undefined && beyond > ROUNDING)
@@ -75,6 +78,15 @@ function readReasoning(usage: Fields): number | undefined {
     readCount(memberObject(usage, 'completion_tokens_details'), 'reasoning_tokens') ??
     readCount(usage, 'reasoning_tokens')
   )
+}
+
+/** Perplexity's deep research bills pages that it cites and its reasoning on top of prompt and completion. */
+function billedApart(usage: Fields): { readonly citations: number; readonly reasoning: number } | undefined {
+  const cost = memberObject(usage, 'cost')
+  const isBilled = (name: string): boolean => typeof cost?.[name] === 'number' && cost[name] > 0
+  const citations = isBilled('citation_tokens_cost') ? (readCount(usage, 'citation_tokens') ?? 0) : 0
+  const reasoning = isBilled('reasoning_tokens_cost') ? (readCount(usage, 'reasoning_tokens') ?? 0) : 0
+  return citations + reasoning > 0 ? { citations, reasoning } : undefined
 }
 
 /** Audio tokens that only the total counts. */
@@ -178,7 +190,7 @@ function splitOutput(usage: Fields, whole: Whole, flags: string[]): { tokens: Us
 
 function searches(usage: Fields): Pick<Usage, 'units'> {
   const tools = memberObject(usage, 'server_tool_use_details') ?? memberObject(usage, 'server_tool_use')
-  const count = readCount(tools, 'web_search_requests') ?? 0
+  const count = readCount(tools, 'web_search_requests') ?? readCount(usage, 'num_search_queries') ?? 0
   return count > 0 ? { units: { web_search: count } } : {}
 }
 

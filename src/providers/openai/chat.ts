@@ -25,13 +25,15 @@ import { readCallModel } from './path-model.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
 import { templateTokens } from './template-tokens.ts'
 
+type ModelOf = (fields: Readonly<Record<string, unknown>>, path: string) => string
+
 /** n_predict is llama.cpp's own name and wins there over max_tokens. */
 const LIMITS = ['max_completion_tokens', 'max_tokens', 'n_predict']
 /** Chat templates cost 3 to 7 tokens a message. */
 const MESSAGE_TOKENS = 8
 
 export const chatMetering: Metering = {
-  readCall: readChatCall,
+  readCall: (raw, source) => readChatCall(raw, source),
   prepare: (raw, call, edits) => prepareOpenAI(raw, call, edits, chatLimitName(edits.upstream)),
   outputLimitName: (call: CallRequest, upstream: Upstream): string => ownLimitName(call, chatLimitName(upstream)),
   createStreamReader: (call): StreamReader => new CompletionStream(call, 'chat.completion.chunk'),
@@ -39,10 +41,11 @@ export const chatMetering: Metering = {
   readJson: readCompletionJson,
 }
 
-export function readChatCall(raw: Buffer, source: CallSource): CallRequest {
+/** `modelOf`: where a dialect has the model's name in another place. Throws InvalidCall. */
+export function readChatCall(raw: Buffer, source: CallSource, modelOf: ModelOf = readCallModel): CallRequest {
   const body = readOpenAIBody(raw, source.jsonDepth)
   const fields = body.value
-  const model = readCallModel(fields, source.path)
+  const model = modelOf(fields, source.path)
   const stream = readFlag(fields, 'stream') === true
   const limits = readLimits(body, LIMITS, 1)
   const reasoning = readReasoning(fields)

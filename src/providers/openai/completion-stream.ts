@@ -39,6 +39,7 @@ const ERROR = Buffer.from('error')
 const INDEX = Buffer.from('index')
 const ROLE = Buffer.from('role')
 const DATA = Buffer.from('data')
+const VALUE = Buffer.from('value')
 const TEXT = Buffer.from('text')
 const FINISH_REASON = Buffer.from('finish_reason')
 const DONE = Buffer.from('[DONE]')
@@ -57,6 +58,8 @@ interface Scan {
   mustParse: boolean
   finishReason: boolean
   role: boolean
+  /** Writer's completions are a text under `value` and nothing else. */
+  bareText: boolean
   /** Indexes of the choices that it speaks of. */
   choices: number[]
 }
@@ -81,13 +84,14 @@ export class CompletionStream implements StreamReader {
   #stated = 0
   #counted = 0
   #sawFinishReason = false
+  #bareText = false
   #events = 0
   readonly #open = new Set<number>()
   readonly #closed = new Set<number>()
   /** Choices whose role was sent: clients put it together from all deltas, so it must come once. */
   readonly #withRole = new Set<number>()
   /** Of the event scanned last. */
-  readonly #scan: Scan = { mustParse: false, finishReason: false, role: false, choices: [] }
+  readonly #scan: Scan = { mustParse: false, finishReason: false, role: false, bareText: false, choices: [] }
 
   constructor(call: CallRequest, object: 'chat.completion.chunk' | 'text_completion') {
     this.#call = call
@@ -142,6 +146,7 @@ export class CompletionStream implements StreamReader {
     scan.mustParse = false
     scan.finishReason = false
     scan.role = false
+    scan.bareText = false
     scan.choices.length = 0
     cursor.open(data)
     counter.reset()
@@ -158,6 +163,7 @@ export class CompletionStream implements StreamReader {
   #noteChoices(): void {
     const scan = this.#scan
     if (scan.finishReason) this.#sawFinishReason = true
+    if (scan.bareText) this.#bareText = true
     for (const index of scan.choices) {
       if (index < 0 || index >= CHOICES_MAX) continue
       if (!this.#closed.has(index)) this.#open.add(index)
@@ -207,6 +213,8 @@ export class CompletionStream implements StreamReader {
   }
 
   cutEnding(): Buffer {
+    // A stream of bare texts has no other end than its own.
+    if (this.#bareText) return Buffer.alloc(0)
     const head = {
       id: this.#id ?? 'chatcmpl-tollgate',
       object: this.#object,
@@ -258,6 +266,10 @@ function scanChunk(data: Buffer, scan: Scan): void {
     if (cursor.keyIs(INDEX) && cursor.depth === CHOICE_DEPTH) scan.choices.push(cursor.wholeNumber)
     else if (cursor.keyIs(USAGE) && cursor.firstByte === OPEN_BRACE) scan.mustParse = true
     else if (cursor.keyIs(ERROR) && (cursor.firstByte === OPEN_BRACE || cursor.isString)) scan.mustParse = true
+    else if (cursor.depth === 1 && cursor.isString && cursor.keyIs(VALUE)) {
+      scan.bareText = true
+      counter.addText(data, cursor.valueStart, cursor.valueEnd)
+    }
   } else if (length === 4 && cursor.isString && cursor.depth === CHOICE_DEPTH && cursor.keyIs(TEXT))
     counter.addText(data, cursor.valueStart, cursor.valueEnd)
   else if (length === FINISH_REASON.length && cursor.keyIs(FINISH_REASON)) {

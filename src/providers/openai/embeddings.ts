@@ -36,7 +36,7 @@ function readEmbeddingsCall(raw: Buffer, source: CallSource): CallRequest {
   if (readFlag(body.value, 'stream') === true)
     throw new InvalidCall('"stream" is not supported by embeddings; leave it out.', 'stream')
   const counter = new InputCounter({ image: (detail) => openAIImageTokens(model, detail) })
-  const inputs = addPrompts(counter, body.value['input'] ?? body.value['messages'])
+  const inputs = addPrompts(counter, body.value['input'] ?? body.value['messages'] ?? body.value['inputs'])
   if (!inputs)
     throw new InvalidCall('"input" must be a string, or an array of strings, of tokens, or of token arrays.', 'input')
   counter.addOverhead(INPUT_TOKENS * inputs)

@@ -1,5 +1,6 @@
 /** Our refusals and failures in OpenAI's words. Source: openai-node src/core/error.ts, APIError.generate. */
 import { type ErrorFacts, formatErrorType, tollgateMember } from '../../errors.ts'
+import type { ErrorBody } from '../provider.ts'
 
 /** The `error` member of a body or an event; the SDKs read message, type, param, code. */
 export function openAIError(error: ErrorFacts): Readonly<Record<string, unknown>> {
@@ -10,6 +11,10 @@ export function openAIError(error: ErrorFacts): Readonly<Record<string, unknown>
     code: error.code,
     tollgate: tollgateMember(error),
   }
+}
+
+export function openAIErrorBody(error: ErrorFacts): ErrorBody {
+  return { contentType: 'application/json', body: JSON.stringify({ error: openAIError(error) }) }
 }
 
 /** An event after which nothing follows: no `[DONE]`, so that no client takes the answer for complete. */

@@ -5,8 +5,9 @@ import type { Metering, Operation, OperationMatch, Provider } from '../provider.
 import { chatMetering } from './chat.ts'
 import { completionsMetering } from './completions.ts'
 import { embeddingsMetering } from './embeddings.ts'
-import { openAIError } from './error-event.ts'
+import { openAIErrorBody } from './error-event.ts'
 import { imagesMetering } from './images.ts'
+import { matchModelRoot, matchNative } from './native-paths.ts'
 import { responseJobReader } from './response-job.ts'
 import { responsesMetering } from './responses.ts'
 import { speechMetering } from './speech.ts'
@@ -30,17 +31,18 @@ export const openAIProvider: Provider = {
   format: 'openai',
   match: (method, path) => {
     const segments = pathSegments(path)
-    return method === 'POST' ? (matchCall(segments) ?? matchStored(method, segments)) : matchStored(method, segments)
+    if (method !== 'POST') return matchStored(method, segments)
+    const root = matchModelRoot(segments)
+    return matchCall(segments) ?? matchStored(method, segments) ?? (root && of(root))
   },
   jobs: [responseJobReader],
-  errorBody: (error) => ({
-    contentType: 'application/json',
-    body: JSON.stringify({ error: openAIError(error) }),
-  }),
+  errorBody: openAIErrorBody,
 }
 
 /** The calls that make something, by their last segments. */
 function matchCall(segments: readonly string[]): OperationMatch | undefined {
+  const native = matchNative(segments)
+  if (native) return of(native)
   const last = segments.at(-1)
   if (last === 'completions') return of(segments.at(-2) === 'chat' ? chat : completions)
   if (last === 'responses') return of(responses)

@@ -132,7 +132,7 @@ test.each<[name: string, texts: Texts, lines: string[]]>([
     'an endpoint that is none',
     plan('endpoints: [chat, mesages]'),
     [
-      'e.yaml:2:28: plans.pro.endpoints[1]: "mesages" is not one of chat, responses, completions, embeddings, messages, images, speech, transcriptions, realtime, batches, generate_content, predict, converse, invoke, rerank, generate; did you mean "messages"?',
+      'e.yaml:2:28: plans.pro.endpoints[1]: "mesages" is not one of chat, responses, completions, embeddings, messages, images, speech, transcriptions, realtime, batches, generate_content, predict, converse, invoke, rerank, ocr, generate; did you mean "messages"?',
     ],
   ],
   ['slices without a size', plan('streaming: {}'), ['e.yaml:2:10: plans.pro.streaming.slice_tokens: is missing']],

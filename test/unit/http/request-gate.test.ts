@@ -29,6 +29,7 @@ test.each([
     { url: `/u/aws/model/${ARN}custom-model%2Famazon.titan%3A0%2Fab12/invoke` },
   ],
   ['chunked', { rawHeaders: ['Host', 'x', 'Transfer-Encoding', 'chunked'] }],
+  ['the root of an upstream', { url: '/u/hf/' }],
 ])('%s passes', (_name, change) => {
   expect(requestProblem(request(change), LIMITS)).toBeUndefined()
 })
@@ -54,6 +55,9 @@ test.each([
   ['an escaped NUL', { url: '/v1/chat%00' }],
   ['a broken escape', { url: '/v1/%zz' }],
   ['an empty segment', { url: '//v1/chat/completions' }],
+  ['an empty last segment', { url: '/v1/chat/completions/' }],
+  ['two of them behind an upstream', { url: '/u/hf//' }],
+  ['a parent segment for an upstream', { url: '/u/../' }],
   ['a backslash', { url: '/v1\\chat' }],
   ['a path beyond the bound', { url: `/${'a'.repeat(4096)}` }],
   ['asterisk form', { url: '*' }],

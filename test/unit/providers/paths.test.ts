@@ -41,6 +41,7 @@ describe('a path is known by its last segments, whatever stands before them', ()
     ['anthropic', 'POST', '/v1/messages', 'metered messages'],
     ['anthropic', 'POST', '/anthropic/v1/messages?beta=true', 'metered messages'],
     ['anthropic', 'POST', '/v1/messages/count_tokens', 'free count_tokens'],
+    ['anthropic', 'POST', '/v1/complete', 'metered completions'],
   ] as const)('%s %s %s', (format, method, path, expected) => {
     expect(match(format, method, path)).toBe(expected)
   })
@@ -75,7 +76,7 @@ describe('what is not metered is not known', () => {
     ['anthropic', 'POST', '/v1/threads/thread_1/messages'],
     ['anthropic', 'GET', '/v1/messages'],
     ['anthropic', 'POST', '/v1/messages/batches'],
-    ['anthropic', 'POST', '/v1/complete'],
+    ['anthropic', 'POST', '/complete'],
   ] as const)('%s %s %s', (format, method, path) => {
     expect(match(format, method, path)).toBe('none')
   })

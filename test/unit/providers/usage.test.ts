@@ -14,6 +14,24 @@ describe('usage of chat completions and their dialects: each token stands in one
     ['nothing but a total (Voyage)', { total_tokens: 12 }, { input: 12, output: 0 }],
     ['explicit zero is zero', { prompt_tokens: 0, completion_tokens: 0 }, { input: 0, output: 0 }],
     [
+      'cited pages and reasoning that are billed apart: Perplexity',
+      {
+        prompt_tokens: 33,
+        completion_tokens: 700,
+        total_tokens: 733,
+        citation_tokens: 2000,
+        num_search_queries: 18,
+        reasoning_tokens: 7000,
+        cost: { citation_tokens_cost: 0.04, reasoning_tokens_cost: 0.22, total_cost: 0.4 },
+      },
+      { input: 2033, output: 7700 },
+    ],
+    [
+      'cited pages that are not: Perplexity',
+      { prompt_tokens: 14, completion_tokens: 70, total_tokens: 84, citation_tokens: 900, num_search_queries: 1 },
+      { input: 14, output: 70 },
+    ],
+    [
       'cached: DeepSeek',
       { prompt_tokens: 10, completion_tokens: 1, prompt_cache_hit_tokens: 4 },
       { input: 6, cached_input: 4, output: 1 },
