@@ -51,8 +51,8 @@ function wrongUsage(message: string): number {
 }
 
 function introduction(url: string, seed: number): string {
-  return `Simulated provider (OpenAI and Anthropic) at ${url}, seed ${seed}
-  base URLs     ${url}/v1 (OpenAI), ${url} (Anthropic); any key
+  return `Simulated provider (OpenAI, Anthropic, Google) at ${url}, seed ${seed}
+  base URLs     ${url}/v1 (OpenAI), ${url} (Anthropic, Google); any key
   per call      header x-simulate: output=500,tps=50,fault=reset_mid  (or in the model: gpt-5-mini+output:500)
   what came in  ${url}/__simulator/requests
 `

@@ -71,6 +71,8 @@ function environment(simulatorUrl: string, dataDir: string): Record<string, stri
     OPENAI_API_KEY: 'sk-simulated',
     ANTHROPIC_BASE_URL: simulatorUrl,
     ANTHROPIC_API_KEY: 'sk-ant-simulated',
+    GEMINI_BASE_URL: simulatorUrl,
+    GEMINI_API_KEY: 'simulated',
   }
 }
 

@@ -495,7 +495,7 @@ export class LiveCall implements GuardedCall {
       facts,
       usageFinal: this.#json !== undefined || this.#stream?.finished === true || this.#stream?.terminal !== undefined,
       failedInside: this.#stream?.failed ?? facts.failed ?? false,
-      outputTokens: this.#outputTokens(),
+      outputTokens: facts.failed ? 0 : this.#outputTokens(),
       status: this.#status,
       sentMonotonicMs: this.#sentMs,
       firstByteMonotonicMs: this.#firstByteMs,

@@ -40,10 +40,10 @@ export function findRoute(
   const found: OperationMatch[] = []
   for (const [format, provider] of providers) {
     if (named !== undefined && named.format !== format) continue
-    const match = provider.match(method, path)
+    const match = provider.match(method, path, headers)
     if (match !== undefined) found.push(match)
   }
-  const matches = spoken(found, snapshot)
+  const matches = byHeader(spoken(found, snapshot), dialectOf(path, headers))
   return {
     path,
     query,
@@ -60,6 +60,13 @@ function spoken(matches: readonly OperationMatch[], { settings }: Snapshot): rea
     settings.upstreams.some((upstream) => upstream.format === operation.format),
   )
   return found.length > 0 ? found : matches
+}
+
+/** Of a path that is left to several formats the one whose header the caller sends is meant. */
+function byHeader(matches: readonly OperationMatch[], dialect: Format): readonly OperationMatch[] {
+  if (matches.length < 2 || dialect === 'openai') return matches
+  const first = matches.filter(({ operation }) => operation.format === dialect)
+  return first.length > 0 ? [...first, ...matches.filter((match) => !first.includes(match))] : matches
 }
 
 /** Google's versions, which no other API has: its callers may also send their key as `?key=` alone. */

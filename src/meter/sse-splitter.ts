@@ -3,12 +3,14 @@
  * Source: html.spec.whatwg.org, "Server-sent events", Interpreting an event stream.
  */
 import type { StreamEvent } from '../providers/provider.ts'
-import { isJson, Splitter } from './splitter.ts'
+import { EMPTY, isJson, Splitter } from './splitter.ts'
 
 const LF = 0x0a
 const CR = 0x0d
 const COLON = 0x3a
 const SPACE = 0x20
+const OPEN_BRACE = 0x7b
+const OPEN_BRACKET = 0x5b
 const DATA = Buffer.from('data')
 const EVENT = Buffer.from('event')
 const BOM = Buffer.from([0xef, 0xbb, 0xbf])
@@ -80,6 +82,7 @@ export class SseSplitter extends Splitter {
       at = bytes[end] === CR && bytes[end + 1] === LF ? end + 2 : end + 1
     }
     if (joined) event.data = joinLines(joined)
+    else if (lines === 0) event.data = bareJson(bytes, from, to)
     return event.data.length > 0
   }
 
@@ -137,6 +140,11 @@ function fieldValue(bytes: Buffer, from: number, end: number, name: Buffer): num
   if (colon === end) return end
   if (bytes[colon] !== COLON) return -1
   return bytes[colon + 1] === SPACE && colon + 1 < end ? colon + 2 : colon + 1
+}
+
+/** An error that the provider put into the stream as it was, without a field's name (Vertex AI); to a client it is no event. */
+function bareJson(bytes: Buffer, from: number, to: number): Buffer {
+  return bytes[from] === OPEN_BRACE || bytes[from] === OPEN_BRACKET ? bytes.subarray(from, to) : EMPTY
 }
 
 function joinLines(lines: readonly Buffer[]): Buffer {

@@ -294,8 +294,11 @@ export interface ErrorBody {
 /** One API family. */
 export interface Provider {
   readonly format: Format
-  /** Recognises a path by its last segments, whatever prefix its API uses. */
-  match(method: string, path: string): OperationMatch | undefined
+  /**
+   * Recognises a path by its last segments, whatever prefix its API uses. `headers` tell APIs apart that have the same
+   * path (`/v1/files`); left out: only what is this API's alone.
+   */
+  match(method: string, path: string, headers?: IncomingHttpHeaders): OperationMatch | undefined
   /** Of the calls that go on after their answer. */
   readonly jobs?: readonly JobReader[]
   /** Body of one of our refusals, in this API's shape. `target`: path and query of the request, as they came. */

@@ -4,6 +4,8 @@ import type { StoredResponses } from './stored-responses.ts'
 
 /** One call as an endpoint of the simulator sees it. */
 export interface Call {
+  /** Path and query. */
+  readonly target: string
   readonly body: JsonObject
   /** Without its controls. */
   readonly model: string
@@ -42,6 +44,10 @@ export interface StreamReply {
   readonly tokens: number
   readonly errorEvent: string
   readonly failedEvent: string
+  /** Default text/event-stream; charset=utf-8. */
+  readonly contentType?: string
+  /** What `malformed` puts between two steps; default an event of a broken object. */
+  readonly brokenEvent?: string
 }
 
 export type JsonObject = Readonly<Record<string, unknown>>

@@ -20,6 +20,8 @@ export interface Controls {
   reasoning: number | undefined
   /** Tool calls made; undefined: 1 where tools are offered and the last word is the user's. */
   tools: number | undefined
+  /** Queries of a web search, where one is offered; undefined: 1. */
+  searches: number | undefined
   /** Bytes of each image or piece of audio that is made; undefined: some thousands. */
   bytes: number | undefined
   /** Milliseconds before the first byte. */
@@ -59,6 +61,13 @@ export const FAULTS = {
   no_usage: 'the answer says nothing of usage',
   ignore_max_tokens: 'output=N is produced whatever the limit',
   endless: 'never stops, whatever the limit',
+  error_bare: 'as error_mid, but JSON without the framing of an event (Vertex AI)',
+  blocked: 'Google: the prompt is refused, no candidate comes',
+  usage_shrinks: 'Google: usage in all chunks but the last says too much',
+  usage_late: 'Google: only the last chunk counts the output',
+  input_count_absent: 'Google: usage without a count of the prompt',
+  output_count_absent: 'Google: usage without a count of the answer',
+  total_off: 'Google: the total is one short',
   malformed: 'JSON that cannot be parsed: the body, or one event after some tokens',
 } as const
 export type Fault = keyof typeof FAULTS
@@ -75,6 +84,7 @@ export function defaultControls(): Controls {
     cacheWriteHour: 0,
     reasoning: undefined,
     tools: undefined,
+    searches: undefined,
     bytes: undefined,
     latencyMs: 0,
     tokensPerSecond: 0,
@@ -110,6 +120,9 @@ const NUMBERS: Readonly<Record<string, (controls: Controls, value: number) => vo
   },
   tools: (controls, value) => {
     controls.tools = value
+  },
+  searches: (controls, value) => {
+    controls.searches = value
   },
   bytes: (controls, value) => {
     controls.bytes = value

@@ -127,7 +127,7 @@ function endlessBody(response: ServerResponse, outlet: Outlet, reply: JsonReply)
 function streamReply(response: ServerResponse, outlet: Outlet, reply: StreamReply, controls: Controls): void {
   after(response, controls.latencyMs, () => {
     response.statusCode = 200
-    response.setHeader('content-type', 'text/event-stream; charset=utf-8')
+    response.setHeader('content-type', reply.contentType ?? 'text/event-stream; charset=utf-8')
     response.setHeader('cache-control', 'no-cache')
     if (controls.faults.has('close_delimited')) closeDelimited(response)
     response.flushHeaders()
@@ -135,7 +135,7 @@ function streamReply(response: ServerResponse, outlet: Outlet, reply: StreamRepl
   })
 }
 
-const MID_FAULTS = ['error_mid', 'failed_mid', 'reset_mid', 'truncate', 'hang_mid', 'malformed'] as const
+const MID_FAULTS = ['error_mid', 'error_bare', 'failed_mid', 'reset_mid', 'truncate', 'hang_mid', 'malformed'] as const
 
 /** Writes the steps of one stream: in batches as fast as they are taken, or a token at a time at the pace asked for. */
 class StreamPump {
@@ -173,7 +173,7 @@ class StreamPump {
     while (this.#taken < due && batch.length < BATCH_CHARACTERS) {
       if (this.#taken === this.#faultAt) {
         if (this.#strike(batch)) return
-        batch = 'data: {"broken":\n\n'
+        batch = this.#reply.brokenEvent ?? 'data: {"broken":\n\n'
       }
       const step = this.#reply.steps.next()
       this.#taken += 1
@@ -205,6 +205,7 @@ class StreamPump {
   #strike(batch: string): boolean {
     switch (this.#fault) {
       case 'error_mid':
+      case 'error_bare':
         this.#outlet.end(batch + this.#reply.errorEvent)
         return true
       case 'failed_mid':

@@ -1,5 +1,7 @@
 import { countTokens, messages } from './anthropic-messages.ts'
-import type { Call, Reply } from './call.ts'
+import type { Call, JsonObject, Reply } from './call.ts'
+import type { Dialect } from './dialect.ts'
+import { googleRoute } from './google-routes.ts'
 import { chat } from './openai-chat.ts'
 import { completions } from './openai-completions.ts'
 import { embeddings } from './openai-embeddings.ts'
@@ -11,9 +13,13 @@ import { speech } from './openai-speech.ts'
 import { transcriptions } from './openai-transcriptions.ts'
 
 export interface Route {
-  readonly format: 'openai' | 'anthropic'
-  /** Needs `model` in its body. */
+  readonly format: Dialect
+  /** Needs a model. */
   readonly generates: boolean
+  /** Model that the path names; left out: the body does. */
+  readonly model?: string
+  /** Where the last user text stands; left out: in `messages`, `input` or `prompt`. */
+  prompt?(body: JsonObject): string
   answer(call: Call): Reply
 }
 
@@ -34,10 +40,12 @@ const POST: readonly (readonly [string, Route])[] = [
 ]
 
 /** The endpoint that a path names by its last segments, whatever prefix stands before them. */
-export function findRoute(method: string, path: string, anthropic: boolean): Route | undefined {
+export function findRoute(method: string, path: string, dialect: Dialect): Route | undefined {
+  const google = googleRoute(method, path, dialect === 'google')
+  if (google !== undefined) return google
   const found = method === 'POST' ? POST.find(([ending]) => path.endsWith(ending))?.[1] : undefined
   if (found !== undefined) return found
-  return objectRoute(method, path, anthropic)
+  return objectRoute(method, path, dialect === 'anthropic')
 }
 
 function objectRoute(method: string, path: string, anthropic: boolean): Route | undefined {

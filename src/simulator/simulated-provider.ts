@@ -9,9 +9,10 @@ import {
   UnknownControl,
 } from './controls.ts'
 import { deliver } from './deliver.ts'
+import { DIALECTS, type Dialect, dialectOf } from './dialect.ts'
 import { lastUserText } from './openai-chat.ts'
 import { responseUserText } from './openai-responses.ts'
-import { anthropicErrorBody, openaiErrorBody, ProviderError, simulatedError } from './provider-errors.ts'
+import { ProviderError, simulatedError } from './provider-errors.ts'
 import { hashText, idTail } from './random.ts'
 import { isForm, readForm } from './read-form.ts'
 import { maskHeaders, RequestLog } from './request-log.ts'
@@ -95,7 +96,7 @@ export class SimulatedProvider {
     const body = text === '' ? {} : parse(text)
     if (this.#options.record !== false) exchange.record(text, body)
     this.#authenticate(exchange)
-    const route = findRoute(exchange.method, exchange.path, exchange.anthropic)
+    const route = findRoute(exchange.method, exchange.path, exchange.dialect)
     if (route === undefined) throw new ProviderError(404, `Invalid URL (${exchange.method} ${exchange.path})`)
     const controls = defaultControls()
     const call = this.#readCall(exchange, body, route, controls)
@@ -110,18 +111,18 @@ export class SimulatedProvider {
   #authenticate(exchange: Exchange): void {
     const { headers } = exchange.request
     const bearer = headers.authorization?.replace(/^Bearer\s+/i, '')
-    const key = headers['x-api-key'] ?? headers['api-key'] ?? bearer ?? ''
+    const inQuery = new URLSearchParams(exchange.query).get('key')
+    const key = headers['x-api-key'] ?? headers['api-key'] ?? headers['x-goog-api-key'] ?? bearer ?? inQuery ?? ''
     const wanted = this.#options.apiKey
     if (key !== '' && (wanted === undefined || key === wanted)) return
-    const message = exchange.anthropic ? 'invalid x-api-key' : 'Incorrect API key provided.'
-    throw new ProviderError(401, message, 'invalid_api_key')
+    throw new ProviderError(401, DIALECTS[exchange.dialect].noKey, 'invalid_api_key')
   }
 
   #readCall(exchange: Exchange, body: JsonObject, route: Route, controls: Controls): Call {
     const { headers } = exchange.request
     if (this.#options.defaults !== undefined) applyControls(controls, this.#options.defaults)
-    const model = route.generates ? readModel(body, controls) : ''
-    const prompt = route.generates ? promptText(body) : ''
+    const model = route.generates ? readModel(route.model ?? body['model'], controls) : ''
+    const prompt = route.prompt ? route.prompt(body) : route.generates ? promptText(body) : ''
     takeFromText(controls, prompt)
     const header = headers['x-simulate']
     if (typeof header === 'string') applyControls(controls, header)
@@ -129,7 +130,8 @@ export class SimulatedProvider {
     this.#calls += 1
     const idSeed = Math.imul(this.#seed + this.#calls, 0x9e3779b1) >>> 0
     const nowSeconds = Math.floor(Date.now() / 1000)
-    return { body, model, controls, seed, idSeed, nowSeconds, stored: this.#stored }
+    const { target } = exchange
+    return { target, body, model, controls, seed, idSeed, nowSeconds, stored: this.#stored }
   }
 }
 
@@ -143,8 +145,7 @@ function parseBody(text: string): JsonObject {
   throw new ProviderError(400, 'The body of your request must be a JSON object.')
 }
 
-function readModel(body: JsonObject, controls: Controls): string {
-  const model = body['model']
+function readModel(model: unknown, controls: Controls): string {
   if (typeof model !== 'string' || model === '') throw new ProviderError(400, 'you must provide a model parameter')
   const name = takeFromModel(controls, model)
   if (!name.startsWith('unknown-')) return name
@@ -191,11 +192,21 @@ class Exchange {
 
   /** Without query. */
   get path(): string {
-    return (this.request.url ?? '/').split('?', 1)[0] as string
+    return this.target.split('?', 1)[0] as string
   }
 
-  get anthropic(): boolean {
-    return this.request.headers['anthropic-version'] !== undefined || /\/messages(\/count_tokens)?$/.test(this.path)
+  /** "" or what stands behind the question mark. */
+  get query(): string {
+    return this.target.slice(this.path.length + 1)
+  }
+
+  /** Path and query. */
+  get target(): string {
+    return this.request.url ?? '/'
+  }
+
+  get dialect(): Dialect {
+    return dialectOf(this.request, this.path)
   }
 
   record(text: string, body: JsonObject): void {
@@ -215,7 +226,7 @@ class Exchange {
     if (retryAfterSeconds !== undefined) this.#response.setHeader('retry-after', retryAfterSeconds)
     this.#response.statusCode = error.status
     this.#response.setHeader('content-type', 'application/json')
-    this.#response.end(this.anthropic ? anthropicErrorBody(error, requestId) : openaiErrorBody(error))
+    this.#response.end(DIALECTS[this.dialect].errorBody(error, requestId, this.target))
   }
 
   reset = (): void => {
@@ -225,7 +236,7 @@ class Exchange {
 
   #identify(seed: number): string {
     const requestId = `req_${idTail(seed + 3, 24)}`
-    this.#response.setHeader(this.anthropic ? 'request-id' : 'x-request-id', requestId)
+    this.#response.setHeader(DIALECTS[this.dialect].requestIdHeader, requestId)
     return requestId
   }
 

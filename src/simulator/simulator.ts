@@ -22,7 +22,7 @@ export interface Simulator {
 }
 
 /**
- * A provider of our own: OpenAI's and Anthropic's endpoints in their real shapes, deterministic by seed, with the
+ * A provider of our own: OpenAI's, Anthropic's and Google's endpoints in their real shapes, deterministic by seed, with the
  * pace and the faults that a request asks for (see controls.ts). `GET /__simulator/requests` shows what reached it,
  * `POST /__simulator/reset` forgets that.
  */

@@ -28,7 +28,7 @@ export interface TestGatewayOptions {
   readonly prices?: string
   /** Further lines of tollgate.yaml. */
   readonly settings?: string
-  /** Upstreams in place of the simulator's two. */
+  /** Upstreams in place of the simulator's two; `{simulator}` is its URL. */
   readonly upstreams?: string
   readonly workers?: number
   /** A Redis that the test started. */
@@ -94,7 +94,7 @@ export function writeConfig(
     prices: join(dir, 'price-book.yaml'),
   }
   const upstreams =
-    options.upstreams ??
+    options.upstreams?.replaceAll('{simulator}', simulatorUrl) ??
     `  openai: { format: openai, base_url: "${simulatorUrl}/v1", api_key: sk-upstream-secret, models: ["gpt-*", "o*", "text-embedding-*"] }
   anthropic: { format: anthropic, base_url: "${simulatorUrl}", api_key: sk-ant-upstream-secret, models: ["claude-*"] }`
   writeFileSync(

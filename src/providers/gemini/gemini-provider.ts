@@ -1,4 +1,5 @@
 /** The Gemini API: paths, refusals. */
+import type { IncomingHttpHeaders } from 'node:http'
 
 import { googleErrorBody } from '../generate-content/google-error.ts'
 import { GoogleOperations } from '../generate-content/google-operations.ts'
@@ -7,20 +8,31 @@ import { pathSegments } from '../path-segments.ts'
 import type { Provider } from '../provider.ts'
 
 const operations = new GoogleOperations('gemini')
-/** The released version's collections have the names of others' APIs: `/v1/files` is OpenAI's, `/v1/models` everyone's. */
-const VERSION = /^v1(alpha|beta)$/
+const VERSION = /^v1(alpha|beta)?$/
+/** Collections that no other API has: under `/v1` stand OpenAI's files and batches too, and everyone's models. */
+const OWN = new Set(['interactions', 'cachedContents', 'tunedModels'])
 /** Segments of Vertex AI's paths. */
 const VERTEX = new Set(['projects', 'publishers', 'endpoints'])
 
 export const geminiProvider: Provider = {
   format: 'gemini',
-  match: (method, path) => {
+  match: (method, path, headers = {}) => {
     const segments = pathSegments(path)
     if (segments.some((segment) => VERTEX.has(segment))) return undefined
     const named = method === 'POST' ? readGoogleMethod(path) : undefined
     if (named) return named.publisher === undefined ? operations.method(named) : undefined
     const version = segments.findLastIndex((segment) => VERSION.test(segment))
-    return version < 0 ? undefined : operations.resource(method, segments.slice(version + 1))
+    if (version < 0) return undefined
+    const resource = segments.slice(version + 1)
+    const shared = segments[version] === 'v1' && !OWN.has(resource[0] ?? '')
+    return shared && !isGoogles(headers) ? undefined : operations.resource(method, resource)
   },
   errorBody: googleErrorBody,
 }
+
+/** A caller that says so: the client's key, its name, or its way to upload. */
+function isGoogles(headers: IncomingHttpHeaders): boolean {
+  return SIGNS.some((name) => headers[name] !== undefined)
+}
+
+const SIGNS = ['x-goog-api-key', 'x-goog-api-client', 'x-goog-upload-command']

@@ -110,7 +110,15 @@ describe('events are those that a browser would dispatch, and every byte passes,
     ],
     ['several lines', 'data: 1\ndata\ndata: 2\n\n', [['', '1\n\n2']]],
     ['fields like data', 'database: 1\ndat: 2\ndata2: 3\n\n', []],
-    ['bare JSON and HTML', '{"error":{"message":"no"}}\n\n<html>\n<p>\n\n', []],
+    ['HTML', '<html>\n<p>\n\n', []],
+    [
+      'bare JSON, which is an error',
+      '{"error":{}}\n\n{\n  "error": {}\n}\n',
+      [
+        ['', '{"error":{}}\n\n'],
+        ['', '{\n  "error": {}\n}\n'],
+      ],
+    ],
     ['blank lines in a row', '\n\n\ndata: 1\n\n\n\n', [['', '1']]],
     [
       'an end without a blank line',

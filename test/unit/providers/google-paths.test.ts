@@ -26,6 +26,8 @@ describe("a path of the Gemini API is known by its model's method or by its reso
     ['POST', '/v1beta/models/imagen-4.0-generate-001:predict', 'metered predict'],
     ['POST', '/v1beta/models/gemini-2.5-flash:countTokens', 'free count_tokens (gemini-2.5-flash)'],
     ['POST', '/v1beta/interactions', 'metered generate_content'],
+    ['POST', '/v1/interactions', 'metered generate_content'],
+    ['GET', '/v1/interactions/v1_Abc', 'free generate_content v1_Abc'],
     ['GET', '/v1beta/interactions/v1_Abc', 'free generate_content v1_Abc'],
     ['DELETE', '/v1beta/interactions/v1_Abc', 'free generate_content v1_Abc'],
     ['POST', '/v1beta/interactions/v1_Abc/cancel', 'free generate_content v1_Abc'],
@@ -92,6 +94,7 @@ describe('what is neither metered nor free is not known', () => {
     ['gemini', 'POST', '/v1beta/fileSearchStores'],
     ['gemini', 'GET', '/v1/models'],
     ['gemini', 'GET', '/v1/files/abc'],
+    ['gemini', 'GET', '/v1/batches/abc'],
     ['vertex', 'POST', `${VERTEX}/publishers/mistralai/models/mistral-large:rawPredict`],
     ['vertex', 'POST', `${VERTEX}/endpoints/1234:rawPredict`],
     ['vertex', 'POST', `${VERTEX}/publishers/google/models/veo-3:predictLongRunning`],
@@ -102,4 +105,18 @@ describe('what is neither metered nor free is not known', () => {
   ] as const)('%s %s %s', (format, method, path) => {
     expect(match(format, method, path)).toBe('none')
   })
+})
+
+test('under /v1, where others have the same collections, a caller is Google’s by its headers', () => {
+  const gemini = providers.get('gemini')
+  for (const headers of [
+    { 'x-goog-api-key': 'k' },
+    { 'x-goog-api-client': 'google-genai-sdk' },
+    { 'x-goog-upload-command': 'start' },
+  ]) {
+    expect(gemini?.match('GET', '/v1/files/abc', headers)).toMatchObject({ objectId: 'abc' })
+    expect(gemini?.match('POST', '/upload/v1/files', headers)?.operation.endpoint).toBe('files')
+    expect(gemini?.match('GET', '/v1/models', headers)?.operation.endpoint).toBe('models')
+  }
+  expect(gemini?.match('GET', '/v1/files/abc', { authorization: 'Bearer k' })).toBeUndefined()
 })

@@ -1,0 +1,30 @@
+import type { IncomingMessage } from 'node:http'
+import { googleErrorBody, isGooglePath, isGoogleRequest } from './google-words.ts'
+import { anthropicErrorBody, openaiErrorBody, type ProviderError } from './provider-errors.ts'
+
+/** Whose API a request speaks: how its errors look, and what its answers are marked with. */
+export type Dialect = 'openai' | 'anthropic' | 'google'
+
+interface DialectWords {
+  readonly requestIdHeader: string
+  readonly noKey: string
+  /** `target`: path and query. */
+  errorBody(error: ProviderError, requestId: string, target: string): string
+}
+
+export const DIALECTS: Readonly<Record<Dialect, DialectWords>> = {
+  openai: { requestIdHeader: 'x-request-id', noKey: 'Incorrect API key provided.', errorBody: openaiErrorBody },
+  anthropic: { requestIdHeader: 'request-id', noKey: 'invalid x-api-key', errorBody: anthropicErrorBody },
+  google: {
+    requestIdHeader: 'x-request-id',
+    noKey: 'API key not valid. Please pass a valid API key.',
+    errorBody: (error, _requestId, target) => googleErrorBody(error, target),
+  },
+}
+
+/** `path`: without query. */
+export function dialectOf({ headers }: IncomingMessage, path: string): Dialect {
+  if (headers['anthropic-version'] !== undefined || /\/messages(\/count_tokens)?$|:(streamR|r)awPredict$/.test(path))
+    return 'anthropic'
+  return isGoogleRequest(headers) || isGooglePath(path) ? 'google' : 'openai'
+}

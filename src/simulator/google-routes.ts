@@ -1,0 +1,51 @@
+import { countTokens as countMessages, messages } from './anthropic-messages.ts'
+import { countTokens, generateContent } from './google-content.ts'
+import { embedContent, predict } from './google-embeddings.ts'
+import { interactions } from './google-interactions.ts'
+import { getModel, listModels } from './google-models.ts'
+import { lastContentText } from './google-words.ts'
+import type { Route } from './routes.ts'
+
+type Method = Omit<Route, 'model' | 'format'>
+
+/** Methods of a model, by what stands behind its colon. */
+const METHODS: Readonly<Record<string, Method>> = {
+  generateContent: { generates: true, prompt: lastContentText, answer: generateContent },
+  streamGenerateContent: { generates: true, prompt: lastContentText, answer: generateContent },
+  countTokens: { generates: true, prompt: lastContentText, answer: countTokens },
+  embedContent: { generates: true, prompt: lastContentText, answer: embedContent },
+  batchEmbedContents: { generates: true, prompt: lastContentText, answer: embedContent },
+  predict: { generates: true, prompt: lastContentText, answer: predict },
+}
+
+/** Undefined: not one of Google's paths that are simulated. `google`: the caller says that it speaks to Google. */
+export function googleRoute(method: string, path: string, google: boolean): Route | undefined {
+  const [, model = '', name = ''] = /\/(?:models|tunedModels|endpoints)\/([^/]+):([A-Za-z]+)$/.exec(decoded(path)) ?? []
+  if (method === 'POST' && /^(stream)?raw/i.test(name)) return rawRoute(model)
+  const found = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined
+  if (method === 'POST' && found !== undefined) return { ...found, format: 'google', model }
+  if (method === 'POST' && /\/v1\w*\/(projects\/[^/]+\/locations\/[^/]+\/)?interactions$/.test(path))
+    return { format: 'google', generates: true, answer: interactions }
+  return method === 'GET' ? modelRoute(path, google) : undefined
+}
+
+/** Anthropic's messages under Vertex AI. */
+function rawRoute(model: string): Route {
+  if (model === 'count-tokens') return { format: 'anthropic', generates: false, answer: countMessages }
+  return { format: 'anthropic', generates: true, model, answer: messages }
+}
+
+function modelRoute(path: string, google: boolean): Route | undefined {
+  const found = /\/(v1(?:alpha|beta\d*)?|publishers\/google)\/models(?:\/([^/:]+))?$/.exec(decoded(path))
+  if (found === null || (found[1] === 'v1' && !google)) return undefined
+  const [, , name] = found
+  return { format: 'google', generates: false, answer: () => (name === undefined ? listModels() : getModel(name)) }
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path
+  }
+}
