@@ -39,7 +39,6 @@ const FAILED_INSIDE = new Set(['hf-tgi-generate-stream-01', 'hf-tgi-generate-str
 
 /** `provider endpoint` whose paths are not known yet: held to the rules below as soon as they are. */
 const NOT_YET: Readonly<Record<string, string>> = {
-  'aleph-alpha complete': 'an API of its own',
   'anthropic messages.batches': 'batches',
   'anthropic messages.batches.results': 'batches',
   'bedrock-agent invokeAgent': 'agents',

@@ -5,6 +5,7 @@
  */
 import type { Endpoint } from '../../config/snapshot.ts'
 import type { Metering, Operation } from '../provider.ts'
+import { alephAlphaMetering } from './aleph-alpha.ts'
 import { chatMetering } from './chat.ts'
 import { embeddingsMetering } from './embeddings.ts'
 import { agentMetering, fimMetering, promptMetering } from './named-elsewhere.ts'
@@ -21,6 +22,7 @@ const fim = metered('completions', fimMetering)
 const rerank = metered('rerank', rerankMetering)
 const ocr = metered('ocr', ocrMetering)
 const embeddings = metered('embeddings', embeddingsMetering)
+const alephAlpha = metered('completions', alephAlphaMetering)
 const tgi = metered('completions', tgiMetering)
 const sagemaker = metered('completions', sagemakerMetering)
 const watsonxChat = metered('chat', watsonxChatMetering)
@@ -53,6 +55,8 @@ const BY_LAST: ReadonlyMap<string, (at: At) => Operation | undefined> = new Map<
   // Ollama's /api/generate and Cohere's /v1/generate are theirs.
   ['generate', (at) => (at(1) === 'api' || at(1) === 'v1' ? undefined : tgi)],
   ['generate_stream', () => tgi],
+  // Anthropic's retired /v1/complete is its own.
+  ['complete', (at) => (at(1) === 'v1' ? undefined : alephAlpha)],
   ['invocations', (at) => (at(2) === 'endpoints' ? sagemaker : undefined)],
 ])
 
