@@ -14,6 +14,11 @@ export function countsOf(usage: Pick<Usage, 'tokens' | 'reasoning'>): Record<str
 
 export function boundedRaw(raw: unknown): unknown {
   if (raw === null || raw === undefined) return undefined
-  const text = JSON.stringify(raw)
-  return text.length <= RAW_BYTES_MAX ? raw : { truncated: true, bytes: text.length }
+  try {
+    const text = JSON.stringify(raw)
+    return text.length <= RAW_BYTES_MAX ? raw : { truncated: true, bytes: text.length }
+  } catch {
+    // Nested deeper than can be written out again.
+    return { truncated: true }
+  }
 }

@@ -10,6 +10,8 @@ export interface AnswerHead {
   /** "" where the answer has none. */
   readonly contentType: string
   readonly encoding: string | undefined
+  /** Compressed in a way that is not known here: it passes as it is, unread. */
+  readonly opaque: boolean
   /** It has a length or chunks: its end is said, and not a connection that closed. */
   readonly framed: boolean
   /** [name, value, …] as the caller gets them, to be added to. */
@@ -33,15 +35,16 @@ const STREAM_TYPES: readonly (readonly [string, Framing])[] = [
 export function readAnswerHead(status: number, raw: readonly Buffer[], asked: boolean, usual: Framing): AnswerHead {
   const contentType = rawHeader(raw, 'content-type')?.toLowerCase() ?? ''
   const encoding = rawHeader(raw, 'content-encoding')
-  const framing = status < 300 ? framingOf(contentType, asked, usual) : undefined
+  const opaque = encoding !== undefined && !/^\s*(identity)?\s*$/i.test(encoding) && !isKnownEncoding(encoding)
+  const framing = status < 300 && !opaque ? framingOf(contentType, asked, usual) : undefined
   return {
     kind: status >= 300 && status < 400 ? 'redirect' : framing ? 'stream' : 'whole',
     framing: framing ?? usual,
     contentType,
     encoding,
+    opaque,
     framed: rawHeader(raw, 'content-length') !== undefined || rawHeader(raw, 'transfer-encoding') !== undefined,
-    // What cannot be decoded is handed on as it is, and estimated.
-    headers: callerResponseHeaders(raw, framing !== undefined && (encoding === undefined || isKnownEncoding(encoding))),
+    headers: callerResponseHeaders(raw, framing !== undefined),
   }
 }
 

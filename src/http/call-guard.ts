@@ -25,6 +25,7 @@ export interface AuthorizedCall {
 export interface GuardedCall extends AnswerListener, AuthorizedCall, ResponseOwner, KeptCall, OpenCall {
   onDecoded(bytes: Buffer): void
   onDecodedEnd(): void
+  onUndecodable(): void
   onLinger(): void
   /** Ends the call's money and its answer. Must not throw. */
   fail(error: unknown): void
@@ -96,6 +97,14 @@ export class CallGuard implements GuardedCall {
   onDecodedEnd(): void {
     try {
       this.#call.onDecodedEnd()
+    } catch (error) {
+      this.#call.fail(error)
+    }
+  }
+
+  onUndecodable(): void {
+    try {
+      this.#call.onUndecodable()
     } catch (error) {
       this.#call.fail(error)
     }

@@ -60,10 +60,15 @@ export class CallerAnswer {
     this.#response.end()
   }
 
-  /** Undefined: nothing can follow what was written, so the connection is cut. */
+  /** Undefined: nothing can follow what was written, so the connection ends behind it, and the answer does not. */
   endStream(last: Buffer | undefined): void {
     if (last) this.finish([last])
-    else if (!this.gone && !this.#ended) this.#response.destroy()
+    else if (!this.gone && !this.#ended) {
+      this.#ended = true
+      this.#awaitReading()
+      // What was written in this turn reaches the socket at its end.
+      setImmediate(endSocket, this.#response)
+    }
   }
 
   /** Where the answer has begun, an error event ends a stream, and a cut connection everything else. */
@@ -91,4 +96,8 @@ export class CallerAnswer {
   #awaitReading(): void {
     this.#response.socket?.setTimeout(STALLED_MS)
   }
+}
+
+function endSocket(response: TollgateResponse): void {
+  response.socket?.destroySoon()
 }

@@ -6,6 +6,8 @@ const WAITING_BYTES_MAX = 256 * 1024
 
 export interface DecodeOwner {
   onDecodedEnd(): void
+  /** No byte more will be decoded; told once, and never after the end. */
+  onUndecodable(): void
   fail(error: unknown): void
 }
 
@@ -16,11 +18,17 @@ export class DecodeQueue {
   readonly #onRoom: () => void
   #last: Promise<void> = Promise.resolve()
   #waitingBytes = 0
+  #toldFailure = false
 
   constructor(decoder: Decoder, owner: DecodeOwner, onRoom: () => void) {
     this.#decoder = decoder
     this.#owner = owner
     this.#onRoom = onRoom
+  }
+
+  /** What came could not be decoded, or not to its end. */
+  get failed(): boolean {
+    return this.#decoder.failure !== undefined
   }
 
   /** The upstream is to wait. */
@@ -52,5 +60,8 @@ export class DecodeQueue {
     const full = this.full
     this.#waitingBytes -= bytes
     if (full && !this.full) this.#onRoom()
+    if (!this.failed || this.#toldFailure) return
+    this.#toldFailure = true
+    this.#owner.onUndecodable()
   }
 }

@@ -33,6 +33,9 @@ const LINGER_MS = 2_000
 /** Progress is recorded at most this often; a crash loses no more than that of a stream's charge. */
 const PROGRESS_EVERY_MS = 1_000
 
+/** A longer one answers to nobody: no path of such a length is taken. */
+const OBJECT_ID_LENGTH_MAX = 256
+
 const NO_FACTS: AnswerFacts = {
   usage: undefined,
   model: undefined,
@@ -68,6 +71,7 @@ export class LiveCall implements GuardedCall {
   #headers: string[] = []
   #answerHeaders: AnswerHeaders = NO_HEADERS
   #framed = false
+  #opaque = false
   #bodyBytes = 0
   #decoder: DecodeQueue | undefined
   #json: JsonMeter | undefined
@@ -159,6 +163,7 @@ export class LiveCall implements GuardedCall {
     if (status === 401 || status === 403) this.#deps.credentials.refused(upstream)
     const head = readAnswerHead(status, raw, call.stream, metering.framing ?? 'sse')
     this.#framed = head.framed
+    this.#opaque = head.opaque
     this.#headers = head.headers
     this.#answerHeaders = new RawAnswerHeaders(raw)
     if (head.kind === 'redirect') this.#redirected(status)
@@ -197,6 +202,13 @@ export class LiveCall implements GuardedCall {
     this.#upstreamDone = true
     if (this.#stream) this.#streamEnded(this.#stream)
     else if (!this.#ended) this.#jsonEnded()
+  }
+
+  /** A stream cannot go on from here; of a whole answer only its meter has no more to read. */
+  onUndecodable(): void {
+    if (!this.#stream || this.#upstreamDone) return
+    this.#exchange?.abort()
+    this.onDecodedEnd()
   }
 
   onFailure(failure: UpstreamFailure): void {
@@ -495,6 +507,7 @@ export class LiveCall implements GuardedCall {
       facts,
       usageFinal: this.#json !== undefined || this.#stream?.finished === true || this.#stream?.terminal !== undefined,
       failedInside: this.#stream?.failed ?? facts.failed ?? false,
+      unread: this.#unread(ending),
       outputTokens: facts.failed ? 0 : this.#outputTokens(),
       status: this.#status,
       sentMonotonicMs: this.#sentMs,
@@ -548,7 +561,15 @@ export class LiveCall implements GuardedCall {
     return this.#json && this.admitted.call.generates ? Math.ceil(this.#bodyBytes / 4) : 0
   }
 
+  /** Something of the answer could not be read that may have said what it used. That it broke off is another matter. */
+  #unread(ending: Ending): boolean {
+    if (this.#opaque || this.#decoder?.failed) return true
+    if (this.#stream) return this.#stream.unread && ending !== 'upstream_failed'
+    return (this.#json?.unread ?? false) && (ending === 'complete' || ending === 'refused')
+  }
+
   #recordObject(id: string, tokens: number): void {
+    if (id.length > OBJECT_ID_LENGTH_MAX) return
     const { terms, upstream } = this.admitted
     this.#deps.objects.record(id, terms.account, upstream, tokens).catch(() => {
       const message = 'the owner of a stored answer could not be recorded; it will answer to nobody'

@@ -7,11 +7,15 @@ import type { AnswerFacts } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import type { PricedAnswer } from './price-answer.ts'
 
+/** Of the provider's own words: ids, models, tiers. */
+const TEXT_LENGTH_MAX = 256
+
 export interface SettleFigures {
   readonly usage: Usage
   readonly source: 'provider' | 'estimate'
   readonly answer: PricedAnswer
   readonly facts: AnswerFacts
+  readonly unread: boolean
   readonly cut: boolean
   readonly status: number | null
   readonly endedMonotonicMs: number
@@ -26,15 +30,15 @@ export function settleInfo(admitted: AdmittedCall, figures: SettleFigures): stri
     ...callInfo(admitted),
     tags: isEmpty(caller.tags) ? undefined : caller.tags,
     labels: isEmpty(key.labels) ? undefined : key.labels,
-    provider_request_id: facts.providerId,
-    answered_model: facts.model === admitted.call.model ? undefined : facts.model,
-    priced_model: answer.pricedModel,
-    service_tier: facts.serviceTier,
+    provider_request_id: short(facts.providerId),
+    answered_model: facts.model === admitted.call.model ? undefined : short(facts.model),
+    priced_model: short(answer.pricedModel),
+    service_tier: short(facts.serviceTier),
     tokens: countsOf(usage),
     units: usage.units,
     usage_source: figures.source,
     usage: boundedRaw(usage.raw),
-    usage_flags: answer.flags.length > 0 ? [...(usage.flags ?? []), ...answer.flags] : usage.flags,
+    usage_flags: flagsOf(figures),
     unpriced_kinds: priced.unpricedKinds.length > 0 ? priced.unpricedKinds : undefined,
     price_version: price?.version,
     cost: price && formatAmount(priced.costAtoms, admitted.costScale),
@@ -75,6 +79,15 @@ export function longCallInfo(admitted: AdmittedCall): Record<string, unknown> {
     trimmed: admitted.trimmedTo,
     would: admitted.would,
   }
+}
+
+function flagsOf({ usage, answer, unread }: SettleFigures): readonly string[] | undefined {
+  const flags = [...(usage.flags ?? []), ...answer.flags, ...(unread ? ['unread'] : [])]
+  return flags.length > 0 ? flags : undefined
+}
+
+function short(text: string | undefined): string | undefined {
+  return text?.slice(0, TEXT_LENGTH_MAX)
 }
 
 function isEmpty(object: object): boolean {

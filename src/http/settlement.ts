@@ -22,6 +22,8 @@ export interface Progress {
   /** The usage is the answer's last word. */
   readonly usageFinal: boolean
   readonly failedInside: boolean
+  /** Something of the answer that may have carried usage could not be read. */
+  readonly unread: boolean
   /** Output tokens counted from what was delivered. */
   readonly outputTokens: number
   /** Of the upstream's answer; undefined where none came. */
@@ -90,6 +92,7 @@ function settle(
     source: end.source,
     answer,
     facts: progress.facts,
+    unread: progress.unread,
     cut: ending === 'cut',
     status: progress.status ?? null,
     endedMonotonicMs: performance.now(),
@@ -138,6 +141,7 @@ function count(
     ...(price ? { costUnit: price.costUnit, costScale } : {}),
     usage: end?.usage,
     usageMissing: end?.missing === true,
+    unread: progress.unread,
     priced,
     upstreamSeconds: (performance.now() - progress.sentMonotonicMs) / 1000,
     firstByteSeconds:

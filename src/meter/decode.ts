@@ -17,7 +17,7 @@ import {
 } from 'node:zlib'
 
 export interface DecodeLimits {
-  /** Decoded bytes in all; default 64 MiB. */
+  /** Decoded bytes in all; default 1 GiB: none are kept, so this bounds time alone. */
   readonly bytesMax?: number
   /** Decoded bytes for each encoded one, once 4 MiB are decoded; default 200. */
   readonly ratioMax?: number
@@ -37,7 +37,7 @@ export interface Decoder {
   readonly failure: DecodeFailure | undefined
 }
 
-const BYTES_MAX = 64 * 1024 * 1024
+const BYTES_MAX = 1024 * 1024 * 1024
 const RATIO_MAX = 200
 /** Small answers may repeat themselves a lot (Perplexity sends its sources with every chunk). */
 const RATIO_FROM_BYTES = 4 * 1024 * 1024

@@ -19,7 +19,8 @@ export class OtherMeter {
   push(chunk: Buffer): void {
     this.#bytes += chunk.length
     if (this.#headBytes < HEAD_BYTES) {
-      const piece = chunk.subarray(0, HEAD_BYTES - this.#headBytes)
+      // A copy: a part would keep its whole chunk.
+      const piece = Buffer.from(chunk.subarray(0, HEAD_BYTES - this.#headBytes))
       this.#head.push(piece)
       this.#headBytes += piece.length
     }

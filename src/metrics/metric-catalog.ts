@@ -42,6 +42,11 @@ export const METRICS = {
     'upstream model',
     'Whole answers without usage, in which nothing could be counted either.',
   ),
+  unreadAnswers: counter(
+    'unread_answers_total',
+    'upstream model',
+    'Answers in which something could not be read: too large, broken, or in an unknown encoding.',
+  ),
   unpricedKinds: counter('unpriced_kinds_total', 'model kind', 'Charged calls with a kind without a rate of its own.'),
   assumedLimits: counter('assumed_limits_total', 'model part', 'Calls held by an assumed size of input or output.'),
   inputUnderestimates: counter(

@@ -33,6 +33,8 @@ export interface EndedCall extends RequestLabels {
   readonly usage: Usage | undefined
   /** The answer was whole, said nothing of its usage, and nothing in it could be counted. */
   readonly usageMissing: boolean
+  /** Something of the answer that may have carried usage could not be read; left out: nothing. */
+  readonly unread?: boolean
   readonly priced:
     | { readonly chargeAtoms: Atoms; readonly costAtoms: Atoms; readonly unpricedKinds: readonly string[] }
     | undefined

@@ -57,6 +57,7 @@ export class Metrics {
     if (call.trimmed) this.#families.trimmed.add([account, model], 1)
     if (call.outcome === 'cut') this.#families.cut.add([account, model], 1)
     if (call.usageMissing) this.#families.usageMissing.add([upstream, model], 1)
+    if (call.unread) this.#families.unreadAnswers.add([upstream, model], 1)
     if (usage !== undefined) this.#countTokens(account, model, usage)
     if (priced !== undefined) {
       this.#families.charged.add([account, call.unit, model], units(priced.chargeAtoms, call.scale))

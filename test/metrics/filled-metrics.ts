@@ -35,6 +35,7 @@ export function countTraffic(metrics: Metrics): void {
         trimmed: outcome === 'trimmed',
         usage: { tokens: { input: 1000, cached_input: 200, output: 300 }, reasoning: 100, raw: null },
         usageMissing: outcome === 'failed',
+        unread: outcome === 'failed',
         priced: { chargeAtoms: 50_000_000n, costAtoms: 40_000_000n, unpricedKinds: ['cached_input'] },
         upstreamSeconds: 1.2,
         firstByteSeconds: 0.3,

@@ -40,6 +40,7 @@ test('money is counted in units, charge and cost each in its own', async () => {
     usage: undefined,
     trimmed: false,
     usageMissing: false,
+    unread: false,
     upstreamSeconds: 1,
     firstByteSeconds: undefined,
   }
@@ -62,6 +63,7 @@ test('a call that was voided counts as a request and nothing else', async () => 
     usage: undefined,
     trimmed: false,
     usageMissing: false,
+    unread: false,
     priced: undefined,
     upstreamSeconds: 1,
     firstByteSeconds: undefined,

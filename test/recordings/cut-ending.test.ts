@@ -26,7 +26,7 @@ interface Source {
 const ALLOWANCES = [0, 1, 2, 5, 17, 60]
 const ERROR = errorFacts('insufficient_funds', 'The wallet is empty.', 'req_1', { rule: 'funds' })
 
-function sources(): Source[] {
+async function sources(): Promise<Source[]> {
   const composed = COMPOSED.filter((answer) => answer.streaming && answer.usage && !answer.name.includes('failed')).map(
     (answer): Source => {
       const operation = providers.get(answer.format)?.match('POST', answer.path)?.operation
@@ -41,7 +41,7 @@ function sources(): Source[] {
       }
     },
   )
-  const recorded = loadMetered()
+  const recorded = (await loadMetered())
     .filter(
       (recording) =>
         isStream(recording) &&
@@ -151,7 +151,7 @@ const clients: Record<string, (source: Source, bytes: Buffer) => Promise<void>> 
   },
 }
 
-const all = sources()
+const all = await sources()
 
 describe('a cut stream is a normal answer that stopped for its length', () => {
   test.each(all.map((source) => [source.name, source] as const))('%s', async (_name, source) => {

@@ -83,7 +83,7 @@ const BYTE_BY_BYTE_MAX = 6_000
 
 const available = haveRecordings && redisAvailable
 if (!haveRecordings) console.warn('skipped: no folder ../shared/recordings beside the project')
-const recordings = available ? loadRecordings() : []
+const recordings = available ? await loadRecordings() : []
 const kindOf = ({ provider, endpoint }: Recording): string => `${provider} ${endpoint}`
 const exceptionOf = (recording: Recording): string | undefined =>
   EXCEPTIONS[recording.id] ??

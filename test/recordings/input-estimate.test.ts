@@ -20,9 +20,9 @@ interface Estimate {
   readonly unseen: boolean
 }
 
-function estimates(): Estimate[] {
+async function estimates(): Promise<Estimate[]> {
   const found: Estimate[] = []
-  for (const recording of loadMetered()) {
+  for (const recording of await loadMetered()) {
     const billed = recording.expected.tokens?.['input_total']
     const metering = meteringOf(recording)
     if (!billed || !metering || !recording.request.body || ELIDED.has(recording.id)) continue
@@ -32,8 +32,9 @@ function estimates(): Estimate[] {
   return found
 }
 
+const all = await estimates()
+
 describe.skipIf(!haveRecordings)('input is counted high', () => {
-  const all = estimates()
   const seen = all.filter((estimate) => !estimate.unseen)
 
   test('no bill is above the estimate of a call that hides nothing', () => {

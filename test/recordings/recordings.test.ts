@@ -24,7 +24,7 @@ import {
   unitsOf,
 } from './recordings.ts'
 
-const recordings = loadMetered()
+const recordings = await loadMetered()
 if (!haveRecordings) console.warn(`no recordings at ${RECORDINGS_DIR}: their tests are skipped`)
 
 /** Cut at each byte; streams of the others in two at sampled places. */

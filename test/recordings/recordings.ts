@@ -5,10 +5,12 @@ import { join, resolve } from 'node:path'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import type { Format, Upstream } from '../../src/config/snapshot.ts'
 import type { Usage } from '../../src/core/usage.ts'
+import { isForm, readForm } from '../../src/providers/multipart/read-form.ts'
 import {
   type AnswerHeaders,
   type CallRequest,
   type CallSource,
+  type Form,
   type Framing,
   InvalidCall,
   type Metering,
@@ -33,6 +35,8 @@ export interface Recording {
     readonly bodyText?: string
     readonly bodyBase64?: string
   }
+  /** Of a body that is one. */
+  readonly form?: Form
   readonly response: {
     readonly status: number
     readonly headers: Readonly<Record<string, string>>
@@ -103,14 +107,23 @@ export const FORMAT_OF: Readonly<Record<string, Format>> = {
 const only = (process.env['RECORDINGS'] ?? '').split(',').filter((name) => name !== '')
 
 /** All of formats that are spoken, sorted by name. RECORDINGS=bedrock,xai: of those providers alone. */
-export function loadRecordings(): Recording[] {
+export async function loadRecordings(): Promise<Recording[]> {
   if (!haveRecordings) return []
-  return readdirSync(RECORDINGS_DIR)
+  const recordings = readdirSync(RECORDINGS_DIR)
     .filter((name) => name.endsWith('.json'))
     .toSorted()
     .map((name) => normalise(JSON.parse(readFileSync(join(RECORDINGS_DIR, name), 'utf8'))))
     .filter((recording) => only.length === 0 || only.includes(recording.provider))
     .filter((recording) => providers.has(formatOf(recording)))
+  return Promise.all(recordings.map(withForm))
+}
+
+/** Forms are read before the call is. */
+async function withForm(recording: Recording): Promise<Recording> {
+  const { headers, body } = requestOf(recording)
+  const type = headers['content-type']
+  if (!body || !isForm(type) || !meteringOf(recording)?.takesForms) return recording
+  return { ...recording, form: await readForm(body, type as string) }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a file of others, read as it is
@@ -194,7 +207,7 @@ export function requestOf(recording: Recording): {
   if (body !== null && body !== undefined) {
     return { headers: { 'content-type': 'application/json', ...headers }, body: Buffer.from(JSON.stringify(body)) }
   }
-  if (bodyText !== undefined) return { headers, body: Buffer.from(bodyText) }
+  if (bodyText !== undefined && !bodyText.includes('omitted]')) return { headers, body: Buffer.from(bodyText) }
   if (bodyBase64 !== undefined) return { headers, body: Buffer.from(bodyBase64, 'base64') }
   return method === 'POST' ? composedBody(recording) : { headers, body: undefined }
 }
@@ -206,12 +219,13 @@ export function sourceOf(recording: Recording): CallSource {
     query: query === undefined ? '' : `?${query}`,
     headers: requestOf(recording).headers,
     jsonDepth: 128,
+    ...(recording.form ? { form: recording.form } : {}),
   }
 }
 
 /** Those whose path is metered and whose body we would not refuse. */
-export function loadMetered(): Recording[] {
-  return loadRecordings().filter((recording) => {
+export async function loadMetered(): Promise<Recording[]> {
+  return (await loadRecordings()).filter((recording) => {
     const metering = meteringOf(recording)
     if (!metering) return false
     try {
