@@ -60,6 +60,7 @@ export class InputRatios {
   /** Factor for `text.tokens`; 1: the safe count. Never above 2. */
   factor(question: RatioQuestion): number {
     const { tokens, ownTokens, script } = question.text
+    if (tokens === 0) return 1
     const least = Math.min(1, (OWN_TEXT_LEAST[script] * ownTokens) / tokens)
     return Math.max(least, this.#learntFactor(question))
   }
@@ -83,6 +84,7 @@ export class InputRatios {
 
   /** `billedTokens`: for the text that `question` counted. `held`: the factor that the call was held at. */
   learn(question: RatioQuestion, billedTokens: number, held: number): void {
+    if (question.text.tokens === 0) return
     const { modelName, familyName } = namesOf(question)
     const ratio = Math.min(RATIO_MAX, billedTokens / question.text.tokens)
     if (!(ratio > 0)) return

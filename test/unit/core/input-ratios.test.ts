@@ -36,6 +36,14 @@ describe('what nothing is known of', () => {
     expect(new InputRatios().factor(ask())).toBe(1)
   })
 
+  test('a call without text has a factor, and teaches nothing', () => {
+    const ratios = new InputRatios()
+    expect(ratios.factor(ask(0))).toBe(1)
+    for (let i = 0; i < 100; i++) ratios.learn(ask(0), 10, 1)
+    expect(ratios.factor(ask(0))).toBe(1)
+    expect(ratios.factor(ask(1))).toBe(1)
+  })
+
   test('a few calls do not lower it, twenty do', () => {
     const ratios = new InputRatios()
     expect(run(ratios, ask(), new Array(20).fill(0.4)).last).toBe(1)
