@@ -2,14 +2,21 @@
  * Adds up what a request body puts into the prompt: text counted high, media at the most they can cost, and a note of
  * what stands in no body. It walks decoded values, so that base64 is never taken for text.
  */
+import { audioLength } from './audio/audio-length.ts'
+import { type ImageSize, imageSize } from './media/image-size.ts'
+import { pdfPages } from './media/pdf-pages.ts'
 import type { InputEstimate } from './provider.ts'
 import { asObject, asText } from './read-fields.ts'
 import { TextTally } from './token-count.ts'
 
 /** What media cost at most, by the provider's own documents. */
 export interface MediaCosts {
-  /** Tokens of one image; `detail` as the caller stated it. */
-  image(detail: unknown): number
+  /** Tokens of one image; `detail` as the caller stated it; `size` where the body has the image itself. */
+  image(detail: unknown, size?: ImageSize): number
+  /** Tokens of so much audio; left out: Voxtral's, which takes the most of those that are known. */
+  audio?(seconds: number): number
+  /** Tokens of one page of a PDF; left out: how they are counted is not known. */
+  page?(): number
 }
 
 type Fields = Readonly<Record<string, unknown>>
@@ -39,10 +46,15 @@ const OPAQUE = new Set(['encrypted_content', 'signature', 'thought_signature', '
 const MAYBE_DROPPED = new Set(['reasoning', 'reasoning_content', 'reasoning_details', 'thinking'])
 const TAG_HUNDREDTHS = 300
 const STRUCTURE_HUNDREDTHS = 100
-/** 10 tokens a second (OpenAI's audio guide) at the lowest usual rates: 8 kbit/s compressed, 16 kB/s as wav. */
-const AUDIO_BYTES_PER_TOKEN = { compressed: 100, wav: 1600 }
-/** Voxtral counts at least 30 s for any audio: 375 tokens. */
-const AUDIO_TOKENS_LEAST = 400
+/** Voxtral: 375 tokens for each 30 seconds begun. Source: recorded traffic of 384 for two seconds. */
+const VOXTRAL = { seconds: 30, tokens: 400 }
+/** A longer file is not decoded to be looked at: its length is guessed from its bytes at 16 kbit/s. */
+const AUDIO_BASE64_MAX = 4 * 1024 * 1024
+const AUDIO_BYTES_PER_SECOND_LEAST = 2_000
+const DATA_URL = /^data:([^,;]*)[^,]*;base64,/
+const DATA_URL_HEAD = 256
+/** A file of text in base64: a token a byte is the most that it can come to. */
+const TEXT_TYPE = /^(text\/|application\/(json|xml|x-yaml|yaml|javascript|x-ndjson|csv))/
 /** English text counts twice its tokens here, CJK up to four times: a fifth is certain. */
 const CERTAIN_SHARE = 5
 
@@ -54,7 +66,10 @@ export class InputCounter {
   #hundredths = 0
   #certainHundredths = 0
   #overheadTokens = 0
-  #mediaTokens = 0
+  #imageTokens = 0
+  #audioTokens = 0
+  /** Of documents. */
+  #documentTokens = 0
   #exactTokens = 0
   readonly #media: MediaCosts
 
@@ -70,6 +85,11 @@ export class InputCounter {
   /** Tokens that the caller sent as numbers. */
   addExact(tokens: number): void {
     this.#exactTokens += tokens
+  }
+
+  /** One image; `text`: base64, a data URL, or where it stands. Its tokens are no text, and no learnt ratio scales them. */
+  addImage(text: string, detail?: unknown): void {
+    this.#imageTokens += this.#media.image(detail, imageSize(dataOf(text)?.base64 ?? text))
   }
 
   addText(text: string): void {
@@ -108,7 +128,9 @@ export class InputCounter {
     const ownTokens = reads * Math.ceil(this.#hundredths / 100)
     const textTokens = ownTokens + reads * this.#overheadTokens
     const exactTokens = reads * this.#exactTokens
-    const highTokens = textTokens + exactTokens + reads * this.#mediaTokens
+    const image = reads * this.#imageTokens
+    const audio = reads * this.#audioTokens
+    const highTokens = textTokens + exactTokens + image + audio + reads * this.#documentTokens
     const certain = Math.floor(this.#certainHundredths / 100 / CERTAIN_SHARE) + this.#exactTokens
     return {
       highTokens,
@@ -117,12 +139,13 @@ export class InputCounter {
       // What stands before a breakpoint is written; the simplest bound is all of it.
       cacheWriteTokens: this.cached ? highTokens : 0,
       cacheWriteKind: this.cachedForAnHour ? 'cache_write_1h' : 'cache_write_5m',
+      ...(image + audio > 0 ? { parts: mediaParts(image, audio) } : {}),
     }
   }
 
   #addString(text: string): void {
-    if (text.startsWith('data:') && text.includes(';base64,')) this.#mediaTokens += this.#media.image(undefined)
-    else this.addText(text)
+    if (dataOf(text) === undefined) this.addText(text)
+    else this.addImage(text)
   }
 
   #addPart(part: Fields): void {
@@ -132,7 +155,7 @@ export class InputCounter {
       case 'input_image':
       case 'image_file':
         this.#addCacheControl(part['cache_control'])
-        this.#mediaTokens += this.#media.image(asObject(part['image_url'])?.['detail'] ?? part['detail'])
+        this.#addImagePart(part)
         return
       case 'input_audio':
       case 'audio':
@@ -179,15 +202,18 @@ export class InputCounter {
     if (control['ttl'] === '1h') this.cachedForAnHour = true
   }
 
+  #addImagePart(part: Fields): void {
+    const named = asObject(part['image_url'])
+    const text = asText(named?.['url']) ?? asText(part['image_url']) ?? asText(asObject(part['source'])?.['data']) ?? ''
+    this.addImage(text, named?.['detail'] ?? part['detail'])
+  }
+
   #addAudio(part: Fields): void {
     const audio = asObject(part['input_audio']) ?? part
-    const data = asText(audio['data'])
-    if (!data) {
-      this.unseen = true
-      return
-    }
-    const perToken = audio['format'] === 'wav' ? AUDIO_BYTES_PER_TOKEN.wav : AUDIO_BYTES_PER_TOKEN.compressed
-    this.#mediaTokens += AUDIO_TOKENS_LEAST + Math.ceil((data.length * 3) / 4 / perToken)
+    const text = asText(audio['data']) ?? asText(asObject(part['audio_url'])?.['url']) ?? asText(part['input_audio'])
+    const base64 = dataOf(text ?? '')?.base64 ?? asText(audio['data'])
+    if (base64 === undefined) this.unseen = true
+    else this.#audioTokens += (this.#media.audio ?? voxtralTokens)(audioSeconds(base64))
   }
 
   /** Text in a document can be counted; pages of a PDF, an id or an address cannot. */
@@ -198,6 +224,43 @@ export class InputCounter {
     this.addContent(part['context'])
     if (source?.['type'] === 'text') this.addContent(source['data'])
     else if (source?.['type'] === 'content') this.addContent(source['content'])
-    else this.unseen = true
+    else this.#addFile(part, source)
   }
+
+  #addFile(part: Fields, source: Fields | undefined): void {
+    const text = asText(part['file_data']) ?? asText(asObject(part['file'])?.['file_data']) ?? asText(source?.['data'])
+    const data = dataOf(text ?? '')
+    const type = data?.type ?? asText(source?.['media_type']) ?? ''
+    const tokens = text === undefined ? undefined : this.#fileTokens(type, data?.base64 ?? text)
+    if (tokens === undefined) this.unseen = true
+    else this.#documentTokens += tokens
+  }
+
+  /** undefined: what it comes to cannot be told. */
+  #fileTokens(type: string, base64: string): number | undefined {
+    if (TEXT_TYPE.test(type)) return Math.ceil((base64.length * 3) / 4)
+    const pages = this.#media.page && pdfPages(base64)
+    return pages && pages * (this.#media.page?.() ?? 0)
+  }
+}
+
+function mediaParts(image: number, audio: number): NonNullable<InputEstimate['parts']> {
+  return { ...(image > 0 ? { image_input: image } : {}), ...(audio > 0 ? { audio_input: audio } : {}) }
+}
+
+/** What a data URL has in it; undefined where the text is none. */
+function dataOf(text: string): { readonly type: string; readonly base64: string } | undefined {
+  if (!text.startsWith('data:')) return undefined
+  const head = DATA_URL.exec(text.slice(0, DATA_URL_HEAD))
+  return head === null ? undefined : { type: head[1] ?? '', base64: text.slice(head[0].length) }
+}
+
+function voxtralTokens(seconds: number): number {
+  return Math.ceil(seconds / VOXTRAL.seconds) * VOXTRAL.tokens
+}
+
+/** Counted high. */
+function audioSeconds(base64: string): number {
+  if (base64.length <= AUDIO_BASE64_MAX) return audioLength(Buffer.from(base64, 'base64')).highSeconds
+  return (base64.length * 3) / 4 / AUDIO_BYTES_PER_SECOND_LEAST
 }

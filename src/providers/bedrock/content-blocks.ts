@@ -3,8 +3,8 @@
  * are base64 in the JSON; text in them is decoded and counted, pages and frames are not seen.
  * Source: docs.aws.amazon.com, API_runtime_ContentBlock.
  */
-import type { InputCounter } from '../input-counter.ts'
-import { anthropicImageTokens } from '../messages/image-cost.ts'
+import type { InputCounter, MediaCosts } from '../input-counter.ts'
+import { claudeMedia } from '../messages/media-cost.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -18,8 +18,10 @@ const TEXT_FORMATS = new Set(['txt', 'md', 'csv', 'html'])
 const CITATIONS_TOKENS = 640
 const BLOCK_TOKENS = 8
 
-export function imageTokens(model: string): number {
-  return model.includes('anthropic.') ? anthropicImageTokens(model) : IMAGE_TOKENS
+const OTHERS: MediaCosts = { image: () => IMAGE_TOKENS }
+
+export function bedrockMedia(model: string): MediaCosts {
+  return model.includes('anthropic.') ? claudeMedia(model) : OTHERS
 }
 
 /** Of `messages`, `system`, or a tool's result. Strings are texts. */
@@ -41,7 +43,7 @@ function addMember(counter: InputCounter, name: string, value: unknown, model: s
       if (typeof value === 'string') counter.addText(value)
       return
     case 'image':
-      addSource(counter, fields, imageTokens(model))
+      addImage(counter, fields)
       return
     case 'document':
       addDocument(counter, fields)
@@ -71,8 +73,9 @@ function addMember(counter: InputCounter, name: string, value: unknown, model: s
 }
 
 /** `image: { format, source: { bytes } }`; in S3 it is of the same size. */
-function addSource(counter: InputCounter, fields: Fields, tokens: number): void {
-  if (fields['source'] !== undefined) counter.addOverhead(tokens)
+function addImage(counter: InputCounter, fields: Fields): void {
+  const { source } = fields
+  if (source !== undefined) counter.addImage(asText(asObject(source)?.['bytes']) ?? '')
 }
 
 function addAudio(counter: InputCounter, fields: Fields): void {
@@ -92,6 +95,7 @@ function addDocument(counter: InputCounter, fields: Fields): void {
   else if (source?.['content'] !== undefined) counter.addContent(source['content'])
   else if (bytes !== undefined && TEXT_FORMATS.has(String(fields['format'])))
     counter.addText(Buffer.from(bytes, 'base64').toString())
+  else if (bytes !== undefined) counter.addContent({ type: 'document', source: { type: 'base64', data: bytes } })
   else counter.unseen = true
 }
 

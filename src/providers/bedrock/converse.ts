@@ -5,7 +5,7 @@ import type { CallRequest, Metering, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText, readWholeNumber } from '../read-fields.ts'
 import { splice } from '../splice.ts'
 import { optimized } from './answer-headers.ts'
-import { addBlocks } from './content-blocks.ts'
+import { addBlocks, bedrockMedia } from './content-blocks.ts'
 import { converseFacts } from './converse-facts.ts'
 import { ConverseStream } from './converse-stream.ts'
 import {
@@ -60,7 +60,7 @@ function readConverseCall(raw: Buffer, path: string, jsonDepth: number): CallReq
   const fields = body.value
   const more = asObject(fields['additionalModelRequestFields']) ?? {}
   const limits = readBodyLimits(raw, body, limitPaths(model), jsonDepth)
-  const counter = new InputCounter({ image: () => 0 })
+  const counter = new InputCounter(bedrockMedia(model))
   return {
     model,
     stream: operationOf(path) === 'converse-stream',

@@ -4,7 +4,7 @@ import { InputCounter } from '../input-counter.ts'
 import type { CallRequest } from '../provider.ts'
 import { asArray, asObject, readWholeNumber } from '../read-fields.ts'
 import { readRerankInput } from '../rerank-input.ts'
-import { addBlocks, imageTokens } from './content-blocks.ts'
+import { addBlocks, bedrockMedia } from './content-blocks.ts'
 import type { Family } from './families.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -30,7 +30,7 @@ export function readInvokeInput(family: Family, fields: Fields, model: string, a
     const { input, searches } = readRerankInput(fields)
     return { input, unseen: false, units: { searches }, billedBy: ['searches'] }
   }
-  const counter = new InputCounter({ image: () => imageTokens(model) })
+  const counter = new InputCounter(bedrockMedia(model))
   counter.addOverhead(HEAD_TOKENS)
   switch (family.name) {
     case 'nova':
@@ -40,11 +40,11 @@ export function readInvokeInput(family: Family, fields: Fields, model: string, a
       addChat(counter, fields)
       break
     case 'other':
-      if (fields['messages'] === undefined) addLoosely(counter, fields, '', imageTokens(model))
+      if (fields['messages'] === undefined) addLoosely(counter, fields, '')
       else addChat(counter, fields)
       break
     default:
-      addLoosely(counter, fields, '', imageTokens(model))
+      addLoosely(counter, fields, '')
   }
   const read = { input: counter.estimate(), unseen: counter.unseen || watches(family) }
   if (family.name === 'images') return { ...read, units: { images: answers }, billedBy: ['images'] }
@@ -73,15 +73,14 @@ function addChat(counter: InputCounter, fields: Fields): void {
 }
 
 /** Every text that a body has: prompts, histories, documents, whatever they are called. */
-function addLoosely(counter: InputCounter, value: unknown, name: string, mediaTokens: number): void {
+function addLoosely(counter: InputCounter, value: unknown, name: string): void {
   if (typeof value === 'string') {
-    if (BINARY.test(name)) counter.addOverhead(mediaTokens)
+    if (BINARY.test(name)) counter.addImage(value)
     else counter.addText(value)
   } else if (Array.isArray(value)) {
-    for (const item of value) addLoosely(counter, item, name, mediaTokens)
+    for (const item of value) addLoosely(counter, item, name)
   } else if (typeof value === 'object' && value !== null) {
-    for (const [member, inner] of Object.entries(value))
-      if (!SETTINGS.test(member)) addLoosely(counter, inner, member, mediaTokens)
+    for (const [member, inner] of Object.entries(value)) if (!SETTINGS.test(member)) addLoosely(counter, inner, member)
   }
 }
 

@@ -34,7 +34,7 @@ function readCall(raw: Buffer, source: CallSource): CallRequest {
   counter.addOverhead(INPUT_TOKENS * ((texts?.length ?? 0) + (inputs?.length ?? 0)))
   // Data URIs, which never count as text.
   const pictures = images?.length ?? 0
-  counter.addOverhead(COHERE_MEDIA.image() * pictures)
+  for (const image of images ?? []) counter.addImage(typeof image === 'string' ? image : '')
   return {
     ...PLAIN_CALL,
     model: readOptionalModel(fields),

@@ -6,7 +6,6 @@
 const WAV_HEAD_CHARACTERS = 64
 /** 48,000 samples of two channels and two bytes: no header may claim that a file is shorter than that makes it. */
 const WAV_BYTES_PER_SECOND_MAX = 192_000
-const PAGES_MAX = 1000
 const UNKNOWN_DURATION = 0xffffffff
 
 /**
@@ -35,19 +34,4 @@ export function videoSeconds(base64: string): number | undefined {
   if (timescale === 0 || duration === 0 || duration === UNKNOWN_DURATION) return undefined
   const seconds = duration / timescale
   return Number.isFinite(seconds) ? seconds : undefined
-}
-
-/**
- * Pages of a PDF: its page objects, or what its page tree counts, whichever is more. undefined where both stand in
- * compressed streams.
- * Source: ISO 32000-1, 7.7.3 Page Tree.
- */
-export function pdfPages(base64: string): number | undefined {
-  const text = Buffer.from(base64, 'base64').toString('latin1')
-  let pages = text.match(/\/Type\s*\/Page(?![A-Za-z])/g)?.length ?? 0
-  for (const count of text.matchAll(
-    /\/Type\s*\/Pages\b[^>]{0,200}?\/Count\s+(\d{1,6})|\/Count\s+(\d{1,6})[^>]{0,200}?\/Type\s*\/Pages\b/g,
-  ))
-    pages = Math.max(pages, Number(count[1] ?? count[2]))
-  return pages > 0 ? Math.min(pages, PAGES_MAX) : undefined
 }

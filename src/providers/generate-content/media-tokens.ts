@@ -5,8 +5,9 @@
  * …/media-resolution ("Token counts"); cloud.google.com/vertex-ai/generative-ai/docs/multimodal/image-understanding
  * (how tiles are cut); recorded traffic (1290 for 1024 × 1024 pixels, 258 for a page, 295 for a second with sound).
  */
-import { imageSize } from './image-size.ts'
-import { pdfPages, videoSeconds, wavBytesPerSecond } from './media-length.ts'
+import { imageSize } from '../media/image-size.ts'
+import { pdfPages } from '../media/pdf-pages.ts'
+import { videoSeconds, wavBytesPerSecond } from './media-length.ts'
 
 /** Of a picture that was scaled to this many pixels at the most. */
 const PIXELS_MAX = 3072

@@ -6,7 +6,7 @@ import type { AnswerFacts, CallRequest, Metering, StreamReader } from '../provid
 import { asArray, asObject, asText, readFlag, readModel, readWholeNumber } from '../read-fields.ts'
 import { splice } from '../splice.ts'
 import { statedCostOf } from '../stated-cost.ts'
-import { anthropicImageTokens } from './image-cost.ts'
+import { claudeMedia } from './media-cost.ts'
 import { MessagesStream } from './messages-stream.ts'
 import { readMessagesUsage } from './messages-usage.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
@@ -65,7 +65,7 @@ export function readMessagesCall(raw: Buffer, jsonDepth: number, named?: NamedBy
   const limits = readLimits(body, ['max_tokens'], 0)
   const thinking = asObject(fields['thinking'])
   const parsed: MessagesParsed = { insertAt: body.insertAt, limits }
-  const counter = new InputCounter({ image: () => anthropicImageTokens(model) })
+  const counter = new InputCounter(claudeMedia(model))
   return {
     model,
     stream: named?.stream ?? readFlag(fields, 'stream') === true,

@@ -75,5 +75,5 @@ export function ollamaCounter(): InputCounter {
 
 /** Pictures stand in base64 beside the text, which never counts as text. */
 export function addImages(counter: InputCounter, images: unknown): void {
-  counter.addOverhead(IMAGE_TOKENS * asArray(images).length)
+  for (const image of asArray(images)) counter.addImage(typeof image === 'string' ? image : '')
 }

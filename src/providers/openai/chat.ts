@@ -8,9 +8,9 @@ import { asArray, asText, readFlag, readWholeNumber } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { readChatUsage } from './chat-usage.ts'
 import { CompletionStream } from './completion-stream.ts'
-import { openAIImageTokens } from './image-cost.ts'
 import { readUsageRequest } from './include-usage.ts'
 import { chatLimitName } from './limit-name.ts'
+import { openAIMedia } from './media-cost.ts'
 import {
   fetchesInput,
   hasTools,
@@ -49,7 +49,7 @@ export function readChatCall(raw: Buffer, source: CallSource, modelOf: ModelOf =
   const stream = readFlag(fields, 'stream') === true
   const limits = readLimits(body, LIMITS, 1)
   const reasoning = readReasoning(fields)
-  const counter = new InputCounter({ image: (detail) => openAIImageTokens(model, detail) })
+  const counter = new InputCounter(openAIMedia(model))
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,
     limits,

@@ -12,7 +12,7 @@ import { asText, readFlag } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { readChatUsage } from './chat-usage.ts'
 import { CompletionStream } from './completion-stream.ts'
-import { openAIImageTokens } from './image-cost.ts'
+import { openAIMedia } from './media-cost.ts'
 import { type OpenAIParsed, readOpenAIBody } from './openai-call.ts'
 import { readCallModel } from './path-model.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
@@ -35,7 +35,7 @@ function readEmbeddingsCall(raw: Buffer, source: CallSource): CallRequest {
   const model = readCallModel(body.value, source.path)
   if (readFlag(body.value, 'stream') === true)
     throw new InvalidCall('"stream" is not supported by embeddings; leave it out.', 'stream')
-  const counter = new InputCounter({ image: (detail) => openAIImageTokens(model, detail) })
+  const counter = new InputCounter(openAIMedia(model))
   const inputs = addPrompts(counter, body.value['input'] ?? body.value['messages'] ?? body.value['inputs'])
   if (!inputs)
     throw new InvalidCall('"input" must be a string, or an array of strings, of tokens, or of token arrays.', 'input')

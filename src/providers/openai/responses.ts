@@ -5,7 +5,7 @@ import { highestLimit, readLimits } from '../output-limit.ts'
 import { type AnswerFacts, type CallRequest, InvalidCall, type Metering, type StreamReader } from '../provider.ts'
 import { asArray, asObject, asText, readFlag, readModel } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
-import { openAIImageTokens } from './image-cost.ts'
+import { openAIMedia } from './media-cost.ts'
 import {
   fetchesInput,
   hasTools,
@@ -42,7 +42,7 @@ function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number })
   const limits = readLimits(body, LIMITS, 1)
   const objects = readObjects(fields)
   const reasoning = readReasoning(fields)
-  const counter = new InputCounter({ image: (detail) => openAIImageTokens(model, detail) })
+  const counter = new InputCounter(openAIMedia(model))
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,
     limits,

@@ -3,10 +3,10 @@
  * and JSON mode add. Measured on recorded traffic, then raised; OpenAI's own models add next to nothing.
  */
 import { asArray, asObject } from '../read-fields.ts'
+import { isOpenAIModel } from './own-model.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
-const OPENAI_OWN = /^(ft:|openai\/)?(gpt-(?!oss)|o\d|chatgpt-|computer-use)/
 const HEAD_OF_OPENAI = 16
 /** gpt-oss 70, Llama 3 36, DeepSeek with reasoning 85. */
 const HEAD_OF_OTHERS = 112
@@ -27,11 +27,11 @@ export function templateTokens(fields: Fields): number {
 }
 
 function headTokens(model: string): number {
-  if (OPENAI_OWN.test(model)) return HEAD_OF_OPENAI
+  if (isOpenAIModel(model)) return HEAD_OF_OPENAI
   return model.includes('grok') ? HEAD_OF_GROK : HEAD_OF_OTHERS
 }
 
 function jsonTokens(fields: Fields, model: string): number {
   const type = asObject(fields['response_format'])?.['type']
-  return type === undefined || type === 'text' || OPENAI_OWN.test(model) ? 0 : JSON_MODE
+  return type === undefined || type === 'text' || isOpenAIModel(model) ? 0 : JSON_MODE
 }
