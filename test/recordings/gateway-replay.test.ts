@@ -45,7 +45,6 @@ const NOT_YET: Readonly<Record<string, string>> = {
   'bedrock-agent retrieve': 'agents',
   'bedrock-agent retrieveAndGenerate': 'agents',
   'bedrock-agent retrieveAndGenerateStream': 'agents',
-  'cohere v2.audio.transcriptions': 'transcriptions',
   'deepgram listen': 'an API of its own',
   'deepgram speak': 'an API of its own',
   'gemini batchGenerateContent': 'batches',

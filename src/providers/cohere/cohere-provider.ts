@@ -9,9 +9,11 @@ import { cohereErrorBody } from './cohere-error.ts'
 import { embedMetering } from './embed.ts'
 import { generateMetering } from './generate.ts'
 import { rerankMetering } from './rerank.ts'
+import { transcriptionsMetering } from './transcriptions.ts'
 
 const embed = metered('embeddings', embedMetering)
 const rerank = metered('rerank', rerankMetering)
+const transcriptions = metered('transcriptions', transcriptionsMetering)
 const countTokens = free('count_tokens')
 
 /** By the last two segments. */
@@ -31,7 +33,9 @@ const CALLS = new Map<string, Operation>([
 export const cohereProvider: Provider = {
   format: 'cohere',
   match: (method, path) => {
-    const operation = method === 'POST' ? CALLS.get(pathSegments(path).slice(-2).join('/')) : undefined
+    if (method !== 'POST') return undefined
+    const ends = pathSegments(path).slice(-3).join('/')
+    const operation = ends === 'v2/audio/transcriptions' ? transcriptions : CALLS.get(ends.slice(ends.indexOf('/') + 1))
     return operation && { operation, objectId: undefined }
   },
   errorBody: cohereErrorBody,

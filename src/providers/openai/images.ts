@@ -6,6 +6,7 @@
  */
 import type { Usage } from '../../core/usage.ts'
 import { InputCounter } from '../input-counter.ts'
+import { MediaFields } from '../multipart/media-fields.ts'
 import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
@@ -13,7 +14,6 @@ import { imageOutputTokens } from './image-output.ts'
 import { ImagesStream } from './images-stream.ts'
 import { countedImages, type ImagesParsed, readImagesUsage, readSvgUsage, withImages } from './images-usage.ts'
 import { likelyTokens, mediaCall } from './media-call.ts'
-import { MediaFields } from './media-fields.ts'
 
 /** How many images: `n` at OpenAI, others at those who copy it. The highest counts. */
 const COUNTS = ['n', 'num_images', 'num_outputs', 'samples']

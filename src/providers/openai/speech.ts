@@ -5,6 +5,7 @@
  */
 import { audioLength } from '../audio/audio-length.ts'
 import { InputCounter } from '../input-counter.ts'
+import { MediaFields } from '../multipart/media-fields.ts'
 import {
   type AnswerFacts,
   type CallRequest,
@@ -17,7 +18,6 @@ import {
 import { asText } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { likelyTokens, mediaCall } from './media-call.ts'
-import { MediaFields } from './media-fields.ts'
 import { SpeechStream } from './speech-stream.ts'
 import { countedSpeech, readSpeechUsage, type SpeechParsed } from './speech-usage.ts'
 

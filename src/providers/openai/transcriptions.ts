@@ -5,11 +5,11 @@
  */
 import { type AudioLength, audioLength } from '../audio/audio-length.ts'
 import { InputCounter } from '../input-counter.ts'
+import { MediaFields } from '../multipart/media-fields.ts'
 import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { likelyTokens, mediaCall } from './media-call.ts'
-import { MediaFields } from './media-fields.ts'
 import { TranscriptStream } from './transcript-stream.ts'
 import { countedTranscript, readTranscriptUsage, type TranscriptionParsed } from './transcription-usage.ts'
 

@@ -4,7 +4,9 @@ import { errorFacts } from '../../../src/errors.ts'
 import { InvalidCall } from '../../../src/providers/provider.ts'
 import { providers } from '../../../src/providers/registry.ts'
 import { testUpstream } from '../../recordings/recordings.ts'
+import { wavFile } from '../../support/audio-files.ts'
 import { NO_HEADERS } from '../../support/call-source.ts'
+import { type Field, formBody, formSource } from '../../support/form.ts'
 import { counts, cutStream, prepared, readStream, readWhole } from '../../support/read-answer.ts'
 
 const UPSTREAM = testUpstream('https://api.cohere.com', { format: 'cohere' })
@@ -326,6 +328,47 @@ describe('a call is read', () => {
   })
 })
 
+describe('a transcription, of which nothing is ever stated', () => {
+  const read = async (fields: readonly Field[]) => {
+    const metering = providers.get('cohere')?.match('POST', '/v2/audio/transcriptions')?.operation.metering
+    if (!metering) throw new Error('not metered')
+    const body = formBody(fields)
+    return { metering, call: metering.readCall(body, await formSource(body)) }
+  }
+
+  test('is held and counted by the length of its audio', async () => {
+    const call = await read([
+      ['model', 'cohere-transcribe'],
+      ['file', wavFile(4), 'a.wav'],
+    ])
+    expect(call.call).toMatchObject({ model: 'cohere-transcribe', billedBy: ['seconds'], generates: false })
+    expect(call.call.units?.seconds).toBeGreaterThanOrEqual(4)
+    const facts = readWhole(call, { text: 'Ruby is a language.' })
+    expect([facts.usage, counts(facts.counted)]).toEqual([
+      undefined,
+      { tokens: { audio_input: 50, output: 5 }, units: { seconds: 4 } },
+    ])
+  })
+
+  test.each([
+    [[['file', wavFile(1), 'a.wav']], 'model'],
+    [[['model', 'm']], 'file'],
+    [
+      [
+        ['model', 'm'],
+        ['model', 'n'],
+        ['file', wavFile(1), 'a.wav'],
+      ],
+      'model',
+    ],
+  ] as readonly (readonly [readonly Field[], string])[])(
+    'without a part it needs it is refused',
+    async (fields, field) => {
+      await expect(read(fields)).rejects.toThrow(expect.objectContaining({ field }))
+    },
+  )
+})
+
 test.each([
   ['POST', '/v1/chat', 'metered chat'],
   ['POST', '/v2/chat', 'metered chat'],
@@ -335,6 +378,8 @@ test.each([
   ['POST', '/v1/rerank', 'metered rerank'],
   ['POST', '/prefix/v2/rerank', 'metered rerank'],
   ['POST', '/v1/classify', 'metered embeddings'],
+  ['POST', '/v2/audio/transcriptions', 'metered transcriptions'],
+  ['POST', '/v1/audio/transcriptions', 'none'],
   ['POST', '/v1/tokenize', 'free count_tokens'],
   ['POST', '/v1/detokenize', 'free count_tokens'],
   ['GET', '/v1/chat', 'none'],
