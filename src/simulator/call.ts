@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Controls } from './controls.ts'
 import { ProviderError } from './provider-errors.ts'
 import type { StoredResponses } from './stored-responses.ts'
@@ -6,6 +7,7 @@ import type { StoredResponses } from './stored-responses.ts'
 export interface Call {
   /** Path and query. */
   readonly target: string
+  readonly headers: IncomingHttpHeaders
   readonly body: JsonObject
   /** Without its controls. */
   readonly model: string
@@ -31,6 +33,7 @@ export interface JsonReply {
   readonly tokens: number
   /** First text of the answer in the body: `endless` grows it there. */
   readonly text: string
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /**
@@ -46,6 +49,9 @@ export interface StreamReply {
   readonly failedEvent: string
   /** Default text/event-stream; charset=utf-8. */
   readonly contentType?: string
+  /** Each character of a step is a byte. */
+  readonly binary?: boolean
+  readonly headers?: Readonly<Record<string, string>>
   /** What `malformed` puts between two steps; default an event of a broken object. */
   readonly brokenEvent?: string
 }

@@ -68,6 +68,8 @@ export const FAULTS = {
   input_count_absent: 'Google: usage without a count of the prompt',
   output_count_absent: 'Google: usage without a count of the answer',
   total_off: 'Google: the total is one short',
+  usage_in_headers: 'Bedrock invoke: the body counts nothing, headers and metrics alone do',
+  metrics_differ: 'Bedrock invoke: the metrics of a stream count fewer output tokens than the message',
   malformed: 'JSON that cannot be parsed: the body, or one event after some tokens',
 } as const
 export type Fault = keyof typeof FAULTS

@@ -20,7 +20,7 @@ export function deliver(response: ServerResponse, reply: Reply, controls: Contro
     after(response, controls.latencyMs, reset)
     return
   }
-  const outlet = createOutlet(response, controls, reset)
+  const outlet = createOutlet(response, controls, reply, reset)
   if (reply.kind === 'stream') streamReply(response, outlet, reply, controls)
   else wholeReply(response, outlet, reply, controls)
 }
@@ -45,12 +45,13 @@ interface Outlet {
   reset(): void
 }
 
-function createOutlet(response: ServerResponse, controls: Controls, reset: () => void): Outlet {
-  if (controls.encoding !== undefined) return compressedOutlet(response, controls.encoding, reset)
+function createOutlet(response: ServerResponse, controls: Controls, reply: Reply, reset: () => void): Outlet {
+  const characters = reply.kind === 'stream' && reply.binary ? 'latin1' : 'utf8'
+  if (controls.encoding !== undefined) return compressedOutlet(response, controls.encoding, characters, reset)
   return {
-    write: (text) => response.write(text),
+    write: (text) => response.write(text, characters),
     drained: (run) => response.once('drain', run),
-    end: (text) => response.end(text),
+    end: (text) => response.end(text, characters),
     // One turn of the loop: the last write is handed to the kernel before the reset drops what is queued.
     reset: () => setImmediate(reset),
   }
@@ -64,19 +65,24 @@ const COMPRESSORS: Readonly<Record<Encoding, () => Compressor>> = {
   zstd: createZstdCompress,
 }
 
-function compressedOutlet(response: ServerResponse, encoding: Encoding, reset: () => void): Outlet {
+function compressedOutlet(
+  response: ServerResponse,
+  encoding: Encoding,
+  characters: BufferEncoding,
+  reset: () => void,
+): Outlet {
   response.setHeader('content-encoding', encoding)
   const compressor = COMPRESSORS[encoding]()
   compressor.pipe(response)
   response.once('close', () => compressor.destroy())
   return {
     write(text) {
-      const more = compressor.write(text)
+      const more = compressor.write(text, characters)
       compressor.flush()
       return more
     },
     drained: (run) => compressor.once('drain', run),
-    end: (text) => compressor.end(text),
+    end: (text) => compressor.end(text, characters),
     reset: () => compressor.flush(() => setImmediate(reset)),
   }
 }
@@ -90,6 +96,7 @@ function sendWhole(response: ServerResponse, outlet: Outlet, reply: JsonReply, c
   const { faults } = controls
   const half = reply.body.slice(0, reply.body.length >> 1)
   response.statusCode = reply.status
+  setOwnHeaders(response, reply)
   response.setHeader('content-type', reply.contentType ?? 'application/json')
   if (faults.has('close_delimited')) closeDelimited(response)
   if (faults.has('truncate') || faults.has('malformed')) outlet.end(half)
@@ -103,6 +110,10 @@ function sendWhole(response: ServerResponse, outlet: Outlet, reply: JsonReply, c
     if (plain) response.setHeader('content-length', Buffer.byteLength(reply.body))
     outlet.end(reply.body)
   }
+}
+
+function setOwnHeaders(response: ServerResponse, { headers = {} }: Reply): void {
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
 }
 
 function closeDelimited(response: ServerResponse): void {
@@ -127,6 +138,7 @@ function endlessBody(response: ServerResponse, outlet: Outlet, reply: JsonReply)
 function streamReply(response: ServerResponse, outlet: Outlet, reply: StreamReply, controls: Controls): void {
   after(response, controls.latencyMs, () => {
     response.statusCode = 200
+    setOwnHeaders(response, reply)
     response.setHeader('content-type', reply.contentType ?? 'text/event-stream; charset=utf-8')
     response.setHeader('cache-control', 'no-cache')
     if (controls.faults.has('close_delimited')) closeDelimited(response)

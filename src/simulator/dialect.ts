@@ -1,15 +1,17 @@
 import type { IncomingMessage } from 'node:http'
+import { bedrockErrorBody, bedrockErrorHeaders, isBedrockRequest } from './bedrock-errors.ts'
 import { googleErrorBody, isGooglePath, isGoogleRequest } from './google-words.ts'
 import { anthropicErrorBody, openaiErrorBody, type ProviderError } from './provider-errors.ts'
 
 /** Whose API a request speaks: how its errors look, and what its answers are marked with. */
-export type Dialect = 'openai' | 'anthropic' | 'google'
+export type Dialect = 'openai' | 'anthropic' | 'google' | 'bedrock'
 
 interface DialectWords {
   readonly requestIdHeader: string
   readonly noKey: string
   /** `target`: path and query. */
   errorBody(error: ProviderError, requestId: string, target: string): string
+  errorHeaders?(error: ProviderError): Readonly<Record<string, string>>
 }
 
 export const DIALECTS: Readonly<Record<Dialect, DialectWords>> = {
@@ -20,10 +22,17 @@ export const DIALECTS: Readonly<Record<Dialect, DialectWords>> = {
     noKey: 'API key not valid. Please pass a valid API key.',
     errorBody: (error, _requestId, target) => googleErrorBody(error, target),
   },
+  bedrock: {
+    requestIdHeader: 'x-amzn-requestid',
+    noKey: 'The security token included in the request is invalid.',
+    errorBody: bedrockErrorBody,
+    errorHeaders: bedrockErrorHeaders,
+  },
 }
 
 /** `path`: without query. */
 export function dialectOf({ headers }: IncomingMessage, path: string): Dialect {
+  if (isBedrockRequest(headers, path)) return 'bedrock'
   if (headers['anthropic-version'] !== undefined || /\/messages(\/count_tokens)?$|:(streamR|r)awPredict$/.test(path))
     return 'anthropic'
   return isGoogleRequest(headers) || isGooglePath(path) ? 'google' : 'openai'

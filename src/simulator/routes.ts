@@ -1,4 +1,5 @@
 import { countTokens, messages } from './anthropic-messages.ts'
+import { bedrockRoute } from './bedrock-routes.ts'
 import type { Call, JsonObject, Reply } from './call.ts'
 import type { Dialect } from './dialect.ts'
 import { googleRoute } from './google-routes.ts'
@@ -41,6 +42,8 @@ const POST: readonly (readonly [string, Route])[] = [
 
 /** The endpoint that a path names by its last segments, whatever prefix stands before them. */
 export function findRoute(method: string, path: string, dialect: Dialect): Route | undefined {
+  const bedrock = bedrockRoute(method, path)
+  if (bedrock !== undefined) return bedrock
   const google = googleRoute(method, path, dialect === 'google')
   if (google !== undefined) return google
   const found = method === 'POST' ? POST.find(([ending]) => path.endsWith(ending))?.[1] : undefined

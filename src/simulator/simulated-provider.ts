@@ -131,7 +131,7 @@ export class SimulatedProvider {
     const idSeed = Math.imul(this.#seed + this.#calls, 0x9e3779b1) >>> 0
     const nowSeconds = Math.floor(Date.now() / 1000)
     const { target } = exchange
-    return { target, body, model, controls, seed, idSeed, nowSeconds, stored: this.#stored }
+    return { target, headers, body, model, controls, seed, idSeed, nowSeconds, stored: this.#stored }
   }
 }
 
@@ -226,6 +226,8 @@ class Exchange {
     if (retryAfterSeconds !== undefined) this.#response.setHeader('retry-after', retryAfterSeconds)
     this.#response.statusCode = error.status
     this.#response.setHeader('content-type', 'application/json')
+    for (const [name, value] of Object.entries(DIALECTS[this.dialect].errorHeaders?.(error) ?? {}))
+      this.#response.setHeader(name, value)
     this.#response.end(DIALECTS[this.dialect].errorBody(error, requestId, this.target))
   }
 

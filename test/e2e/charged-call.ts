@@ -67,6 +67,12 @@ export class Charges {
     return readCharge(entry as LedgerEntry)
   }
 
+  /** Those that there are so far. */
+  async skip(): Promise<void> {
+    for (let found = await this.#settles(); found.length > 0; found = await this.#settles())
+      this.#afterSeq = (found[0] as LedgerEntry).seq
+  }
+
   async none(): Promise<boolean> {
     return (await this.#settles()).length === 0
   }

@@ -75,13 +75,14 @@ beforeAll(async () => {
   gateway = await startTestGateway({
     upstreams: [
       of('fixed', '{ sigv4: { region: eu-west-1 } }', `, api_key: "AKFIXED:${SECRETS.fixed}"`),
+      `  aws: { format: bedrock, base_url: "${upstream.url}/prefix", auth: { sigv4: { region: us-east-1 } }, api_key: "AKFIXED:${SECRETS.fixed}" }`,
       of('chain', '{ sigv4: { region: us-east-1, service: other } }'),
       of('google', '{ gcp: adc }'),
       of('printed', `{ command: ["${process.execPath}", "-p", "'printed-' + 'token'"] }`),
       of('broken', '{ command: ["false"] }'),
       of('slow', `{ command: ["sh", "-c", "touch ${slow}; sleep 60"] }`),
     ].join('\n'),
-    entitlements: entitlementsFor('on_exhausted: { mode: block }'),
+    entitlements: entitlementsFor('on_exhausted: { mode: block }\nmax_output_tokens: 90'),
     settings: 'metering: { unmetered_paths: ["* /v1/things", "* /v1/things/*"] }\nlimits: { body_bytes: 64KiB }',
   })
   await gateway.grant('100')
@@ -141,6 +142,28 @@ run('a metered call is signed over what is sent, and carries nothing of the call
   for (const secret of [TEST_KEY, 'of-the-caller', '20200101', SECRETS.fixed]) expect(text).not.toContain(secret)
   expect(await endOf(answer)).toBe('settle')
 })
+
+run.each([
+  'arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Ainference-profile%2Fus.anthropic.claude-v1%3A0',
+  'us.anthropic.claude-v1:0',
+  'amazon.nova-lite-v1%3A0',
+])(
+  'a model in the path is signed as it is on the wire, with the limit that was written into the body: %s',
+  async (model) => {
+    const answer = await fetch(`${gateway.url}/model/${model}/converse`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json' },
+      body: '{"messages":[{"role":"user","content":[{"text":"Hi"}]}]}',
+    })
+    expect(answer.status).toBe(200)
+    const [seen] = upstream.requests
+    expect(seen?.path).toBe(`/prefix/model/${model}/converse`)
+    expect(seen?.body).toBe(
+      '{"inferenceConfig":{"maxTokens":90},"messages":[{"role":"user","content":[{"text":"Hi"}]}]}',
+    )
+    expect(verifySignature(seen as ReceivedRequest, SECRETS.fixed)).toMatchObject({ valid: true, service: 'bedrock' })
+  },
+)
 
 run('keys of AWS’s chain sign with their session token, and are fetched once for many calls', async () => {
   const answers = await Promise.all(Array.from({ length: 12 }, () => chat('chain-1')))
