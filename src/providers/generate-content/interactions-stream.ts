@@ -20,11 +20,10 @@ const key = (name: string): Buffer => Buffer.from(name)
 const EVENT_TYPE = key('event_type')
 const DELTA = key('delta')
 const INDEX = key('index')
-const USAGE = key('usage')
+const OUTPUT_COUNTS = [key('total_output_tokens'), key('total_thought_tokens')]
 const DATA = key('data')
 const TEXTS = [key('text'), key('arguments'), key('partial_arguments'), key('code')]
 const DONE = key('[DONE]')
-const OPEN_BRACE = 0x7b
 const STEPS_MAX = 1024
 
 /** One for the process: scans are synchronous and keep nothing. */
@@ -48,7 +47,8 @@ export class InteractionsStream implements StreamReader {
   /** Of the event scanned last. */
   #type = ''
   #index = -1
-  #hasUsage = false
+  /** Output tokens that it states, all so far; -1: it states none. */
+  #statedNow = -1
 
   constructor(call: CallRequest, stored: boolean) {
     this.#call = call
@@ -69,8 +69,10 @@ export class InteractionsStream implements StreamReader {
     }
   }
 
+  /** Where the event states the output, that counts: thoughts are billed and seldom shown. */
   textTokens(event: StreamEvent): number {
-    return this.#scan(event)
+    const tokens = this.#scan(event)
+    return this.#statedNow < 0 ? tokens : Math.max(0, this.#statedNow - this.outputTokens)
   }
 
   onEvent(event: StreamEvent): EventVerdict {
@@ -95,7 +97,7 @@ export class InteractionsStream implements StreamReader {
           return 'pass'
         }
     }
-    if (this.#hasUsage) this.#parse(event.data)
+    if (this.#statedNow >= 0) this.#parse(event.data)
     return 'pass'
   }
 
@@ -110,7 +112,7 @@ export class InteractionsStream implements StreamReader {
     counter.reset()
     this.#type = name
     this.#index = -1
-    this.#hasUsage = false
+    this.#statedNow = -1
     let inDelta = false
     while (cursor.next()) {
       if (cursor.depth === 1) {
@@ -120,7 +122,8 @@ export class InteractionsStream implements StreamReader {
       } else if (inDelta && cursor.isString) {
         if (TEXTS.some((text) => cursor.keyIs(text))) counter.addText(data, cursor.valueStart, cursor.valueEnd)
         else if (cursor.keyIs(DATA)) counter.addAudio(cursor.valueEnd - cursor.valueStart)
-      } else if (cursor.keyIs(USAGE) && cursor.firstByte === OPEN_BRACE) this.#hasUsage = true
+      } else if (OUTPUT_COUNTS.some((name) => cursor.keyIs(name)))
+        this.#statedNow = Math.max(0, this.#statedNow) + Math.max(0, cursor.wholeNumber)
     }
     return counter.tokens
   }
