@@ -429,8 +429,10 @@ export class LiveCall implements GuardedCall {
       const whole = stream.failed || stream.finished || (this.#reader?.endsByFraming === true && this.#framed)
       if (!whole) this.#brokenOff(false)
       else {
-        this.#end('complete')
-        this.#caller.finish([])
+        const comment = this.#costComment(this.#end('complete'))
+        // Some formats have no terminal event that it could stand before; behind an error nothing follows.
+        const last = comment && !stream.failed ? stream.place(comment) : undefined
+        this.#caller.finish(last ? [last] : [])
       }
     }
   }

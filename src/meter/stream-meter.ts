@@ -214,6 +214,11 @@ export class StreamMeter implements StreamMeterShape {
     else this.#unreadable = true
   }
 
+  /** Bytes of ours as they can follow what was handed on. */
+  place(ending: Buffer): Buffer | undefined {
+    return this.#splitter.placeEnding(ending)
+  }
+
   cutEnding(): Buffer | undefined {
     return this.#splitter.placeEnding(this.#reader.cutEnding())
   }

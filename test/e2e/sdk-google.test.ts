@@ -440,6 +440,19 @@ describe('what money changes', () => {
     expectCharge(await charges.next(), billed(plain))
   })
 
+  run('a stream that has no terminal event says at its end what it cost, where that was asked for', async () => {
+    const ask = (alt: string): Promise<Response> =>
+      fetch(`${gateway.url}/v1beta/models/${MODEL}:streamGenerateContent${alt}`, {
+        method: 'POST',
+        headers: { 'x-goog-api-key': 'key-acme', 'x-tollgate-cost': 'stream' },
+        body: JSON.stringify({ contents: [{ parts: [{ text: 'Short. [simulate: output=5, input=10]' }] }] }),
+      })
+    const events = (await (await ask('?alt=sse')).text()).split('\r\n\r\n')
+    expect(events.at(-1)).toMatch(/^: tollgate cost=0.00006 unit=USD input=10 output=5 /)
+    expect(await (await ask('')).json()).toHaveLength(6)
+    for (let i = 0; i < 2; i++) expectCharge(await charges.next(), { input: 10, output: 5 })
+  })
+
   run('several answers are all charged', async () => {
     const config = { candidateCount: 3 }
     const { last } = await gathered(

@@ -13,7 +13,7 @@ import {
 } from './recordings.ts'
 
 const ALLOWANCES = [0, 1, 5, 40, 300]
-const recordings = loadMetered().filter(
+const recordings = (await loadMetered()).filter(
   ({ provider, streamFormat, response }) =>
     ['gemini', 'vertex'].includes(provider) && streamFormat !== null && response.status === 200,
 )
