@@ -148,53 +148,6 @@ function checkBudgets(file: YamlFile, plans: Fields): void {
   })
 }
 
-/** Each entry says something, and no two of a series begin at once. */
-export function checkPriceBook(file: YamlFile): void {
-  const seen = new Map<string, number>()
-  listOf(mapOf(file.value)['entries']).forEach((item, i) => {
-    const entry = mapOf(item)
-    if (item === null || Array.isArray(item) || typeof item !== 'object') return
-    const has = (field: string) => entry[field] !== undefined
-    const cost = has('per_million') || has('per_unit')
-    if (
-      !cost &&
-      !has('charge') &&
-      !has('context_window') &&
-      !has('max_output_tokens') &&
-      !has('like') &&
-      !has('tiers')
-    ) {
-      file.report(
-        ['entries', i],
-        'value',
-        `entries[${i}]: sets nothing; give it per_million, per_unit, charge, context_window or max_output_tokens`,
-      )
-    }
-    const match = JSON.stringify(Object.entries(mapOf(entry['match'])).sort(([a], [b]) => (a < b ? -1 : 1)))
-    const series = `${match} ${instantOf(entry['from'])}`
-    for (const part of [cost ? 'cost' : '', has('charge') ? 'charge' : '']) {
-      if (part === '') continue
-      const first = seen.get(`${part} ${series}`)
-      if (first === undefined) seen.set(`${part} ${series}`, i)
-      else {
-        const { line } = file.problemAt(['entries', first], 'value', '')
-        file.report(
-          ['entries', i],
-          'value',
-          `entries[${i}]: a second ${part} of the same match and from; the first is in line ${line}`,
-        )
-        break
-      }
-    }
-  })
-}
-
-function instantOf(from: unknown): string {
-  if (typeof from !== 'string') return ''
-  const ms = Date.parse(from)
-  return Number.isNaN(ms) ? from : String(ms)
-}
-
 function lower(value: unknown): unknown {
   return typeof value === 'string' ? value.toLowerCase() : value
 }

@@ -141,7 +141,7 @@ export function size(minimum: number, maximum: number): Field<number> {
 }
 
 const DECIMAL = /^-?(0|[1-9]\d{0,24})(\.\d{1,24})?$/
-const DECIMAL_JSON = orEnvironment({ type: 'string', pattern: '^-?(0|[1-9]\\d*)(\\.\\d+)?$' })
+export const DECIMAL_JSON = orEnvironment({ type: 'string', pattern: '^-?(0|[1-9]\\d*)(\\.\\d+)?$' })
 
 function readDecimal(value: unknown): string {
   if (typeof value === 'number') throw new FieldError('%v is a number', true)

@@ -50,6 +50,7 @@ const ENTITLEMENTS: Examples = {
 }
 
 const PRICE_BOOK: Examples = {
+  catalog: 'genai-prices',
   'entries[].match': { upstream: 'openai', model: 'gpt-5-mini*' },
   'entries[].from': '2026-01-01',
   'entries[].unit': 'USD',
@@ -58,6 +59,18 @@ const PRICE_BOOK: Examples = {
   'entries[].charge.per_million': { input: '0.30', output: '2.40' },
   'entries[].charge.per_unit': { web_search: '0.012' },
   'entries[].charge.markup': '1.20',
+  'entries[].like': 'gpt-5-mini',
+  'entries[].tiers.batch': '0.5',
+  'entries[].tiers.flex': '0.5',
+  'entries[].tiers.priority': { per_million: { input: '0.45', output: '3.60' } },
+  'entries[].tiers.scale': '1',
+  'entries[].tiers.reserved': '1',
+  'entries[].tiers.fast': '6',
+  'entries[].tiers.performance': '1',
+  'entries[].tiers.search_low': { per_unit: { requests: '0.005' } },
+  'entries[].tiers.search_medium': { per_unit: { requests: '0.008' } },
+  'entries[].tiers.search_high': { per_unit: { requests: '0.012' } },
+  'entries[].tiers.long_context': [{ above: 200000, per_million: { input: '0.50' } }],
   'entries[].context_window': 400000,
   'entries[].max_output_tokens': 128000,
   'entries[].source': 'https://openai.com/api/pricing 2026-11-01',

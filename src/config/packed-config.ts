@@ -3,6 +3,7 @@
  * holds up the event loop. Shared plans stay shared.
  */
 import type { PriceBook } from '../core/price-book.ts'
+import { loadCatalog } from './load-catalog.ts'
 import type { ParsedConfig } from './parse-config.ts'
 import type { Problem } from './problem.ts'
 import type { Account, Plan, Settings, Snapshot, VirtualKey } from './snapshot.ts'
@@ -27,7 +28,9 @@ export type Portion =
       readonly warnings: readonly string[]
       readonly budgets: Snapshot['budgets']
       readonly rates: Snapshot['rates']
-      readonly prices: Omit<PriceBook, 'entries'>
+      readonly prices: Omit<PriceBook, 'entries' | 'catalog'>
+      /** Upstream → provider of the catalog, which every process loads for itself; undefined: the book has none. */
+      readonly catalog: readonly (readonly [string, string])[] | undefined
     }
   | { readonly kind: 'plans'; readonly rows: readonly Plan[] }
   | { readonly kind: 'accounts'; readonly rows: readonly AccountRow[] }
@@ -53,9 +56,10 @@ export function* packConfig(parsed: ParsedConfig): Generator<Portion> {
   const planNames = [...plans].map(([name, plan]) => [name, numberOf(plan)] as const)
   const accountRows = [...accounts.values()].map((a): AccountRow => [a.id, numberOf(a.plan), a.labels])
   const keyRows = [...keys.values()].map((k): KeyRow => [k.sha256, k.id, k.account.id, numberOf(k.plan), k.labels])
-  const { entries, ...prices } = priceBook
+  const { entries, catalog, ...prices } = priceBook
   const upstreams = settings.upstreams.map((upstream) => ({ ...upstream, baseUrl: upstream.baseUrl.href }))
-  yield { kind: 'head', ...head, settings: { ...settings, upstreams }, planNames, prices }
+  const providers = catalog && [...catalog.providers]
+  yield { kind: 'head', ...head, settings: { ...settings, upstreams }, planNames, prices, catalog: providers }
   for (const rows of portions([...numbers.keys()])) yield { kind: 'plans', rows }
   for (const rows of portions(accountRows)) yield { kind: 'accounts', rows }
   for (const rows of portions(keyRows)) yield { kind: 'keys', rows }
@@ -115,7 +119,7 @@ export class ConfigUnpacker {
 
   private finish(): Snapshot {
     if (!this.head) throw new Error('the end came before the head')
-    const { kind: _, settings, planNames, prices, ...head } = this.head
+    const { kind: _, settings, planNames, prices, catalog, ...head } = this.head
     const upstreams = settings.upstreams.map((upstream) =>
       Object.freeze({ ...upstream, baseUrl: new URL(upstream.baseUrl) }),
     )
@@ -125,7 +129,11 @@ export class ConfigUnpacker {
       plans: new Map(planNames.map(([name, number]) => [name, this.plan(number)])),
       accounts: this.accounts,
       keys: this.keys,
-      priceBook: Object.freeze({ ...prices, entries: this.entries }),
+      priceBook: Object.freeze({
+        ...prices,
+        entries: this.entries,
+        ...(catalog && { catalog: { data: loadCatalog(), providers: new Map(catalog) } }),
+      }),
     })
   }
 }

@@ -3,13 +3,15 @@ import { dirname, resolve } from 'node:path'
 import type * as z from 'zod'
 import { buildBudgets, buildRates } from './build-budgets.ts'
 import { buildEntitlements, type Entitlements } from './build-entitlements.ts'
-import { buildPriceBook } from './build-price-book.ts'
+import { buildPriceBook, catalogProvider } from './build-price-book.ts'
 import { buildSettings } from './build-settings.ts'
-import { checkEntitlements, checkLimits, checkPriceBook, checkTollgate } from './check-relations.ts'
+import { checkEntitlements, checkLimits, checkTollgate } from './check-relations.ts'
 import { describeIssues, type JsonSchema } from './describe-issues.ts'
 import { entitlementsSchema } from './entitlements-schema.ts'
 import { findWarnings } from './find-warnings.ts'
 import { JSON_SCHEMAS } from './json-schemas.ts'
+import { loadCatalog } from './load-catalog.ts'
+import { checkLikes, checkPriceBook } from './price-book-relations.ts'
 import { priceBookSchema } from './price-book-schema.ts'
 import { byPosition, type Problem, shownPath } from './problem.ts'
 import { YamlFile } from './read-yaml.ts'
@@ -54,10 +56,15 @@ export function parseConfig(
   if (readTollgate) checkLimits(tollgate, readTollgate.limits)
   checkEntitlements(entitlements, tollgateValue)
   checkPriceBook(prices)
+  const settings = readTollgate && buildSettings(files.tollgate.file, readTollgate)
+  if (readPrices) {
+    const catalog = readPrices.catalog === 'none' ? undefined : loadCatalog()
+    const providers = catalog ? (settings?.upstreams ?? []).flatMap((upstream) => catalogProvider(upstream) ?? []) : []
+    checkLikes(prices, catalog, providers)
+  }
 
   let snapshot: Snapshot | undefined
-  if (readTollgate && readEntitlements && readPrices && noProblems(tollgate, entitlements, prices)) {
-    const settings = buildSettings(files.tollgate.file, readTollgate)
+  if (settings && readEntitlements && readPrices && noProblems(tollgate, entitlements, prices)) {
     const built: Entitlements = buildEntitlements(readEntitlements, settings.unitScales, (path, error) =>
       entitlements.report(path, 'key', `${path.join('.')}: ${error.message}`),
     )
@@ -65,7 +72,7 @@ export function parseConfig(
       entitlements.report(path, 'value', `${path.join('.')}: ${error.message}`),
     )
     const rates = buildRates(readEntitlements)
-    const priceBook = buildPriceBook(readPrices, prices, shortHash([files.prices.text]))
+    const priceBook = buildPriceBook(readPrices, prices, shortHash([files.prices.text]), settings.upstreams)
     const version = shortHash([files.tollgate.text, files.entitlements.text, files.prices.text])
     const parts = { ...built, budgets, rates, settings, priceBook }
     const warnings = findWarnings(parts, { tollgate, entitlements, prices })

@@ -1,7 +1,8 @@
 /** config/price-book.yaml: the one source of its checks, its defaults and its JSON Schema. */
 import * as z from 'zod'
 import { COUNTED_KINDS, TOKEN_KINDS } from '../core/usage.ts'
-import { factor, glob, instant, integer, later, NAME, name, oneOf, rates, text, unitName } from './fields.ts'
+import { factor, glob, instant, integer, NAME, oneOf, rates, text, unitName } from './fields.ts'
+import { tiersSchema } from './price-book-tiers.ts'
 
 const matchName = z
   .string()
@@ -31,15 +32,23 @@ const entry = z.strictObject({
   context_window: integer(1, 1_000_000_000).describe('most input tokens of the model').optional(),
   max_output_tokens: integer(1, 1_000_000_000).describe('most output tokens of the model').optional(),
   source: text().describe('where the price is from, and when it was checked').optional(),
-  like: later(name('model')).describe('take prices and limits of that model'),
-  tiers: later(z.strictObject({}).loose()).describe('prices of service tiers, batches and long contexts'),
+  like: glob()
+    .describe(
+      'a model whose prices, limits and tiers count where the entry has none of its own; PROVIDER/MODEL of the catalog too',
+    )
+    .optional(),
+  tiers: tiersSchema
+    .describe('what service tiers, batches and long contexts change; what is left out: the catalog’s for that model')
+    .optional(),
 })
 
 export const priceBookSchema = z
   .strictObject({
     version: integer(1, 1).describe('version of this file’s form').prefault(1),
     unit: unitName().describe('unit of the prices').prefault('USD'),
-    catalog: later(oneOf(['none', 'genai-prices']), 'none').describe('offline price data below the entries'),
+    catalog: oneOf(['none', 'genai-prices'])
+      .describe('public prices, in USD, for what no entry prices (config/catalog/); entries win over it')
+      .prefault('none'),
     markup: factor().describe('charge ÷ cost').prefault('1.00'),
     entries: z.array(entry).describe('the first that fits counts; of equal match the latest `from`').prefault([]),
   })

@@ -4,7 +4,7 @@
  */
 import type { CatalogMatch } from './catalog-data.ts'
 
-/** The name is in lower case. */
+/** The name is in lower case. Throws TypeError for a rule that is none. */
 export function matcher(match: CatalogMatch): (name: string) => boolean {
   if ('or' in match) {
     const rules = match.or.map(matcher)
@@ -18,6 +18,7 @@ export function matcher(match: CatalogMatch): (name: string) => boolean {
   if ('starts_with' in match) return is(match.starts_with, (name, text) => name.startsWith(text))
   if ('ends_with' in match) return is(match.ends_with, (name, text) => name.endsWith(text))
   if ('contains' in match) return is(match.contains, (name, text) => name.includes(text))
+  if (!('regex' in match)) throw new TypeError(`unknown rule ${JSON.stringify(match)}`)
   const expression = new RegExp(match.regex)
   return (name) => expression.test(name)
 }

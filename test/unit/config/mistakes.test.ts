@@ -251,7 +251,7 @@ test.each<[name: string, texts: Texts, lines: string[]]>([
     'an entry that sets nothing',
     entry('match: { model: "gpt-*" }'),
     [
-      'p.yaml:2:5: entries[0]: sets nothing; give it per_million, per_unit, charge, context_window or max_output_tokens',
+      'p.yaml:2:5: entries[0]: sets nothing; give it per_million, per_unit, charge, like, tiers, context_window or max_output_tokens',
     ],
   ],
   [
@@ -309,9 +309,6 @@ test.each<[field: string, texts: Texts, line: string]>([
     entitlements(`${PLAN}accounts:\n  a: { plan: pro, keys: [ { id: k, sha256: ${SHA}, acts_for: ["*"] } ] }\n`),
     'e.yaml:4:110: accounts.a.keys[0].acts_for: not supported yet',
   ],
-  ['catalog', { prices: 'catalog: genai-prices\n' }, 'p.yaml:1:1: catalog: not supported yet'],
-  ['tiers', entry('tiers: { batch: "0.5" }'), 'p.yaml:2:7: entries[0].tiers: not supported yet'],
-  ['like', entry('like: gpt-5'), 'p.yaml:2:7: entries[0].like: not supported yet'],
 ])('%s is refused until it does something', (_, texts, line) => {
   expect(problemLines(texts)).toEqual([line])
 })
@@ -331,7 +328,6 @@ test.each<[name: string, texts: Texts]>([
       'plans:\n  pro: { hold: { input: worst, output: ceiling }, alerts: [] }\nbudgets: []\nrates: []\nwebhooks: []\ndefaults: {}\n',
     ),
   ],
-  ['in price-book.yaml', { prices: 'catalog: none\n' }],
 ])('what is not supported yet may be written as what happens without it %s', (_, texts) => {
   expect(problemLines(texts)).toEqual([])
 })
