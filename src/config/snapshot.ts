@@ -163,6 +163,8 @@ export interface Limits {
   readonly connections: number
   readonly connectionsPerAddress: number | undefined
   readonly bodyBytes: number
+  /** Of a body that passes as it comes. */
+  readonly fileBytes: number
   readonly jsonDepth: number
   readonly upstreamConnectMs: number
   readonly upstreamFirstByteStreamMs: number

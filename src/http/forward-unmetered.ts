@@ -3,12 +3,19 @@ import type { IncomingMessage } from 'node:http'
 import type { Endpoint, Upstream } from '../config/snapshot.ts'
 import { errorFacts, Refusal } from '../errors.ts'
 import { NoCredential } from '../proxy/credentials/upstream-credentials.ts'
+import { RequestTooLarge, type SendOptions } from '../proxy/passthrough.ts'
 import { targetPath } from '../proxy/upstream.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { boundedBody, type IncomingCall } from './read-call.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
-/** `ownHeaders`: further headers of ours, [name, value, …]. Resolves with the bytes of the answer when it has ended. Throws Refusal where the upstream gave none. */
+/** `body`: the request's, where it was read already. */
+export type ForwardOptions = Pick<SendOptions, 'body' | 'watch' | 'onRequestBytes'> & {
+  /** Further headers of ours, [name, value, …]. */
+  readonly ownHeaders?: readonly string[]
+}
+
+/** Resolves with the bytes of the answer when it has ended. Throws Refusal where the upstream gave none. */
 export async function forwardUnmetered(
   deps: CallDependencies,
   incoming: IncomingCall,
@@ -16,14 +23,17 @@ export async function forwardUnmetered(
   endpoint: Endpoint,
   request: IncomingMessage,
   response: TollgateResponse,
-  ownHeaders: readonly string[] = [],
+  options: ForwardOptions = {},
 ): Promise<number> {
-  const { key, id, route } = incoming
-  let body: Buffer | undefined
-  if (deps.credentials.needsBody(upstream)) {
+  const { key, id, route, snapshot } = incoming
+  const { fileBytes } = snapshot.settings.limits
+  if (Number(request.headers['content-length'] ?? 0) > fileBytes) throw tooLarge(id, fileBytes)
+  let { body } = options
+  if (body === undefined && deps.credentials.needsBody(upstream)) {
     body = await boundedBody(deps, incoming, request, response)
     if (body === undefined) return 0
-  } else if (request.headers.expect !== undefined) response.writeContinue()
+    options.onRequestBytes?.(body)
+  } else if (body === undefined && request.headers.expect !== undefined) response.writeContinue()
   const counted = { account: key.account.id, upstream: upstream.name, model: '', endpoint }
   try {
     const result = await deps.passthrough.send(
@@ -31,13 +41,18 @@ export async function forwardUnmetered(
       response,
       upstream,
       targetPath(upstream, route.path, route.query),
-      ['x-tollgate-request-id', id, 'x-tollgate-account', key.account.id, ...ownHeaders],
-      body,
+      {
+        ...options,
+        ownHeaders: ['x-tollgate-request-id', id, 'x-tollgate-account', key.account.id, ...(options.ownHeaders ?? [])],
+        requestBytesMax: fileBytes,
+        ...(body === undefined ? {} : { body }),
+      },
     )
     deps.metrics.request({ ...counted, outcome: (result.status ?? 500) < 500 ? 'passed' : 'failed' })
     return result.bytes
   } catch (error) {
     deps.metrics.request({ ...counted, outcome: 'failed' })
+    if (error instanceof RequestTooLarge) throw tooLarge(id, fileBytes)
     if (error instanceof NoCredential) throw new Refusal(errorFacts('upstream_unreachable', error.message, id))
     deps.log.warn(
       { request_id: id, upstream: upstream.name, cause: (error as NodeJS.ErrnoException).code },
@@ -45,4 +60,9 @@ export async function forwardUnmetered(
     )
     throw new Refusal(errorFacts('upstream_unreachable', `The upstream "${upstream.name}" could not be reached.`, id))
   }
+}
+
+function tooLarge(id: string, fileBytes: number): Refusal {
+  const message = `The body is larger than ${fileBytes} bytes (limits.file_bytes).`
+  return new Refusal(errorFacts('body_too_large', message, id, { rule: 'limits.file_bytes' }))
 }

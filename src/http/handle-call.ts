@@ -6,18 +6,12 @@ import type { IncomingMessage } from 'node:http'
 import { costCeiling } from '../core/cost-ceiling.ts'
 import { findPrice, isPriced } from '../core/find-price.ts'
 import { outputLimit } from '../core/output-tokens.ts'
-import { errorFacts, Refusal } from '../errors.ts'
-import { WalletUnavailable } from '../wallet/wallet-types.ts'
+import { Refusal } from '../errors.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import {
-  entitlementRefusal,
-  missingUsageRefusal,
-  priceRefusal,
-  tooExpensive,
-  walletUnavailable,
-} from './call-refusals.ts'
+import { entitlementRefusal, missingUsageRefusal, priceRefusal, tooExpensive } from './call-refusals.ts'
 import { answerDryRun, answerRefusal } from './dry-run.ts'
 import { LiveCall } from './live-call.ts'
+import { ownObjects } from './own-objects.ts'
 import { formOf, type IncomingCall, type ReadCall, readCall, wholeBody } from './read-call.ts'
 import { holdDeadlineMs, takeHold, termsOf } from './take-hold.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
@@ -89,29 +83,14 @@ async function admit(
 
 /** Tokens of the objects that the call reads; refused as not found where another account made one. */
 async function objectTokens(deps: CallDependencies, read: ReadCall): Promise<number | undefined> {
-  if (read.call.objects.length === 0) return undefined
+  const { objects } = read.call
+  if (objects.length === 0) return undefined
+  const found = await ownObjects(deps, read, read.upstream, objects)
   let tokens = 0
-  for (const id of read.call.objects) {
-    const object = await findObject(deps, read, id)
-    if (object?.account !== read.key.account.id && !(object === undefined && read.upstream.shared)) {
-      throw new Refusal(
-        errorFacts('not_found', `No object "${id}" was found.`, read.id, { param: 'previous_response_id' }),
-      )
-    }
-    tokens += object?.tokens ?? 0
+  for (const object of found) {
+    // One of unknown size makes all of it unknown.
+    if (object === undefined || object.tokens === 0) return undefined
+    tokens += object.tokens
   }
-  return tokens > 0 ? tokens : undefined
-}
-
-async function findObject(
-  deps: CallDependencies,
-  read: ReadCall,
-  id: string,
-): ReturnType<CallDependencies['objects']['find']> {
-  try {
-    return await deps.objects.find(id)
-  } catch (error) {
-    if (error instanceof WalletUnavailable) throw new Refusal(walletUnavailable(read.id))
-    throw error
-  }
+  return tokens
 }

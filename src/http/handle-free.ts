@@ -1,26 +1,82 @@
-/** Free operations: a key is needed, no hold is made, and an object answers only to the account that made it. */
+/**
+ * Free operations, and unmetered paths of objects: a key is needed, no hold is made, and an object answers only to the
+ * account that made it.
+ */
 import type { IncomingMessage } from 'node:http'
 import type { Upstream } from '../config/snapshot.ts'
 import { errorFacts, Refusal } from '../errors.ts'
-import type { OperationMatch } from '../providers/provider.ts'
-import { WalletUnavailable } from '../wallet/wallet-types.ts'
+import { idsInBody } from '../providers/ids-in-body.ts'
+import { readJsonBody } from '../providers/json-body.ts'
+import type { ObjectRules, OperationMatch } from '../providers/provider.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { forwardUnmetered } from './forward-unmetered.ts'
-import type { IncomingCall } from './read-call.ts'
+import { findOwner, notFound, ownObjects } from './own-objects.ts'
+import { type IncomingCall, wholeBody } from './read-call.ts'
 import { upstreamForModel, upstreamWithoutModel } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
+import { watchObjects } from './watch-objects.ts'
 
-/** Throws Refusal; resolves when the answer has ended. */
+const NO_RULES: ObjectRules = {}
+
+/** `ownHeaders`: further headers of ours. Throws Refusal; resolves with the bytes of the answer when it has ended. */
 export async function handleFree(
   deps: CallDependencies,
   incoming: IncomingCall,
   request: IncomingMessage,
   response: TollgateResponse,
-): Promise<void> {
-  const match = incoming.route.matches[0] as OperationMatch
-  const upstream =
-    match.objectId === undefined ? withoutObject(incoming) : await ownerUpstream(deps, incoming, match.objectId)
-  await forwardUnmetered(deps, incoming, upstream, match.operation.endpoint, request, response)
+  ownHeaders: readonly string[] = [],
+): Promise<number> {
+  const first = incoming.route.matches[0] as OperationMatch
+  const rules = first.operation.objects ?? NO_RULES
+  const body = rules.readsBody && hasBody(request) ? await wholeBody(deps, incoming, request, response) : undefined
+  if (rules.readsBody && hasBody(request) && body === undefined) return 0
+  const ids = body === undefined ? [] : namedIn(incoming, rules, body)
+  const upstream = await upstreamOf(deps, incoming, first, ids)
+  const match = incoming.route.matches.find(({ operation }) => operation.format === upstream.format) ?? first
+  incoming.where.upstream = upstream.name
+  if (rules.lists && !upstream.shared) throw notShared(incoming, upstream)
+  await ownObjects(deps, incoming, upstream, ids)
+  await refuseOthers(deps, incoming, upstream, match.parts ?? [])
+  if (rules.deletes && match.objectId !== undefined) await deps.longCalls.askNow(upstream.name, match.objectId)
+  const watch = watchObjects(deps, incoming, upstream, match)
+  const options = { ownHeaders, ...(body === undefined ? {} : { body }), ...(watch ? { watch } : {}) }
+  return forwardUnmetered(deps, incoming, upstream, match.operation.endpoint, request, response, options)
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+  return coding !== undefined || (length !== undefined && length !== '0')
+}
+
+/** Ids that the body names. Throws Refusal: it is no JSON, or asks for what is not free. */
+function namedIn(incoming: IncomingCall, rules: ObjectRules, body: Buffer): readonly string[] {
+  const { value } = readJsonBody(body, incoming.snapshot.settings.limits.jsonDepth)
+  const generating = rules.notFreeWith?.find((name) => value[name] !== undefined && value[name] !== null)
+  if (generating !== undefined) {
+    const message = `"${generating}" makes this path generate, which is not metered here; use the chat or responses endpoint.`
+    throw new Refusal(errorFacts('endpoint_not_metered', message, incoming.id, { param: generating }))
+  }
+  return idsInBody(value)
+}
+
+/** Where the path's object is, else where the body's first one is; without any, by name, header or format. */
+async function upstreamOf(
+  deps: CallDependencies,
+  incoming: IncomingCall,
+  match: OperationMatch,
+  ids: readonly string[],
+): Promise<Upstream> {
+  const { route, snapshot } = incoming
+  const { settings } = snapshot
+  const object = match.objectId ?? ids[0]
+  if (object === undefined) return withoutObject(incoming)
+  const formats = new Set(route.matches.map(({ operation }) => operation.format))
+  const candidates = route.named ? [route.named] : settings.upstreams.filter(({ format }) => formats.has(format))
+  const owner = await findOwner(deps, incoming, candidates, object)
+  if (owner.upstream !== undefined) return owner.upstream
+  const upstream = withoutObject(incoming)
+  if (upstream.shared && !owner.others.has(upstream)) return upstream
+  throw notFound(object, incoming)
 }
 
 function withoutObject(incoming: IncomingCall): Upstream {
@@ -35,36 +91,26 @@ function withoutObject(incoming: IncomingCall): Upstream {
   return upstream
 }
 
-/** The upstream that keeps the object, for its owner; the provider's 404 for everyone else. */
-async function ownerUpstream(deps: CallDependencies, incoming: IncomingCall, objectId: string): Promise<Upstream> {
-  const { route, snapshot, key, id } = incoming
-  const object = await findObject(deps, incoming, objectId)
-  if (object === undefined) {
-    const upstream = withoutObject(incoming)
-    if (upstream.shared) return upstream
-  } else if (object.account === key.account.id) {
-    const upstream = route.named ?? snapshot.settings.upstreams.find((candidate) => candidate.name === object.upstream)
-    if (upstream !== undefined && upstream.name === object.upstream) return upstream
-  }
-  throw new Refusal(errorFacts('not_found', `No object "${objectId}" was found.`, id))
-}
-
-async function findObject(
+/** Parts of an object that is the account's own may be unknown here (a run's messages), but not another's. */
+async function refuseOthers(
   deps: CallDependencies,
   incoming: IncomingCall,
-  objectId: string,
-): ReturnType<CallDependencies['objects']['find']> {
-  try {
-    return await deps.objects.find(objectId)
-  } catch (error) {
-    if (!(error instanceof WalletUnavailable)) throw error
-    throw new Refusal(
-      errorFacts(
-        'wallet_unavailable',
-        'The owner of the object cannot be looked up at the moment. Try again.',
-        incoming.id,
-        { retryAfterSeconds: 2 },
-      ),
-    )
+  upstream: Upstream,
+  parts: readonly string[],
+): Promise<void> {
+  for (const part of parts) {
+    const { others } = await findOwner(deps, incoming, [upstream], part)
+    if (others.size > 0) throw notFound(part, incoming)
   }
+}
+
+export function notShared(incoming: IncomingCall, upstream: Upstream): Refusal {
+  return new Refusal(
+    errorFacts(
+      'not_found',
+      `The upstream "${upstream.name}" does not share its objects; objects answer only to the account that made them through the gateway.`,
+      incoming.id,
+      { rule: 'shared' },
+    ),
+  )
 }

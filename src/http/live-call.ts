@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Atoms } from '../core/money.ts'
+import type { Usage } from '../core/usage.ts'
 import { type ErrorFacts, errorFacts } from '../errors.ts'
 import { createDecoder } from '../meter/decode.ts'
 import { JsonMeter } from '../meter/json-meter.ts'
@@ -517,7 +518,7 @@ export class LiveCall implements GuardedCall {
       heldAtoms: this.#keeper.heldAtoms,
     })
     this.#deps.metrics.overhead('settle', (performance.now() - endedMs) / 1000)
-    if (settled && facts.storedId !== undefined) this.#recordObject(facts.storedId, totalTokens(settled.usage))
+    if (settled) this.#recordObjects(facts, settled.usage)
     return settled
   }
 
@@ -568,6 +569,14 @@ export class LiveCall implements GuardedCall {
     if (this.#opaque || this.#decoder?.failed) return true
     if (this.#stream) return this.#stream.unread && ending !== 'upstream_failed'
     return (this.#json?.unread ?? false) && (ending === 'complete' || ending === 'refused')
+  }
+
+  #recordObjects(facts: AnswerFacts, usage: Usage): void {
+    const tokens = totalTokens(usage)
+    if (facts.storedId !== undefined) this.#recordObject(facts.storedId, tokens)
+    if (facts.carrierId !== undefined) this.#recordObject(facts.carrierId, tokens)
+    // Each is a part of the answer.
+    for (const id of facts.objectIds ?? []) this.#recordObject(id, usage.tokens.output ?? 0)
   }
 
   #recordObject(id: string, tokens: number): void {

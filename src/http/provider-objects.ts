@@ -1,6 +1,7 @@
 /**
- * Who made which object at a provider (stored responses, …), kept in Redis beside the wallets: an object answers only
- * to the account that made it. Also its tokens, so that a call which refers to it can be held at what it will read.
+ * Who made which object at a provider (stored responses, files, batches, …), kept in Redis beside the wallets: an object
+ * answers only to the account that made it. Also its tokens, so that a call which refers to it can be held at what it
+ * will read. The same id at two upstreams is two objects.
  */
 import type { Upstream } from '../config/snapshot.ts'
 
@@ -10,7 +11,6 @@ export interface ObjectStoreClient {
 
 export interface ProviderObject {
   readonly account: string
-  readonly upstream: string
   /** Input and output tokens that the object carries into a call which continues it; 0: not known. */
   readonly tokens: number
 }
@@ -19,9 +19,9 @@ export interface ProviderObject {
 // forgotten here answers to nobody.
 const KEPT_MS = 365 * 24 * 3600 * 1000
 
-const keyOf = (id: string): string => `tg:object:${id}`
-/** What a provider uses in ids; anything else names no object of ours. */
-const ID = /^[A-Za-z0-9_.:-]{1,256}$/
+const keyOf = (upstream: Pick<Upstream, 'name'>, id: string): string => `tg:object:${upstream.name} ${id}`
+/** What a provider uses in ids, at Google with the collection before it; anything else names no object of ours. */
+const ID = /^[A-Za-z0-9_.:-]{1,256}(?:\/[A-Za-z0-9_.:-]{1,256})?$/
 
 export class ProviderObjects {
   readonly #redis: ObjectStoreClient
@@ -31,17 +31,28 @@ export class ProviderObjects {
   }
 
   /** Undefined: none made through the gateway. Throws WalletUnavailable. */
-  async find(id: string): Promise<ProviderObject | undefined> {
+  async find(id: string, upstream: Pick<Upstream, 'name'>): Promise<ProviderObject | undefined> {
     if (!ID.test(id)) return undefined
-    const text = await this.#redis.call('GET', keyOf(id))
+    const text = await this.#redis.call('GET', keyOf(upstream, id))
     if (typeof text !== 'string') return undefined
-    const [account = '', upstream = '', tokens = '0'] = text.split('|')
-    return { account, upstream, tokens: Number(tokens) }
+    const [account = '', tokens = '0'] = text.split('|')
+    return { account, tokens: Number(tokens) }
   }
 
-  /** Not awaited by callers: it is on its way before the answer that carries the id is. */
-  record(id: string, account: string, upstream: Upstream, tokens: number): Promise<unknown> {
-    if (!ID.test(id)) return Promise.resolve()
-    return this.#redis.call('SET', keyOf(id), `${account}|${upstream.name}|${tokens}`, 'PX', KEPT_MS)
+  /**
+   * The first account that an id is recorded for keeps it: a provider may answer a retry of another's with its object.
+   * Throws WalletUnavailable.
+   */
+  async record(id: string, account: string, upstream: Pick<Upstream, 'name'>, tokens = 0): Promise<void> {
+    if (!ID.test(id)) return
+    const [key, value] = [keyOf(upstream, id), `${account}|${tokens}`]
+    if ((await this.#redis.call('SET', key, value, 'NX', 'PX', KEPT_MS)) !== null || tokens === 0) return
+    const before = await this.find(id, upstream)
+    if (before?.account === account) await this.#redis.call('SET', key, value, 'XX', 'PX', KEPT_MS)
+  }
+
+  /** It is gone at the provider. Throws WalletUnavailable. */
+  async forget(id: string, upstream: Pick<Upstream, 'name'>): Promise<void> {
+    if (ID.test(id)) await this.#redis.call('DEL', keyOf(upstream, id))
   }
 }

@@ -9,7 +9,7 @@ import type { CallDependencies } from './call-dependencies.ts'
 import { readCallerHeaders } from './caller-headers.ts'
 import { forwardUnmetered } from './forward-unmetered.ts'
 import { handleCall } from './handle-call.ts'
-import { handleFree } from './handle-free.ts'
+import { handleFree, notShared } from './handle-free.ts'
 import type { IncomingCall, Whereabouts } from './read-call.ts'
 import { requestProblem } from './request-gate.ts'
 import { findRoute, isKnownInOtherCase, isUnmetered, touchesObjects, upstreamWithoutModel } from './route.ts'
@@ -177,15 +177,10 @@ async function handleUnmetered(
   const upstream = upstreamWithoutModel(route, settings)
   if (upstream === undefined)
     throw new Refusal(errorFacts('not_entitled', 'No upstream serves this path.', id, { rule: 'upstreams' }))
-  if (touchesObjects(route.path) && !upstream.shared) {
-    throw new Refusal(
-      errorFacts(
-        'not_found',
-        `The upstream "${upstream.name}" does not share its objects; objects answer only to the account that made them through the gateway.`,
-        id,
-        { rule: 'shared' },
-      ),
-    )
+  // A path of the tables of objects has rules for each; what else looks like one is shared, or refused.
+  const objects = route.matches.length > 0
+  if (!objects && touchesObjects(route.path) && !upstream.shared) {
+    throw notShared(incoming, upstream)
   }
   const ownHeaders: string[] = []
   if (!named) {
@@ -193,6 +188,8 @@ async function handleUnmetered(
     deps.metrics.wouldRefuse({ account: key.account.id, ...would })
     ownHeaders.push('x-tollgate-would', would.code)
   }
-  const bytes = await forwardUnmetered(deps, incoming, upstream, 'unmetered', request, response, ownHeaders)
+  const bytes = objects
+    ? await handleFree(deps, incoming, request, response, ownHeaders)
+    : await forwardUnmetered(deps, incoming, upstream, 'unmetered', request, response, { ownHeaders })
   deps.metrics.unmeteredBytes(upstream.name, 'received', bytes)
 }

@@ -12,8 +12,13 @@ import type { ErrorFacts } from '../errors.ts'
 export interface Operation {
   readonly format: Format
   readonly endpoint: Endpoint
-  /** metered: has a hold and a settle. free: needs a key, no hold, no ledger entry. */
-  readonly kind: 'metered' | 'free'
+  /**
+   * metered: has a hold and a settle. free: needs a key, no hold, no ledger entry. unmetered: as free, where the config
+   * names its path (it costs something that nothing here counts).
+   */
+  readonly kind: 'metered' | 'free' | 'unmetered'
+  /** Of free and unmetered ones. */
+  readonly objects?: ObjectRules
   /** Only of metered operations. */
   readonly metering?: Metering
 }
@@ -25,6 +30,30 @@ export interface OperationMatch {
   readonly objectId: string | undefined
   /** Of a free operation: the model that the path names, which decides the upstream. */
   readonly model?: string
+  /** Objects inside that one (a vector store's file): whoever owns it may use them, unless another account made them. */
+  readonly parts?: readonly string[]
+}
+
+/** What a free operation does to objects at the provider. */
+export interface ObjectRules {
+  /** It answers with objects of whoever made them: only where the upstream's are shared. */
+  readonly lists?: true
+  /** The path's object is gone after it. */
+  readonly deletes?: true
+  /** Objects that the answer names for the first time: they belong to the account from then on. */
+  readonly makes?: MadeObjects
+  /** The body is JSON that may name objects: each must be the account's own. */
+  readonly readsBody?: true
+  /** Members that make the same path generate at some provider: then it is not free. */
+  readonly notFreeWith?: readonly string[]
+  /** The body is a file, passed on as it comes. */
+  readonly upload?: true
+}
+
+export interface MadeObjects {
+  /** Members that are needed of the answer, as Metering.jsonMembers. */
+  readonly members: readonly string[]
+  read(answer: Readonly<Record<string, unknown>>): readonly string[]
 }
 
 /** Where a call's body came from: some APIs name the model, the stream or the tier in the path or in a header. */
@@ -192,6 +221,10 @@ export interface AnswerFacts {
   readonly serviceTier: string | undefined
   /** Id under which the provider stored the answer, for `GET /v1/responses/:id` and previous_response_id. */
   readonly storedId: string | undefined
+  /** Further objects that the answer made and that later calls may name (its items, a container). */
+  readonly objectIds?: readonly string[]
+  /** An object that carries the call and its answer from now on (a conversation): a call that reads it reads all that. */
+  readonly carrierId?: string
   /** The answer is no end: the call goes on at the provider, and the gateway asks until it has one. */
   readonly job?: JobFacts
   /** An error stands where the answer should: nothing is charged that it does not state as used. */

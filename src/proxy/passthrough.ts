@@ -1,4 +1,4 @@
-/** Unmetered paths that the config names, passed on as they are by `http-proxy`. */
+/** Free and unmetered paths, passed on as they are by `http-proxy`. */
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
@@ -14,6 +14,28 @@ export interface PassthroughResult {
   readonly status: number | undefined
   readonly bytes: number
 }
+
+export interface SendOptions {
+  /** [name, value, …] added to the answer. */
+  readonly ownHeaders: readonly string[]
+  /** The request's, where it was read (as it must be for an upstream whose credential is a signature); else it passes as it comes. */
+  readonly body?: Buffer
+  /** Of a body that passes as it comes: RequestTooLarge beyond it. */
+  readonly requestBytesMax?: number
+  /** Sees a body that passes as it comes. Must not throw. */
+  readonly onRequestBytes?: (chunk: Buffer) => void
+  readonly watch?: AnswerWatch
+}
+
+/** Sees an answer that passes. Nothing of it may throw or reject. */
+export interface AnswerWatch {
+  onHead(status: number, encoding: string | undefined): void
+  onData(chunk: Buffer): void
+  /** After the last byte; the caller gets the answer's end when it resolves. */
+  end(): Promise<void>
+}
+
+export class RequestTooLarge extends Error {}
 
 export class Passthrough {
   readonly #proxy = httpProxy.createProxyServer({
@@ -37,23 +59,21 @@ export class Passthrough {
   }
 
   /**
-   * `ownHeaders`: [name, value, …] added to the answer. `body`: the request's, where it was read (as it must be for an
-   * upstream whose credential is a signature); else it is passed on as it comes. Resolves when the answer has ended either
-   * way; rejects where the upstream gave none that can be passed on and nothing was answered, or no credential could be
-   * had.
+   * Resolves when the answer has ended either way; rejects where the upstream gave none that can be passed on and nothing
+   * was answered, or no credential could be had.
    */
   async send(
     request: IncomingMessage,
     response: ServerResponse,
     upstream: Upstream,
     path: string,
-    ownHeaders: readonly string[],
-    body?: Buffer,
+    options: SendOptions,
   ): Promise<PassthroughResult> {
-    const headers = requestHeaders(request, upstream, body)
+    const { body } = options
+    const headers = requestHeaders(request, upstream, options)
     await this.#credentials.authorize(upstream, { method: request.method as string, path, headers, body })
     if (response.destroyed) return { status: undefined, bytes: 0 }
-    return this.#forward(request, response, upstream, path, headers, ownHeaders, body)
+    return this.#forward(request, response, upstream, path, headers, options)
   }
 
   #forward(
@@ -62,9 +82,9 @@ export class Passthrough {
     upstream: Upstream,
     path: string,
     headers: readonly string[],
-    ownHeaders: readonly string[],
-    body: Buffer | undefined,
+    options: SendOptions,
   ): Promise<PassthroughResult> {
+    const { body } = options
     // http-proxy copies these, and leaves our `proxyReq` out for a request with `Expect`: it gets nothing to copy.
     request.headers = {}
     return new Promise((resolve, reject) => {
@@ -72,7 +92,7 @@ export class Passthrough {
         if (response.headersSent) response.destroy()
         else reject(error)
       }
-      const exchange: Exchange = { headers, ownHeaders, fail, outgoing: undefined, status: undefined, bytes: 0 }
+      const exchange: Exchange = { headers, options, fail, outgoing: undefined, status: undefined, bytes: 0 }
       exchanges.set(response, exchange)
       response.once('close', () => {
         // http-proxy 1.18 leaves the upstream's side open when the client hangs up (its abort detection is dead since
@@ -90,6 +110,8 @@ export class Passthrough {
         },
         fail,
       )
+      // Only now: a listener makes the body flow, and nothing of it may come before the headers are set.
+      if (body === undefined) watchRequest(request, exchange)
     })
   }
 
@@ -103,7 +125,7 @@ export class Passthrough {
 interface Exchange {
   /** [name, value, …] as the upstream gets them, framing included. */
   readonly headers: readonly string[]
-  readonly ownHeaders: readonly string[]
+  readonly options: SendOptions
   fail(error: Error): void
   outgoing: ClientRequest | undefined
   status: number | undefined
@@ -116,12 +138,32 @@ function exchangeOf(response: object): Exchange {
   return exchanges.get(response) as Exchange
 }
 
-function requestHeaders(request: IncomingMessage, upstream: Upstream, body: Buffer | undefined): string[] {
+/** The bytes of a body on their way: within its bound, and seen by whoever wants to. */
+function watchRequest(request: IncomingMessage, exchange: Exchange): void {
+  const { requestBytesMax, onRequestBytes } = exchange.options
+  if (requestBytesMax === undefined && onRequestBytes === undefined) return
+  let bytes = 0
+  const onData = (chunk: Buffer): void => {
+    bytes += chunk.length
+    if (requestBytesMax === undefined || bytes <= requestBytesMax) {
+      onRequestBytes?.(chunk)
+      return
+    }
+    request.off('data', onData)
+    request.unpipe()
+    exchange.fail(new RequestTooLarge())
+    exchange.outgoing?.destroy()
+  }
+  request.on('data', onData)
+}
+
+function requestHeaders(request: IncomingMessage, upstream: Upstream, { body, watch }: SendOptions): string[] {
   const { 'accept-encoding': accepted, 'content-length': length, 'transfer-encoding': coding } = request.headers
   const headers = upstreamRequestHeaders(
     request.rawHeaders,
     upstream,
-    typeof accepted === 'string' ? accepted : undefined,
+    // What is read beside the way is asked for plain.
+    typeof accepted === 'string' && !watch ? accepted : undefined,
   )
   // http-proxy gives a DELETE without a length the length 0, and its body would be the connection's next request: the
   // framing is written from what the caller sent.
@@ -159,12 +201,29 @@ function passAnswer(answer: IncomingMessage, _request: IncomingMessage, response
   try {
     if ((answer.statusCode ?? 0) < 200) throw new Error(`the upstream answered with the status ${answer.statusCode}`)
     const headers = callerResponseHeaders(answer.rawHeaders, false)
-    response.writeHead(answer.statusCode as number, [...headers, ...exchange.ownHeaders])
-    answer.pipe(response)
+    const { ownHeaders, watch } = exchange.options
+    response.writeHead(answer.statusCode as number, [...headers, ...ownHeaders])
+    if (watch) passWatched(answer, response, watch)
+    else answer.pipe(response)
   } catch (error) {
     exchange.outgoing?.destroy()
     exchange.fail(error as Error)
   }
+}
+
+/** The last piece waits until the watch is done: whoever has the whole answer may rely on what was read in it. */
+function passWatched(answer: IncomingMessage, response: ServerResponse, watch: AnswerWatch): void {
+  let last: Buffer | undefined
+  watch.onHead(answer.statusCode as number, answer.headers['content-encoding'])
+  answer.on('data', (chunk: Buffer) => {
+    watch.onData(chunk)
+    if (last !== undefined && !response.write(last)) {
+      answer.pause()
+      response.once('drain', () => answer.resume())
+    }
+    last = chunk
+  })
+  answer.on('end', () => void watch.end().then(() => response.end(last)))
 }
 
 function ignore(): void {}

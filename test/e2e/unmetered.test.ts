@@ -148,16 +148,17 @@ run('objects that none made through the gateway need an upstream that shares the
   } finally {
     await other.close()
   }
-  for (const path of ['/v1/files/file-1', '/v1/files', '/v1/Files/file-1']) {
+  for (const path of ['/v1/files/file-1', '/v1/files']) {
     const refused = await ask('GET', path)
     expect([refused.status, refused.headers.get('x-tollgate-error')]).toEqual([404, 'not_found'])
   }
+  expect((await ask('GET', '/v1/Files/file-1')).status).toBe(403)
 })
 
 run.each([
   ['POST', '/v1/videos', 'endpoint_not_metered', 403],
   ['POST', '/v1/models', 'endpoint_not_metered', 403],
-  ['GET', '/v1/chat/completions', 'endpoint_not_metered', 403],
+  ['GET', '/v1/chat/completions', 'not_found', 404],
   ['GET', '/', 'endpoint_not_metered', 403],
   ['POST', '/v1/Chat/Completions', 'endpoint_not_metered', 403],
   ['POST', '/u/nobody/v1/chat/completions', 'not_entitled', 403],

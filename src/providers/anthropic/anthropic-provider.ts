@@ -3,8 +3,9 @@
 import { anthropicError } from '../messages/error-body.ts'
 import { messagesMetering } from '../messages/messages.ts'
 import { pathSegments } from '../path-segments.ts'
-import type { Operation, Provider } from '../provider.ts'
+import type { Operation, OperationMatch, Provider } from '../provider.ts'
 import { completeMetering } from './complete.ts'
+import { anthropicObjects } from './object-paths.ts'
 
 const messages: Operation = { format: 'anthropic', endpoint: 'messages', kind: 'metered', metering: messagesMetering }
 const complete: Operation = {
@@ -18,14 +19,16 @@ const countTokens: Operation = { format: 'anthropic', endpoint: 'count_tokens', 
 export const anthropicProvider: Provider = {
   format: 'anthropic',
   match: (method, path) => {
-    if (method !== 'POST') return undefined
     const segments = pathSegments(path)
-    const last = segments.at(-1)
-    // OpenAI's assistants have messages too: …/threads/:id/messages.
-    if (last === 'messages' && segments.at(-3) !== 'threads') return { operation: messages, objectId: undefined }
-    if (last === 'count_tokens' && segments.at(-2) === 'messages')
-      return { operation: countTokens, objectId: undefined }
-    return last === 'complete' && segments.at(-2) === 'v1' ? { operation: complete, objectId: undefined } : undefined
+    return (method === 'POST' ? matchCall(segments) : undefined) ?? anthropicObjects(method, segments)
   },
   errorBody: (error) => ({ contentType: 'application/json', body: JSON.stringify(anthropicError(error)) }),
+}
+
+function matchCall(segments: readonly string[]): OperationMatch | undefined {
+  const last = segments.at(-1)
+  // OpenAI's assistants have messages too: …/threads/:id/messages.
+  if (last === 'messages' && segments.at(-3) !== 'threads') return { operation: messages, objectId: undefined }
+  if (last === 'count_tokens' && segments.at(-2) === 'messages') return { operation: countTokens, objectId: undefined }
+  return last === 'complete' && segments.at(-2) === 'v1' ? { operation: complete, objectId: undefined } : undefined
 }

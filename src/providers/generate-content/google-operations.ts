@@ -1,6 +1,7 @@
 /** What the Gemini API and Vertex AI have in common: which operation a method of a model is, and which a resource. */
 import type { Endpoint, Format } from '../../config/snapshot.ts'
-import type { Metering, Operation, OperationMatch } from '../provider.ts'
+import { namedIn } from '../made-objects.ts'
+import type { Metering, ObjectRules, Operation, OperationMatch } from '../provider.ts'
 import { embedContentMetering } from './embed-content.ts'
 import { generateContentMetering } from './generate-content.ts'
 import { decoded, type GoogleMethod } from './google-path.ts'
@@ -18,6 +19,10 @@ const OBJECTS: Readonly<Record<string, Endpoint>> = {
   batchPredictionJobs: 'batches',
   interactions: 'generate_content',
 }
+/** Results that a batch shows when it has ended. */
+const RULES: Readonly<Record<string, ObjectRules>> = {
+  batches: { makes: namedIn('response.responsesFile', 'metadata.output.responsesFile', 'dest.fileName') },
+}
 /** What may be done with a member, beside reading, changing and deleting it. */
 const OBJECT_METHODS: Readonly<Record<string, string>> = { download: 'GET', cancel: 'POST', wait: 'POST' }
 
@@ -28,6 +33,9 @@ export class GoogleOperations {
   readonly #interactions: Operation
   readonly #models: Operation
   readonly #objects: ReadonlyMap<string, Operation>
+  readonly #deletions: ReadonlyMap<string, Operation>
+  readonly #upload: Operation
+  readonly #cache: Operation
 
   constructor(format: Format) {
     this.format = format
@@ -45,15 +53,19 @@ export class GoogleOperations {
     ])
     this.#interactions = this.metered('generate_content', interactionsMetering)
     this.#models = this.free('models')
-    this.#objects = new Map(Object.entries(OBJECTS).map(([name, endpoint]) => [name, this.free(endpoint)]))
+    this.#upload = this.free('files', { makes: namedIn('file.name', 'name'), upload: true })
+    this.#cache = this.free('cached_contents', { makes: namedIn('name'), readsBody: true })
+    const objects = Object.entries(OBJECTS)
+    this.#objects = new Map(objects.map(([name, endpoint]) => [name, this.free(endpoint, RULES[name])]))
+    this.#deletions = new Map(objects.map(([name, endpoint]) => [name, this.free(endpoint, { deletes: true })]))
   }
 
   metered(endpoint: Endpoint, metering: Metering): Operation {
     return { format: this.format, endpoint, kind: 'metered', metering }
   }
 
-  free(endpoint: Endpoint): Operation {
-    return { format: this.format, endpoint, kind: 'free' }
+  free(endpoint: Endpoint, objects?: ObjectRules): Operation {
+    return { format: this.format, endpoint, kind: 'free', ...(objects ? { objects } : {}) }
   }
 
   /** A POST of a method of a model. */
@@ -70,7 +82,7 @@ export class GoogleOperations {
     const [collection = '', last = ''] = segments.map(decoded)
     if (segments.length === 1) return this.#collection(httpMethod, collection)
     if (collection === 'interactions' && segments.length === 3 && segments[2] === 'cancel')
-      return httpMethod === 'POST' ? this.#object(collection, last) : undefined
+      return httpMethod === 'POST' ? this.#object(httpMethod, collection, last) : undefined
     if (segments.length !== 2) return undefined
     if (collection === 'models')
       return httpMethod === 'GET' && !last.includes(':')
@@ -78,19 +90,19 @@ export class GoogleOperations {
         : undefined
     const [id = '', method] = last.split(':')
     const allowed = method === undefined ? ['GET', 'PATCH', 'DELETE'] : [OBJECT_METHODS[method]]
-    return allowed.includes(httpMethod) ? this.#object(collection, id) : undefined
+    return allowed.includes(httpMethod) ? this.#object(httpMethod, collection, id) : undefined
   }
 
   #collection(httpMethod: string, collection: string): OperationMatch | undefined {
     if (collection === 'models') return httpMethod === 'GET' ? of(this.#models) : undefined
-    if (collection === 'files' && (httpMethod === 'POST' || httpMethod === 'PUT')) return of(this.#objects.get('files'))
+    if (collection === 'files' && (httpMethod === 'POST' || httpMethod === 'PUT')) return of(this.#upload)
     if (httpMethod !== 'POST') return undefined
     if (collection === 'interactions') return of(this.#interactions)
-    return collection === 'cachedContents' ? of(this.#objects.get(collection)) : undefined
+    return collection === 'cachedContents' ? of(this.#cache) : undefined
   }
 
-  #object(collection: string, objectId: string): OperationMatch | undefined {
-    const operation = this.#objects.get(collection)
+  #object(httpMethod: string, collection: string, objectId: string): OperationMatch | undefined {
+    const operation = (httpMethod === 'DELETE' ? this.#deletions : this.#objects).get(collection)
     return operation && OBJECT_ID.test(objectId) && !/^\.+$/.test(objectId) ? { operation, objectId } : undefined
   }
 }

@@ -1,4 +1,5 @@
 /** POST …/messages, and the same body where a path names the model and the stream (Vertex, Bedrock). */
+import { idsInBody } from '../ids-in-body.ts'
 import { InputCounter } from '../input-counter.ts'
 import { type JsonBody, readJsonBody, refuseOtherSpellings } from '../json-body.ts'
 import { highestLimit, limitEdits, type NamedLimit, readLimits } from '../output-limit.ts'
@@ -79,7 +80,7 @@ export function readMessagesCall(raw: Buffer, jsonDepth: number, named?: NamedBy
     tools: asArray(fields['tools']).length > 0,
     audioOutput: false,
     ...askedTier(fields),
-    objects: [],
+    objects: idsInBody(fields),
     unseenInput: counter.unseen || fetchesInput(fields),
     parsed,
   }

@@ -1,5 +1,6 @@
 /** POST …/chat/completions. */
 import type { Upstream } from '../../config/snapshot.ts'
+import { idsInBody } from '../ids-in-body.ts'
 import { InputCounter } from '../input-counter.ts'
 import type { JsonBody } from '../json-body.ts'
 import { highestLimit, readLimits } from '../output-limit.ts'
@@ -71,7 +72,7 @@ export function readChatCall(raw: Buffer, source: CallSource, modelOf: ModelOf =
     audioOutput: asArray(fields['modalities']).includes('audio'),
     imageOutput: asArray(fields['modalities']).includes('image'),
     ...askedTier(fields),
-    objects: [],
+    objects: idsInBody(fields),
     unseenInput: counter.unseen || fetchesInput(fields),
     parsed,
   }

@@ -19,6 +19,8 @@ export interface OpenAIParsed {
   usageIsOurs: boolean
   /** The provider keeps the answer under its id. */
   readonly stored: boolean
+  /** The answer is added to it. */
+  readonly conversation?: string | undefined
 }
 
 const DECISIVE = new Set([

@@ -1,13 +1,15 @@
 /** The OpenAI API and those who copy it: paths, refusals. */
 import type { Endpoint } from '../../config/snapshot.ts'
+import { isPlainId } from '../object-id.ts'
 import { pathSegments } from '../path-segments.ts'
-import type { Metering, Operation, OperationMatch, Provider } from '../provider.ts'
+import type { Metering, ObjectRules, Operation, OperationMatch, Provider } from '../provider.ts'
 import { chatMetering } from './chat.ts'
 import { completionsMetering } from './completions.ts'
 import { embeddingsMetering } from './embeddings.ts'
 import { openAIErrorBody } from './error-event.ts'
 import { imagesMetering } from './images.ts'
 import { matchModelRoot, matchNative } from './native-paths.ts'
+import { openAIObjects } from './object-paths.ts'
 import { responseJobReader } from './response-job.ts'
 import { responsesMetering } from './responses.ts'
 import { speechMetering } from './speech.ts'
@@ -23,17 +25,21 @@ const transcriptions = metered('transcriptions', transcriptionsMetering)
 const moderations = free('moderations')
 const storedResponse = free('responses')
 const storedChat = free('chat')
+const deletedResponse = free('responses', { deletes: true })
+const deletedChat = free('chat', { deletes: true })
 
 const IMAGE_CALLS = new Set(['generations', 'edits', 'variations'])
-const OBJECT_ID = /^[A-Za-z0-9_.-]{1,256}$/
 
 export const openAIProvider: Provider = {
   format: 'openai',
   match: (method, path) => {
     const segments = pathSegments(path)
-    if (method !== 'POST') return matchStored(method, segments)
+    const object = openAIObjects(method, segments) ?? matchStored(method, segments)
+    if (object || method !== 'POST') return object
+    const call = matchCall(segments)
+    if (call) return call
     const root = matchModelRoot(segments)
-    return matchCall(segments) ?? matchStored(method, segments) ?? (root && of(root))
+    return root && of(root)
   },
   jobs: [responseJobReader],
   errorBody: openAIErrorBody,
@@ -65,7 +71,8 @@ function matchMedia(last: string, before: string): OperationMatch | undefined {
 function matchStored(method: string, segments: readonly string[]): OperationMatch | undefined {
   const last = segments.at(-1) ?? ''
   const before = segments.at(-2) ?? ''
-  if (before === 'responses' && (method === 'GET' || method === 'DELETE')) return stored(storedResponse, last)
+  if (before === 'responses' && method === 'GET') return stored(storedResponse, last)
+  if (before === 'responses' && method === 'DELETE') return stored(deletedResponse, last)
   if (segments.at(-3) === 'responses') {
     if (method === 'POST' && last === 'cancel') return stored(storedResponse, before)
     if (method === 'GET' && last === 'input_items') return stored(storedResponse, before)
@@ -75,7 +82,7 @@ function matchStored(method: string, segments: readonly string[]): OperationMatc
     segments.at(-3) === 'chat' &&
     (method === 'GET' || method === 'POST' || method === 'DELETE')
   )
-    return stored(storedChat, last)
+    return stored(method === 'DELETE' ? deletedChat : storedChat, last)
   if (segments.at(-3) === 'completions' && segments.at(-4) === 'chat' && method === 'GET' && last === 'messages')
     return stored(storedChat, before)
   return undefined
@@ -85,8 +92,8 @@ function metered(endpoint: Endpoint, metering: Metering): Operation {
   return { format: 'openai', endpoint, kind: 'metered', metering }
 }
 
-function free(endpoint: Endpoint): Operation {
-  return { format: 'openai', endpoint, kind: 'free' }
+function free(endpoint: Endpoint, objects: ObjectRules = {}): Operation {
+  return { format: 'openai', endpoint, kind: 'free', objects }
 }
 
 function of(operation: Operation): OperationMatch {
@@ -94,5 +101,5 @@ function of(operation: Operation): OperationMatch {
 }
 
 function stored(operation: Operation, objectId: string): OperationMatch | undefined {
-  return OBJECT_ID.test(objectId) && objectId !== '.' && objectId !== '..' ? { operation, objectId } : undefined
+  return isPlainId(objectId) ? { operation, objectId } : undefined
 }

@@ -13,8 +13,10 @@ import { statedCostOf } from '../stated-cost.ts'
 import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
 import { openAIError } from './error-event.ts'
-import type { OpenAIParsed } from './openai-call.ts'
+
+import { idsOfItems, keptObjects } from './kept-objects.ts'
 import { answeredTier } from './price-tier.ts'
+
 import { responseJob } from './response-job.ts'
 import { ResponseTranscript } from './response-transcript.ts'
 import { countToolCalls, readResponsesUsage } from './responses-usage.ts'
@@ -29,6 +31,8 @@ const CONTENT_INDEX = Buffer.from('content_index')
 const SUMMARY_INDEX = Buffer.from('summary_index')
 const DONE = Buffer.from('[DONE]')
 /** A response echoes instructions and tools: its head is kept for the ending up to this size. */
+/** Items of one response that later calls may refer to. */
+const ITEMS_MAX = 500
 const HEAD_BYTES_MAX = 64 * 1024
 const PARSED = new Set([
   'response.created',
@@ -62,6 +66,7 @@ export class ResponsesStream implements StreamReader {
   #model: string | undefined
   #serviceTier: string | undefined
   #counted = 0
+  readonly #items: string[] = []
   #webSearches = 0
   #fileSearches = 0
   /** Of the event scanned last. */
@@ -90,7 +95,7 @@ export class ResponsesStream implements StreamReader {
       providerId: this.#id,
       ...statedCostOf(this.#usage?.raw),
       serviceTier: answeredTier(this.#serviceTier, this.#usage?.raw),
-      storedId: (this.#call.parsed as OpenAIParsed).stored ? this.#id : undefined,
+      ...keptObjects(this.#call, this.#id, this.#items),
     }
   }
 
@@ -209,6 +214,7 @@ export class ResponsesStream implements StreamReader {
     else if (type === 'response.output_item.done' && item) {
       if (item['type'] === 'web_search_call') this.#webSearches++
       if (item['type'] === 'file_search_call') this.#fileSearches++
+      if (this.#items.length < ITEMS_MAX) this.#items.push(...idsOfItems([item]))
       this.#transcript.finishItem(index, item, size)
     } else if (type.endsWith('_part.added') && part) this.#transcript.addPart(index, this.#partIndex, part, size)
     else if (type.endsWith('_part.done')) this.#transcript.finishPart(index, this.#partIndex)

@@ -1,10 +1,12 @@
 /** POST …/responses. */
+import { idsInBody } from '../ids-in-body.ts'
 import { InputCounter } from '../input-counter.ts'
 import type { JsonBody } from '../json-body.ts'
 import { highestLimit, readLimits } from '../output-limit.ts'
 import { type AnswerFacts, type CallRequest, InvalidCall, type Metering, type StreamReader } from '../provider.ts'
 import { asArray, asObject, asText, readFlag, readModel } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
+import { idsOfItems, keptObjects } from './kept-objects.ts'
 import { openAIMedia } from './media-cost.ts'
 import {
   fetchesInput,
@@ -40,7 +42,8 @@ function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number })
   const template = fields['prompt'] !== undefined && fields['prompt'] !== null
   const model = readModel(fields, template ? ' It is needed beside a prompt template too, to know the price.' : '')
   const limits = readLimits(body, LIMITS, 1)
-  const objects = readObjects(fields)
+  const conversation = readReferences(fields)
+  const objects = idsInBody(fields)
   const reasoning = readReasoning(fields)
   const counter = new InputCounter(openAIMedia(model))
   const parsed: OpenAIParsed = {
@@ -49,6 +52,7 @@ function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number })
     usage: undefined,
     usageIsOurs: false,
     stored: readFlag(fields, 'store') !== false,
+    conversation,
   }
   return {
     model,
@@ -70,15 +74,12 @@ function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number })
   }
 }
 
-/** Ids of stored objects that go into the prompt. */
-function readObjects(fields: Readonly<Record<string, unknown>>): string[] {
-  const objects: string[] = []
-  const previous = fields['previous_response_id']
-  if (previous !== undefined && previous !== null) objects.push(readId(previous, 'previous_response_id'))
-  const conversation = fields['conversation']
-  if (conversation !== undefined && conversation !== null)
-    objects.push(readId(asObject(conversation)?.['id'] ?? conversation, 'conversation'))
-  return objects
+/** What the call goes on from must be an id, and plainly one. Answers the conversation's. */
+function readReferences(fields: Readonly<Record<string, unknown>>): string | undefined {
+  const { previous_response_id: previous, conversation } = fields
+  if (previous !== undefined && previous !== null) readId(previous, 'previous_response_id')
+  if (conversation === undefined || conversation === null) return undefined
+  return readId(asObject(conversation)?.['id'] ?? conversation, 'conversation')
 }
 
 function readId(value: unknown, field: string): string {
@@ -107,6 +108,6 @@ function readResponsesJson(members: Readonly<Record<string, unknown>>, call: Cal
     providerId,
     ...statedCostOf(members['usage']),
     serviceTier: answeredTier(members['service_tier'], members['usage']),
-    storedId: (call.parsed as OpenAIParsed).stored ? providerId : undefined,
+    ...keptObjects(call, providerId, idsOfItems(members['output'])),
   }
 }

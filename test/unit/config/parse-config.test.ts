@@ -42,6 +42,7 @@ test('what tollgate.yaml leaves out has the documented default', () => {
     connections: 10_000,
     connectionsPerAddress: undefined,
     bodyBytes: 33_554_432,
+    fileBytes: 268_435_456,
     jsonDepth: 128,
     upstreamConnectMs: 5000,
     upstreamFirstByteStreamMs: 120_000,

@@ -5,7 +5,7 @@ function match(format: 'openai' | 'anthropic', method: string, path: string): st
   const found = providers.get(format)?.match(method, path)
   if (!found) return 'none'
   const { kind, endpoint, metering } = found.operation
-  expect(metering === undefined).toBe(kind === 'free')
+  expect(metering === undefined).toBe(kind !== 'metered')
   return found.objectId === undefined ? `${kind} ${endpoint}` : `${kind} ${endpoint} ${found.objectId}`
 }
 
@@ -38,6 +38,19 @@ describe('a path is known by its last segments, whatever stands before them', ()
     ['openai', 'POST', '/v1/chat/completions/chatcmpl-1', 'free chat chatcmpl-1'],
     ['openai', 'DELETE', '/v1/chat/completions/chatcmpl-1', 'free chat chatcmpl-1'],
     ['openai', 'GET', '/v1/chat/completions/chatcmpl-1/messages', 'free chat chatcmpl-1'],
+    ['openai', 'GET', '/v1/chat/completions', 'free chat'],
+    ['openai', 'GET', '/v1/responses', 'free responses'],
+    ['openai', 'POST', '/v1/files', 'free files'],
+    ['openai', 'POST', '/openai/files?api-version=2024-10-21', 'free files'],
+    ['openai', 'GET', '/v1/files/file-1/content', 'free files file-1'],
+    ['openai', 'GET', '/v1/vector_stores/vs_1/files/file-1', 'free files vs_1'],
+    ['openai', 'POST', '/v1/conversations/conv_1/items', 'free responses conv_1'],
+    ['openai', 'GET', '/v1/threads/thread_1/runs/run_1/steps/step_1', 'free responses thread_1'],
+    ['openai', 'GET', '/v1/batch/jobs/8c2f', 'free batches 8c2f'],
+    ['openai', 'POST', '/v1/batches/batch_1:cancel', 'free batches batch_1'],
+    ['openai', 'POST', '/v1/videos', 'unmetered unmetered'],
+    ['openai', 'POST', '/v1/fine_tuning/jobs', 'unmetered unmetered'],
+    ['openai', 'POST', '/v1/containers', 'unmetered files'],
     ['anthropic', 'POST', '/v1/messages', 'metered messages'],
     ['anthropic', 'POST', '/anthropic/v1/messages?beta=true', 'metered messages'],
     ['anthropic', 'POST', '/v1/messages/count_tokens', 'free count_tokens'],
@@ -49,8 +62,6 @@ describe('a path is known by its last segments, whatever stands before them', ()
 
 describe('what is not metered is not known', () => {
   test.each([
-    ['openai', 'GET', '/v1/chat/completions'],
-    ['openai', 'GET', '/v1/responses'],
     ['openai', 'POST', '/v1/responses/resp_1'],
     ['openai', 'POST', '/v1/responses/compact/x'],
     ['openai', 'POST', '/v1/responses/resp_1/input_items'],
@@ -63,13 +74,15 @@ describe('what is not metered is not known', () => {
     ['openai', 'POST', '/v1/images/generations/x'],
     ['openai', 'GET', '/v1/images/generations'],
     ['openai', 'POST', '/v1/audio/voices'],
-    ['openai', 'POST', '/v1/videos'],
     ['openai', 'POST', '/v1/realtime/client_secrets'],
     ['openai', 'POST', '/v1/realtime/sessions'],
     ['openai', 'POST', '/v1/realtime/calls'],
     ['openai', 'POST', '/v1/batches'],
     ['openai', 'GET', '/v1/moderations'],
-    ['openai', 'POST', '/v1/files'],
+    ['openai', 'POST', '/v1/agents/a1/files'],
+    ['openai', 'GET', '/v1/files/file-1/content/more'],
+    ['openai', 'GET', '/v1/vector_stores/vs_1/files/..'],
+    ['openai', 'GET', '/v1/vector_stores/%2e%2e/files/file-1'],
     ['openai', 'GET', '/v1/models'],
     ['openai', 'POST', '/v1/messages'],
     ['openai', 'PUT', '/v1/chat/completions'],
