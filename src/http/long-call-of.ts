@@ -12,6 +12,7 @@ const KEPT_HEADERS = new Set([
   'openai-organization',
   'openai-project',
   'x-goog-user-project',
+  'api-revision',
 ])
 /** While a stream is open it tells its end itself. */
 const STREAM_FIRST_POLL_MS = 60_000

@@ -1,9 +1,11 @@
-import { type Call, type JsonObject, jsonReply, type Reply } from './call.ts'
+import { type Call, type JsonObject, type JsonReply, jsonReply, type Reply } from './call.ts'
 import { countInput } from './count-input.ts'
 import { type Choice, choiceText, generateChoices, partText, type SplitInput, splitInput } from './generate-answer.ts'
 import { either, eitherObject } from './google-words.ts'
+import { JobProgress } from './job-progress.ts'
 import { MID_STREAM_ERROR, ProviderError } from './provider-errors.ts'
 import { idTail } from './random.ts'
+import type { StoredResponse } from './stored-responses.ts'
 
 /** `POST …/interactions`: a text answer, stored under its id. */
 export function interactions(call: Call): Reply {
@@ -28,8 +30,49 @@ export function interactions(call: Call): Reply {
   const input = splitInput(call, countInput(body['input']) + earlier)
   if (stream) return interactionStream(call, choice, input)
   const value = interaction(call, choice, input)
+  if (body['background'] === true) return begin(call, value, input, choice)
   keep(call, value, input, choice)
   return jsonReply(value, choice.outputTokens, choiceText(choice))
+}
+
+/** In the background: answered before it is done. Its end is `outcome`, or a good one. */
+function begin(call: Call, value: JsonObject, input: SplitInput, choice: Choice): Reply {
+  if (call.body['store'] === false) throw new ProviderError(400, 'background=true requires store=true.')
+  const { outcome } = call.controls
+  const begun = summary(call, 'in_progress', {})
+  const response =
+    outcome === undefined ? value : { ...summary(call, outcome, usageOf(call, input, choice)), steps: [] }
+  const tokens = input.total + choice.outputTokens
+  call.stored.keep(interactionId(call), { response, tokens, job: { progress: new JobProgress(call.controls), begun } })
+  return jsonReply(begun)
+}
+
+/** `GET …/interactions/:id`. */
+export function getInteraction(call: Call, id: string): JsonReply {
+  const found = stored(call, id)
+  return jsonReply(found.job !== undefined && !found.job.progress.look() ? found.job.begun : found.response)
+}
+
+/** `POST …/interactions/:id/cancel`. */
+export function cancelInteraction(call: Call, id: string): JsonReply {
+  const found = stored(call, id)
+  if (found.job === undefined || found.job.progress.done) return jsonReply(found.response)
+  const response = { ...found.job.begun, status: 'cancelled' }
+  call.stored.keep(id, { response, tokens: 0 })
+  return jsonReply(response)
+}
+
+/** `DELETE …/interactions/:id`. */
+export function deleteInteraction(call: Call, id: string): JsonReply {
+  stored(call, id)
+  call.stored.delete(id)
+  return jsonReply({})
+}
+
+function stored(call: Call, id: string): StoredResponse {
+  const found = call.stored.get(id)
+  if (found === undefined) throw new ProviderError(404, 'Requested entity was not found.')
+  return found
 }
 
 function keep(call: Call, response: JsonObject, input: SplitInput, choice: Choice): void {

@@ -1,7 +1,7 @@
 import { countTokens as countMessages, messages } from './anthropic-messages.ts'
 import { countTokens, generateContent } from './google-content.ts'
 import { embedContent, predict } from './google-embeddings.ts'
-import { interactions } from './google-interactions.ts'
+import { cancelInteraction, deleteInteraction, getInteraction, interactions } from './google-interactions.ts'
 import { getModel, listModels } from './google-models.ts'
 import { lastContentText } from './google-words.ts'
 import type { Route } from './routes.ts'
@@ -26,7 +26,14 @@ export function googleRoute(method: string, path: string, google: boolean): Rout
   if (method === 'POST' && found !== undefined) return { ...found, format: 'google', model }
   if (method === 'POST' && /\/v1\w*\/(projects\/[^/]+\/locations\/[^/]+\/)?interactions$/.test(path))
     return { format: 'google', generates: true, answer: interactions }
-  return method === 'GET' ? modelRoute(path, google) : undefined
+  return interactionRoute(method, path) ?? (method === 'GET' ? modelRoute(path, google) : undefined)
+}
+
+function interactionRoute(method: string, path: string): Route | undefined {
+  const [, id = '', cancel] = /\/interactions\/([^/]+)(\/cancel)?$/.exec(path) ?? []
+  const act = cancel ? { POST: cancelInteraction }[method] : { GET: getInteraction, DELETE: deleteInteraction }[method]
+  if (id === '' || act === undefined) return undefined
+  return { format: 'google', generates: false, answer: (call) => act(call, id) }
 }
 
 /** Anthropic's messages under Vertex AI. */

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { Charges, expectCharge, nonZero, PATIENT, PRICES } from './charged-call.ts'
+import { Charges, expectCharge, nonZero, PRICES } from './charged-call.ts'
 
 const run = test.skipIf(!redisAvailable)
 const MODEL = 'gemini-2.5-flash'
@@ -29,7 +29,7 @@ beforeAll(async () => {
   gateway = await startTestGateway({
     entitlements: ENTITLEMENTS,
     upstreams: UPSTREAMS,
-    settings: PATIENT,
+    settings: 'limits: { redis_command_timeout: 5s, poll_first: 100ms, poll_most: 200ms }',
     prices: `
   - { match: { model: "imagen-*" }, from: 2020-01-01, per_unit: { images: "0.04" } }
   - match: { model: "*", account: searching }
@@ -619,6 +619,42 @@ describe('interactions', () => {
         previous_interaction_id: first.id as string,
       }),
     ).rejects.toMatchObject({ status: 404 })
+  })
+})
+
+describe('interactions in the background', () => {
+  run('are held whole, asked for by the gateway, and charged once for what they used', async () => {
+    const charges = new Charges(gateway, 'acme')
+    while (!(await charges.none())) await charges.next()
+    const ai = clientOf('acme')
+    const begun = await ai.interactions.create({
+      model: MODEL,
+      input: 'Research. [simulate: output=40, looks=3]',
+      background: true,
+      generation_config: { max_output_tokens: 100 },
+    })
+    expect(begun.status).toBe('in_progress')
+    const id = begun.id as string
+    const charge = await charges.next()
+    expect(charge).toMatchObject({ source: 'provider', tokens: { output: 40 } })
+    expect(charge.entry.fields).toMatchObject({ provider_request_id: id })
+    for (let i = 0; i < 2; i++) expect((await ai.interactions.get(id)).status).toBe('completed')
+    expect(await charges.none()).toBe(true)
+    await expect(clientOf('other').interactions.get(id)).rejects.toMatchObject({ status: 404 })
+  })
+
+  run('that fail or are cancelled cost what they state', async () => {
+    const charges = new Charges(gateway, 'acme')
+    while (!(await charges.none())) await charges.next()
+    const ai = clientOf('acme')
+    const ask = (controls: string) =>
+      ai.interactions.create({ model: MODEL, input: `Research. [simulate: ${controls}]`, background: true })
+    await ask('outcome=failed, output=30')
+    expect(await charges.next()).toMatchObject({ source: 'provider', tokens: { output: 30 } })
+    const under = await ask('output=30, looks=1000')
+    expect((await ai.interactions.cancel(under.id as string)).status).toBe('cancelled')
+    await waitFor('nothing held', async () => (await gateway.balance())['held'] === '0')
+    expect(await charges.none()).toBe(true)
   })
 })
 

@@ -30,7 +30,7 @@ import { type ReplayUpstream, startReplayUpstream } from './replay-upstream.ts'
 
 /** Recordings that cannot be held to the rules below, and why. */
 const EXCEPTIONS: Readonly<Record<string, string>> = {
-  'gemini-interactions-unary-01': 'a background call',
+  'gemini-interactions-unary-01': 'a background call, whose end is not recorded',
   'bedrock guardrail.apply': 'free here: AWS bills its text units, which nothing here counts',
   'writer-chat-unary-05': 'its request was written by hand and is no JSON',
 }

@@ -4,6 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { googleErrorBody } from '../generate-content/google-error.ts'
 import { GoogleOperations } from '../generate-content/google-operations.ts'
 import { readGoogleMethod } from '../generate-content/google-path.ts'
+import { interactionJobReader } from '../generate-content/interaction-job.ts'
 import { pathSegments } from '../path-segments.ts'
 import type { Provider } from '../provider.ts'
 
@@ -27,6 +28,7 @@ export const geminiProvider: Provider = {
     const shared = segments[version] === 'v1' && !OWN.has(resource[0] ?? '')
     return shared && !isGoogles(headers) ? undefined : operations.resource(method, resource)
   },
+  jobs: [interactionJobReader],
   errorBody: googleErrorBody,
 }
 

@@ -12,6 +12,7 @@ import { asObject, asText } from '../read-fields.ts'
 import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
 import { googleError } from './google-error.ts'
+import { interactionJob } from './interaction-job.ts'
 import { readInteractionUsage } from './interactions-usage.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -60,7 +61,9 @@ export class InteractionsStream implements StreamReader {
   }
 
   get facts(): AnswerFacts {
+    const job = this.#call.goesOn && !this.finished ? interactionJob(this.#id, 'in_progress') : undefined
     return {
+      ...(job ? { job } : {}),
       usage: this.#usage,
       model: this.#model,
       providerId: this.#id,

@@ -4,20 +4,14 @@
  * Source: googleapis/js-genai, src/interactions; ai.google.dev/gemini-api/docs/interactions.
  */
 import { readJsonBody } from '../json-body.ts'
-import {
-  type AnswerFacts,
-  type CallRequest,
-  type CallSource,
-  InvalidCall,
-  type Metering,
-  type StreamReader,
-} from '../provider.ts'
+import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText, readFlag, readModel } from '../read-fields.ts'
 import { refuseOtherAnswers } from './answer-form.ts'
 import { PromptCounter } from './count-input.ts'
 import { addInteractionInput } from './count-interaction.ts'
 import { bareModel } from './google-path.ts'
 import { heldSearches } from './grounding.ts'
+import { interactionJob } from './interaction-job.ts'
 import { InteractionsStream } from './interactions-stream.ts'
 import { readInteractionUsage } from './interactions-usage.ts'
 import { DecisiveNames, readNested } from './proto-json.ts'
@@ -59,7 +53,7 @@ export const interactionsMetering: Metering = {
   prepare: (raw, call, edits) => writeProtoLimit(raw, call, edits.outputLimit),
   outputLimitName: (): string => NAMES.limit,
   createStreamReader: (call): StreamReader => new InteractionsStream(call, (call.parsed as InteractionParsed).stored),
-  jsonMembers: ['id', 'model', 'agent', 'usage', 'service_tier', 'error'],
+  jsonMembers: ['id', 'model', 'agent', 'usage', 'service_tier', 'status', 'error'],
   readJson: readInteractionJson,
 }
 
@@ -71,8 +65,6 @@ function readInteractionCall(raw: Buffer, source: CallSource): CallRequest {
   const config = readNested(raw, body, 'generationConfig', CONFIG_NAMES, source.jsonDepth)
   const agent = asText(fields['agent'])
   const model = bareModel(agent ?? readModel(fields))
-  if (readFlag(fields, 'background') === true)
-    throw new InvalidCall('background interactions are not supported yet; leave "background" out.', 'background')
   const counter = new PromptCounter(model, undefined)
   addInteractionInput(counter, fields['input'])
   addInteractionInput(counter, fields['systemInstruction'])
@@ -90,6 +82,7 @@ function readInteractionCall(raw: Buffer, source: CallSource): CallRequest {
   return {
     model,
     stream: readFlag(fields, 'stream') === true,
+    ...(readFlag(fields, 'background') === true ? { goesOn: true } : {}),
     input: counter.estimate(),
     generates: true,
     outputLimit: parsed.limit,
@@ -116,7 +109,9 @@ function isSchema(format: unknown): boolean {
 function readInteractionJson(members: Fields, call: CallRequest): AnswerFacts {
   const model = asText(members['model']) ?? asText(members['agent'])
   const providerId = asText(members['id'])
+  const job = call.goesOn ? interactionJob(providerId, members['status']) : undefined
   return {
+    ...(job ? { job } : {}),
     usage: readInteractionUsage(members['usage'], model ?? call.model),
     model,
     providerId,

@@ -3,6 +3,7 @@
 import { googleErrorBody } from '../generate-content/google-error.ts'
 import { GoogleOperations, of } from '../generate-content/google-operations.ts'
 import { type GoogleMethod, readGoogleMethod } from '../generate-content/google-path.ts'
+import { interactionJobReader } from '../generate-content/interaction-job.ts'
 import { pathSegments } from '../path-segments.ts'
 import type { OperationMatch, Provider } from '../provider.ts'
 import { rawPredictMetering } from './raw-predict.ts'
@@ -22,6 +23,7 @@ export const vertexProvider: Provider = {
     if (named) return isVertexPath(segments) ? matchMethod(named) : undefined
     return operations.resource(method, behindParents(segments))
   },
+  jobs: [interactionJobReader],
   errorBody: googleErrorBody,
 }
 
