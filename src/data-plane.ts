@@ -6,6 +6,7 @@ import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConfigStore } from './config/config-store.ts'
+import type { Plan, Snapshot } from './config/snapshot.ts'
 import type { CallDependencies } from './http/call-dependencies.ts'
 import type { OpenCall } from './http/call-guard.ts'
 import { type DeniedModel, DeniedModels } from './http/denied-models.ts'
@@ -22,6 +23,7 @@ import type { UpstreamPools } from './proxy/upstream.ts'
 import type { RedisClient } from './redis/client.ts'
 import { LEARNED_INPUT_KEY, LEARNED_OUTPUT_KEY } from './redis/keys.ts'
 import { HistogramSharing } from './redis/share-histograms.ts'
+import { ExactCounter } from './tokenizer/exact-counter.ts'
 import type { Outbox } from './wallet/outbox.ts'
 import type { Wallet } from './wallet/wallet-types.ts'
 
@@ -67,6 +69,12 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   options.store.onReload(({ result }) => {
     if (result !== 'rejected') denied.clear()
   })
+  const exact = new ExactCounter(options.log)
+  const warm = (): void => {
+    if (asksForExact(options.store.current())) exact.warm()
+  }
+  warm()
+  options.store.onReload(warm)
   let stopping = false
   const server = createGatewayServer(
     {
@@ -81,6 +89,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       passthrough,
       objects: new ProviderObjects(options.redis),
       sizing,
+      exact,
       denied,
       uploads: new UploadBudget(uploadBytesMax(settings.gateway.workers)),
       metrics: options.metrics,
@@ -121,9 +130,15 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       stopAll(openCalls)
       clearInterval(ticker)
       await sharing.stop()
+      exact.close()
       passthrough.close()
     },
   }
+}
+
+function asksForExact({ keys, plans }: Snapshot): boolean {
+  const asks = (plan: Plan): boolean => plan.hold.tokenizer === 'exact'
+  return [...plans.values()].some(asks) || keys.values().some(({ plan }) => asks(plan))
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

@@ -100,7 +100,7 @@ const planFields = {
       output: oneOf(['ceiling', 'p99'])
         .describe('p99: what 99 of 100 such calls stay within is held, and what goes beyond is asked for on the way')
         .prefault('ceiling'),
-      tokenizer: oneOf(['high', 'estimate'], ['exact'])
+      tokenizer: oneOf(['high', 'estimate', 'exact'])
         .describe(
           'how text is counted: by a safe count alone, by what was learnt of it (at most 1 call in 100 comes to more), or exact by the tokenizer of OpenAI’s models, others by estimate',
         )

@@ -6,6 +6,7 @@ import type { Provider } from '../providers/provider.ts'
 import type { UpstreamCredentials } from '../proxy/credentials/upstream-credentials.ts'
 import type { Passthrough } from '../proxy/passthrough.ts'
 import type { UpstreamPools } from '../proxy/upstream.ts'
+import type { ExactCounter } from '../tokenizer/exact-counter.ts'
 import type { OutboxShape } from '../wallet/outbox-types.ts'
 import type { Wallet } from '../wallet/wallet-types.ts'
 import type { OpenCall } from './call-guard.ts'
@@ -29,6 +30,7 @@ export interface CallDependencies {
   readonly uploads: UploadBudget
   readonly longCalls: Pick<LongCalls, 'register' | 'ended' | 'hurry' | 'askNow'>
   readonly sizing: HoldSizing
+  readonly exact: Pick<ExactCounter, 'count'>
   readonly denied: DeniedModels
   readonly metrics: Metrics
   readonly log: Log

@@ -55,7 +55,8 @@ function readAs(
   const { jsonDepth } = incoming.snapshot.settings.limits
   const metering = match.operation.metering as Metering
   try {
-    const source = { path, query, headers: request.headers, jsonDepth }
+    const exact = incoming.key.plan.hold.tokenizer === 'exact'
+    const source = { path, query, headers: request.headers, jsonDepth, exact }
     return { match, call: metering.readCall(body, form ? { ...source, form } : source) }
   } catch (error) {
     if (!(error instanceof InvalidCall)) throw error

@@ -54,7 +54,7 @@ async function admit(
   if (would && !observe) throw new Refusal(would)
   const usable = isPriced(price, read.call) && price.unit === read.plan.unit ? price : undefined
   const unseenTokens = await objectTokens(deps, read)
-  const input = deps.sizing.input(read)
+  const input = deps.sizing.input(read, await exactTokens(deps, read))
   const ceiling = costCeiling({
     call: read.call,
     input,
@@ -79,6 +79,15 @@ async function admit(
   deps.metrics.overhead('hold', (performance.now() - decidedMs) / 1000)
   deps.sweeper.touch(terms.account, deps.now() + holdDeadlineMs(read))
   new LiveCall(deps, admitted, request, response).start(read.route.path, read.route.query)
+}
+
+/** Its texts by the model's own tokenizer, which are let go then. Nothing is awaited where no plan asks for that. */
+async function exactTokens(deps: CallDependencies, read: ReadCall): Promise<number | undefined> {
+  const exact = read.call.input.text?.exact
+  if (exact === undefined) return undefined
+  const tokens = await deps.exact.count(exact)
+  exact.texts.length = 0
+  return tokens
 }
 
 /** Tokens of the objects that the call reads; refused as not found where another account made one. */

@@ -27,11 +27,12 @@ export class HoldSizing {
   readonly outputs = new OutputSizes()
   readonly #prefixes = new CachedPrefixes()
 
-  input(read: SizedCall): HeldInput {
+  /** `exactTokens`: its texts by the model's own tokenizer, where the plan asks for that and it could be had. */
+  input(read: SizedCall, exactTokens?: number): HeldInput {
     const { input } = read.call
     const { text } = input
     const question = text && ratioQuestion(read, text)
-    const factor = question === undefined || read.plan.hold.tokenizer === 'high' ? 1 : this.ratios.factor(question)
+    const factor = question === undefined ? 1 : this.#factor(read, question, exactTokens)
     const highTokens = text === undefined ? input.highTokens : input.highTokens - text.tokens + scaled(text, factor)
     return {
       highTokens,
@@ -62,6 +63,13 @@ export class HoldSizing {
     const billed = totalInput(usage)
     this.ratios.learn(ratioQuestion(admitted, text), billed - text.exactTokens, input.factor)
     return billed <= input.highTokens
+  }
+
+  #factor({ plan, call }: SizedCall, question: RatioQuestion, exactTokens: number | undefined): number {
+    if (plan.hold.tokenizer === 'high') return 1
+    const { text } = call.input
+    if (exactTokens === undefined || text?.exact === undefined) return this.ratios.factor(question)
+    return Math.min(1, (exactTokens + text.exact.besidesTokens) / text.tokens)
   }
 
   /** By what was learnt; else between what is certain and what is counted high: their geometric mean. */

@@ -2,6 +2,7 @@
  * Adds up what a request body puts into the prompt: text counted high, media at the most they can cost, and a note of
  * what stands in no body. It walks decoded values, so that base64 is never taken for text.
  */
+import type { ExactTexts } from '../core/encoding.ts'
 import { audioLength } from './audio/audio-length.ts'
 import { type ImageSize, imageSize } from './media/image-size.ts'
 import { pdfPages } from './media/pdf-pages.ts'
@@ -72,9 +73,14 @@ export class InputCounter {
   #documentTokens = 0
   #exactTokens = 0
   readonly #media: MediaCosts
+  readonly #exact: ExactTexts | undefined
+  /** Of what stands in `#exact`, as counted high. */
+  #exactHundredths = 0
 
-  constructor(media: MediaCosts) {
+  /** `exact`: where texts are put too, for the model's own tokenizer. */
+  constructor(media: MediaCosts, exact?: ExactTexts) {
     this.#media = media
+    this.#exact = exact
   }
 
   /** What the format adds around the text: templates, roles, the tool-use system prompt. */
@@ -96,6 +102,9 @@ export class InputCounter {
     const hundredths = this.#tally.add(text)
     this.#hundredths += hundredths
     this.#certainHundredths += hundredths
+    if (this.#exact === undefined) return
+    this.#exact.texts.push(text)
+    this.#exactHundredths += hundredths
   }
 
   /** A value of the prompt: text, or content parts, or messages. */
@@ -108,16 +117,24 @@ export class InputCounter {
 
   /** A schema or a tool: written into the prompt with its names and signs. */
   addSchema(value: unknown): void {
+    const before = this.#hundredths
+    this.#addSchema(value)
+    if (this.#exact === undefined || value === undefined) return
+    this.#exact.texts.push(JSON.stringify(value))
+    this.#exactHundredths += this.#hundredths - before
+  }
+
+  #addSchema(value: unknown): void {
     if (typeof value === 'string') this.#hundredths += this.#tally.add(value)
     else if (Array.isArray(value)) {
       this.#hundredths += STRUCTURE_HUNDREDTHS
-      for (const item of value) this.addSchema(item)
+      for (const item of value) this.#addSchema(item)
     } else if (typeof value === 'object' && value !== null) {
       for (const [name, member] of Object.entries(value)) {
         if (name === 'cache_control') this.#addCacheControl(member)
         else {
           this.#hundredths += this.#tally.add(name) + STRUCTURE_HUNDREDTHS
-          this.addSchema(member)
+          this.#addSchema(member)
         }
       }
     } else this.#hundredths += TAG_HUNDREDTHS
@@ -135,12 +152,22 @@ export class InputCounter {
     return {
       highTokens,
       lowTokens: Math.max(1, certain),
-      text: { tokens: textTokens, ownTokens, exactTokens, script: this.#tally.script },
+      text: {
+        tokens: textTokens,
+        ownTokens,
+        exactTokens,
+        script: this.#tally.script,
+        ...(this.#exact && { exact: { ...this.#exact, besidesTokens: this.#besidesTokens(reads) } }),
+      },
       // What stands before a breakpoint is written; the simplest bound is all of it.
       cacheWriteTokens: this.cached ? highTokens : 0,
       cacheWriteKind: this.cachedForAnHour ? 'cache_write_1h' : 'cache_write_5m',
       ...(image + audio > 0 ? { parts: mediaParts(image, audio) } : {}),
     }
+  }
+
+  #besidesTokens(reads: number): number {
+    return reads * (this.#overheadTokens + Math.ceil((this.#hundredths - this.#exactHundredths) / 100))
   }
 
   #addString(text: string): void {

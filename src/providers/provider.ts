@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Endpoint, Format, Upstream } from '../config/snapshot.ts'
+import type { ExactTexts } from '../core/encoding.ts'
 import type { Script } from '../core/input-ratios.ts'
 import type { CountedKind, TokenKind, UnitCounts, Usage } from '../core/usage.ts'
 import type { ErrorFacts } from '../errors.ts'
@@ -65,6 +66,8 @@ export interface CallSource {
   readonly headers: IncomingHttpHeaders
   /** The deepest nesting of JSON that is read. */
   readonly jsonDepth: number
+  /** The plan asks for counts by the model's own tokenizer: its texts are kept where there is one. */
+  readonly exact?: boolean
   /** The body's parts in their order, where it is multipart/form-data and the operation takes forms. */
   readonly form?: Form
 }
@@ -143,6 +146,8 @@ export interface TextShare {
   /** Tokens that the caller sent as numbers: in highTokens beside these. What is then left of highTokens is media. */
   readonly exactTokens: number
   readonly script: Script
+  /** The texts themselves, for the model's own tokenizer, and what of `tokens` stands in none of them. */
+  readonly exact?: ExactTexts & { readonly besidesTokens: number }
 }
 
 /** How a stream is cut into events. */

@@ -168,3 +168,23 @@ run('p99 under a small wallet: no answer is sent with a limit that the wallet co
   expect(balance['debt']).toBe('0')
   expect(Number(balance['available'])).toBeLessThan(1)
 })
+
+run(
+  'exact: from the first call on the hold is what the model’s own tokenizer says; other models are estimated',
+  async () => {
+    const on = await start({ plan: 'hold: { tokenizer: exact }' })
+    const tokens = 481 + 24
+    const held = await waitFor('the tokenizer', async () => {
+      const { hold } = await ask(on, 'output=1', { max_tokens: 1 })
+      return hold < 0.6 && hold
+    })
+    expect(held).toBeCloseTo((tokens + 1) / 1000, 2)
+    const estimated = await on.post(
+      '/v1/messages',
+      { model: 'claude-sonnet-4-5', max_tokens: 1, messages: [{ role: 'user', content: LONG }] },
+      { 'anthropic-version': '2023-06-01' },
+    )
+    expect(Number(estimated.headers.get('x-tollgate-hold'))).toBeGreaterThan(1)
+  },
+  30_000,
+)

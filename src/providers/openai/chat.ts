@@ -22,6 +22,7 @@ import {
   readOpenAIBody,
   readReasoning,
 } from './openai-call.ts'
+import { exactTexts } from './own-model.ts'
 import { readCallModel } from './path-model.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
 import { templateTokens } from './template-tokens.ts'
@@ -50,7 +51,7 @@ export function readChatCall(raw: Buffer, source: CallSource, modelOf: ModelOf =
   const stream = readFlag(fields, 'stream') === true
   const limits = readLimits(body, LIMITS, 1)
   const reasoning = readReasoning(fields)
-  const counter = new InputCounter(openAIMedia(model))
+  const counter = new InputCounter(openAIMedia(model), exactTexts(model, source))
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,
     limits,
@@ -61,7 +62,7 @@ export function readChatCall(raw: Buffer, source: CallSource, modelOf: ModelOf =
   return {
     model,
     stream,
-    input: countChatInput(counter, body),
+    input: countChatInput(counter, body, model),
     generates: true,
     outputLimit: highestLimit(limits),
     answers: readWholeNumber(fields, 'n', 1) ?? 1,
@@ -78,9 +79,9 @@ export function readChatCall(raw: Buffer, source: CallSource, modelOf: ModelOf =
   }
 }
 
-function countChatInput(counter: InputCounter, body: JsonBody): InputEstimate {
+function countChatInput(counter: InputCounter, body: JsonBody, model: string): InputEstimate {
   const fields = body.value
-  counter.addOverhead(templateTokens(fields) + MESSAGE_TOKENS * asArray(fields['messages']).length)
+  counter.addOverhead(templateTokens(fields, model) + MESSAGE_TOKENS * asArray(fields['messages']).length)
   counter.addContent(fields['messages'])
   for (const name of ['tools', 'functions', 'response_format', 'prediction', 'documents', 'guided_json'])
     if (fields[name] !== undefined && fields[name] !== null) counter.addSchema(fields[name])

@@ -8,6 +8,7 @@ import { readCompletionJson } from './chat.ts'
 import { CompletionStream } from './completion-stream.ts'
 import { readUsageRequest } from './include-usage.ts'
 import { type OpenAIParsed, ownLimitName, prepareOpenAI, readOpenAIBody } from './openai-call.ts'
+import { exactTexts } from './own-model.ts'
 import { readCallModel } from './path-model.ts'
 import { askedTier } from './price-tier.ts'
 import { addPrompts } from './prompts.ts'
@@ -31,7 +32,7 @@ function readCompletionsCall(raw: Buffer, source: CallSource): CallRequest {
   const model = readCallModel(fields, source.path)
   const stream = readFlag(fields, 'stream') === true
   const limits = readLimits(body, LIMITS, 0)
-  const counter = new InputCounter({ image: () => 0 })
+  const counter = new InputCounter({ image: () => 0 }, exactTexts(model, source))
   const prompts = countPrompts(counter, body)
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,

@@ -14,6 +14,7 @@ import { readChatUsage } from './chat-usage.ts'
 import { CompletionStream } from './completion-stream.ts'
 import { openAIMedia } from './media-cost.ts'
 import { type OpenAIParsed, readOpenAIBody } from './openai-call.ts'
+import { exactTexts } from './own-model.ts'
 import { readCallModel } from './path-model.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
 import { addPrompts } from './prompts.ts'
@@ -35,7 +36,7 @@ function readEmbeddingsCall(raw: Buffer, source: CallSource): CallRequest {
   const model = readCallModel(body.value, source.path)
   if (readFlag(body.value, 'stream') === true)
     throw new InvalidCall('"stream" is not supported by embeddings; leave it out.', 'stream')
-  const counter = new InputCounter(openAIMedia(model))
+  const counter = new InputCounter(openAIMedia(model), exactTexts(model, source))
   const inputs = addPrompts(counter, body.value['input'] ?? body.value['messages'] ?? body.value['inputs'])
   if (!inputs)
     throw new InvalidCall('"input" must be a string, or an array of strings, of tokens, or of token arrays.', 'input')

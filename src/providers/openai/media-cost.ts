@@ -41,7 +41,7 @@ const USUAL_TILES: Tiles = { base: 85, each: 170 }
 
 /** 10 tokens a second. Source: OpenAI's guide to audio and speech; raised by a quarter. */
 function openAIAudioTokens(seconds: number): number {
-  return Math.ceil(seconds * 12.5) + 8
+  return Math.ceil(seconds * 12.5) + 24
 }
 
 /** A page is an image of it and its text. */

@@ -3,7 +3,14 @@ import { idsInBody } from '../ids-in-body.ts'
 import { InputCounter } from '../input-counter.ts'
 import type { JsonBody } from '../json-body.ts'
 import { highestLimit, readLimits } from '../output-limit.ts'
-import { type AnswerFacts, type CallRequest, InvalidCall, type Metering, type StreamReader } from '../provider.ts'
+import {
+  type AnswerFacts,
+  type CallRequest,
+  type CallSource,
+  InvalidCall,
+  type Metering,
+  type StreamReader,
+} from '../provider.ts'
 import { asArray, asObject, asText, readFlag, readModel } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { idsOfItems, keptObjects } from './kept-objects.ts'
@@ -18,6 +25,7 @@ import {
   readOpenAIBody,
   readReasoning,
 } from './openai-call.ts'
+import { exactTexts } from './own-model.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
 import { responseJob } from './response-job.ts'
 import { ResponsesStream } from './responses-stream.ts'
@@ -36,8 +44,8 @@ export const responsesMetering: Metering = {
   readJson: readResponsesJson,
 }
 
-function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number }): CallRequest {
-  const body = readOpenAIBody(raw, options.jsonDepth)
+function readResponsesCall(raw: Buffer, source: CallSource): CallRequest {
+  const body = readOpenAIBody(raw, source.jsonDepth)
   const fields = body.value
   const template = fields['prompt'] !== undefined && fields['prompt'] !== null
   const model = readModel(fields, template ? ' It is needed beside a prompt template too, to know the price.' : '')
@@ -45,7 +53,7 @@ function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number })
   const conversation = readReferences(fields)
   const objects = idsInBody(fields)
   const reasoning = readReasoning(fields)
-  const counter = new InputCounter(openAIMedia(model))
+  const counter = new InputCounter(openAIMedia(model), exactTexts(model, source))
   const parsed: OpenAIParsed = {
     insertAt: body.insertAt,
     limits,
@@ -57,7 +65,7 @@ function readResponsesCall(raw: Buffer, options: { readonly jsonDepth: number })
   return {
     model,
     stream: readFlag(fields, 'stream') === true,
-    input: countResponsesInput(counter, body),
+    input: countResponsesInput(counter, body, model),
     generates: true,
     outputLimit: highestLimit(limits),
     answers: 1,
@@ -87,9 +95,9 @@ function readId(value: unknown, field: string): string {
   throw new InvalidCall(`"${field}" must be an id of at most 256 characters.`, field)
 }
 
-function countResponsesInput(counter: InputCounter, body: JsonBody): CallRequest['input'] {
+function countResponsesInput(counter: InputCounter, body: JsonBody, model: string): CallRequest['input'] {
   const fields = body.value
-  counter.addOverhead(templateTokens(fields) + ITEM_TOKENS * asArray(fields['input']).length)
+  counter.addOverhead(templateTokens(fields, model) + ITEM_TOKENS * asArray(fields['input']).length)
   counter.addContent(fields['input'])
   counter.addContent(fields['instructions'])
   counter.addSchema(fields['tools'])

@@ -13,17 +13,21 @@ const HEAD_OF_OTHERS = 112
 /** xAI prepends some 190 tokens of its own. */
 const HEAD_OF_GROK = 272
 const TOOLS = 320
+/** OpenAI's own: 59 measured for one tool of few words, its schema counted beside it. */
+const TOOLS_OF_OPENAI = 64
 /** Claude behind a compatible API: up to 804 for tools. Source: platform.claude.com, "Tool use", Pricing. */
 const TOOLS_OF_CLAUDE = 900
 /** Servers of open models explain JSON mode to the model in some 200 tokens. */
 const JSON_MODE = 256
 
-export function templateTokens(fields: Fields): number {
-  const model = String(fields['model'])
+export function templateTokens(fields: Fields, model: string): number {
   const tools = asArray(fields['tools']).length + asArray(fields['functions']).length > 0
-  return (
-    headTokens(model) + (tools ? (model.includes('claude') ? TOOLS_OF_CLAUDE : TOOLS) : 0) + jsonTokens(fields, model)
-  )
+  return headTokens(model) + (tools ? toolsTokens(model) : 0) + jsonTokens(fields, model)
+}
+
+function toolsTokens(model: string): number {
+  if (isOpenAIModel(model)) return TOOLS_OF_OPENAI
+  return model.includes('claude') ? TOOLS_OF_CLAUDE : TOOLS
 }
 
 function headTokens(model: string): number {

@@ -176,7 +176,7 @@ describe('media in a prompt', () => {
       4445,
     ],
     ['text in base64', gpt, { type: 'input_file', file_data: 'data:text/plain;base64,aGVsbG8gdGhlcmU=' }, 12],
-    ['two seconds of audio', gpt, { type: 'input_audio', input_audio: { data: wav(2), format: 'wav' } }, 46],
+    ['two seconds of audio', gpt, { type: 'input_audio', input_audio: { data: wav(2), format: 'wav' } }, 62],
     [
       'two seconds for Voxtral',
       openAIMedia('voxtral-small'),
@@ -199,7 +199,7 @@ describe('media in a prompt', () => {
 
   test('audio and images are held at the rates of their kinds', () => {
     expect(count(gpt, { type: 'input_audio', input_audio: { data: wav(2), format: 'wav' } }).parts).toEqual({
-      audio_input: 46,
+      audio_input: 62,
     })
     expect(count(gpt, { type: 'image_url', image_url: { url: 'https://x' } }).parts).toEqual({ image_input: 1445 })
   })
