@@ -35,7 +35,7 @@ export function findRoute(
     const name = end < 0 ? path.slice(3) : path.slice(3, end)
     path = end < 0 ? '/' : path.slice(end)
     named = snapshot.settings.upstreams.find((upstream) => upstream.name === name)
-    if (named === undefined) return { unknownUpstream: name, dialect: dialectOf(path, headers) }
+    if (named === undefined) return { unknownUpstream: name, dialect: dialectOf(path, headers, snapshot.settings) }
   }
   const found: OperationMatch[] = []
   for (const [format, provider] of providers) {
@@ -43,19 +43,19 @@ export function findRoute(
     const match = provider.match(method, path, headers)
     if (match !== undefined) found.push(match)
   }
-  const matches = byHeader(spoken(found, snapshot), dialectOf(path, headers))
+  const matches =
+    found.length < 2 ? found : byHeader(spoken(found, snapshot), dialectOf(path, headers, snapshot.settings))
   return {
     path,
     query,
     named,
     matches,
-    dialect: named?.format ?? matches[0]?.operation.format ?? dialectOf(path, headers),
+    dialect: named?.format ?? matches[0]?.operation.format ?? dialectOf(path, headers, snapshot.settings),
   }
 }
 
 /** Of formats that share a path only those count that an upstream speaks. */
 function spoken(matches: readonly OperationMatch[], { settings }: Snapshot): readonly OperationMatch[] {
-  if (matches.length < 2) return matches
   const found = matches.filter(({ operation }) =>
     settings.upstreams.some((upstream) => upstream.format === operation.format),
   )
@@ -72,11 +72,24 @@ function byHeader(matches: readonly OperationMatch[], dialect: Format): readonly
 /** Google's versions, which no other API has: its callers may also send their key as `?key=` alone. */
 const GOOGLE_PATH = /\/v1(alpha|beta\d*)(\/|$)/
 
-function dialectOf(path: string, headers: IncomingHttpHeaders): Format {
+/** Paths of one API alone, metered or not: they tell it where an upstream speaks it. */
+const OWN_PATHS: readonly (readonly [RegExp, Format])[] = [
+  [/\/api\/[a-z]+(\/|$)/, 'ollama'],
+  [/\/v2\//, 'cohere'],
+]
+
+/** Whose words a refusal has where the path says too little: by header, by path, else those of the only format there is. */
+function dialectOf(path: string, headers: IncomingHttpHeaders, { upstreams }: Settings): Format {
   if (headers['anthropic-version'] !== undefined) return 'anthropic'
   // Sent by every AWS SDK with each attempt.
   if (headers['amz-sdk-request'] !== undefined) return 'bedrock'
-  return headers['x-goog-api-key'] !== undefined || GOOGLE_PATH.test(path) ? 'gemini' : 'openai'
+  if (headers['x-goog-api-key'] !== undefined || GOOGLE_PATH.test(path)) return 'gemini'
+  const own = OWN_PATHS.find(
+    ([pattern, format]) => pattern.test(path) && upstreams.some((upstream) => upstream.format === format),
+  )
+  if (own) return own[1]
+  const only = upstreams[0]?.format
+  return only !== undefined && upstreams.every((upstream) => upstream.format === only) ? only : 'openai'
 }
 
 /** The first upstream in the file whose format has the operation and whose models fit. */

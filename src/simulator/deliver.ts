@@ -9,6 +9,7 @@ import {
 } from 'node:zlib'
 import type { JsonReply, Reply, StreamReply } from './call.ts'
 import type { Controls, Encoding } from './controls.ts'
+import { oddSteps } from './odd-framing.ts'
 
 /** A batch of an unpaced stream: one write each, so that a fast reader is served at memory speed and a slow one waited for. */
 const BATCH_CHARACTERS = 32 * 1024
@@ -154,6 +155,7 @@ class StreamPump {
   readonly #response: ServerResponse
   readonly #outlet: Outlet
   readonly #reply: StreamReply
+  readonly #steps: Iterator<string>
   readonly #tokensPerSecond: number
   readonly #fault: (typeof MID_FAULTS)[number] | undefined
   /** Steps taken before the fault strikes. */
@@ -166,6 +168,7 @@ class StreamPump {
     this.#response = response
     this.#outlet = outlet
     this.#reply = reply
+    this.#steps = oddSteps(reply.steps, controls.faults)
     this.#tokensPerSecond = controls.tokensPerSecond
     this.#fault = MID_FAULTS.find((fault) => controls.faults.has(fault))
     const midTokens = Math.min(controls.at ?? reply.tokens >> 1, reply.tokens)
@@ -187,7 +190,7 @@ class StreamPump {
         if (this.#strike(batch)) return
         batch = this.#reply.brokenEvent ?? 'data: {"broken":\n\n'
       }
-      const step = this.#reply.steps.next()
+      const step = this.#steps.next()
       this.#taken += 1
       if (step.done) {
         this.#outlet.end(batch)

@@ -30,7 +30,7 @@ import { idTail } from './random.ts'
 export function chat(call: Call): Reply {
   const { body } = call
   const stream = body['stream'] === true
-  checkChat(body, stream)
+  checkChat(call, stream)
   const choices = generateChoices(call, chatWish(body, stream), positiveInteger(body, 'n') ?? 1)
   const input = splitInput(call, countInput(body['messages']) + countInput(body['tools']) + 3)
   const usage = chatUsage(input, choices)
@@ -38,10 +38,12 @@ export function chat(call: Call): Reply {
   return chatJson(call, choices, usage)
 }
 
-function checkChat(body: JsonObject, stream: boolean): void {
+function checkChat({ body, controls: { faults } }: Call, stream: boolean): void {
   if (!Array.isArray(body['messages']) || body['messages'].length === 0) {
     throw new ProviderError(400, "Missing required parameter: 'messages'.", 'missing_required_parameter', 'messages')
   }
+  if (body['stream_options'] !== undefined && faults.has('strict'))
+    throw new ProviderError(422, 'Extra inputs are not permitted: stream_options', null, 'stream_options')
   if (body['stream_options'] && !stream) {
     const message = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
     throw new ProviderError(400, message, null, 'stream_options')
@@ -126,26 +128,37 @@ export function serviceTier(body: JsonObject): string {
 }
 
 function chatStream(call: Call, choices: readonly Choice[], usage: JsonObject): Reply {
-  const options = call.body['stream_options']
-  const includeUsage = isObject(options) && options['include_usage'] === true && !call.controls.faults.has('no_usage')
+  const place = usagePlace(call)
   const error = `data: ${openaiErrorBody(MID_STREAM_ERROR)}\n\n`
   return {
     kind: 'stream',
-    steps: chatSteps(call, choices, includeUsage ? usage : undefined),
+    steps: chatSteps(call, choices, usage, place),
     tokens: sumOutput(choices).output,
     errorEvent: error,
     failedEvent: error,
   }
 }
 
-function* chatSteps(call: Call, choices: readonly Choice[], usage: JsonObject | undefined): Generator<string> {
-  const chunk = chunkWriter(call, usage !== undefined)
+/** Where a stream states its usage: in a chunk of its own if asked, or as the dialects of others do it. */
+type UsagePlace = 'apart' | 'beside' | 'each' | 'groq' | 'nowhere'
+
+function usagePlace({ body, controls: { faults } }: Call): UsagePlace {
+  if (faults.has('no_usage')) return 'nowhere'
+  if (faults.has('usage_beside')) return 'beside'
+  if (faults.has('usage_each')) return 'each'
+  if (faults.has('usage_groq')) return 'groq'
+  const options = body['stream_options']
+  return isObject(options) && options['include_usage'] === true ? 'apart' : 'nowhere'
+}
+
+function* chatSteps(call: Call, choices: readonly Choice[], usage: JsonObject, place: UsagePlace): Generator<string> {
+  const chunk = chunkWriter(call, usage, place)
   const role = JSON.stringify({ role: 'assistant', content: hasText(choices) ? '' : null, refusal: null })
   yield choices.map((_, index) => chunk.delta(index, role)).join('')
   const running = choices.map((choice, index) => choiceSteps(chunk, choice, index))
   yield* roundRobin(running)
   let end = choices.map((choice, index) => chunk.finish(index, FINISH[choice.finish])).join('')
-  if (usage !== undefined) end += chunk.usage(usage)
+  if (place === 'apart') end += chunk.usage()
   yield call.controls.faults.has('no_terminal') ? end : `${end}data: [DONE]\n\n`
 }
 
@@ -194,11 +207,11 @@ function* toolSteps(chunk: ChunkWriter, part: ToolPart, index: number, tool: num
 interface ChunkWriter {
   delta(index: number, delta: string): string
   finish(index: number, reason: string): string
-  usage(usage: JsonObject): string
+  usage(): string
 }
 
 /** Chunks put together as text: one JSON.stringify a token for the whole envelope halved the rate of events. */
-function chunkWriter(call: Call, withUsage: boolean): ChunkWriter {
+function chunkWriter(call: Call, usage: JsonObject, place: UsagePlace): ChunkWriter {
   const envelope = {
     id: `chatcmpl-${idTail(call.idSeed, 29)}`,
     object: 'chat.completion.chunk',
@@ -208,14 +221,28 @@ function chunkWriter(call: Call, withUsage: boolean): ChunkWriter {
     system_fingerprint: 'fp_simulator',
   }
   const head = `data: ${JSON.stringify(envelope).slice(0, -1)},"choices":[`
-  const tail = withUsage ? '],"usage":null}\n\n' : ']}\n\n'
-  const chunk = (index: number, delta: string, reason: string) =>
-    `${head}{"index":${index},"delta":${delta},"logprobs":null,"finish_reason":${reason}}${tail}`
+  const tail = place === 'apart' ? '],"usage":null}\n\n' : ']}\n\n'
+  const stated = JSON.stringify(usage)
+  const last =
+    place === 'beside' || place === 'each'
+      ? `],"usage":${stated}}\n\n`
+      : place === 'groq'
+        ? `],"x_groq":{"id":"req_1","usage":${stated}}}\n\n`
+        : tail
+  let tokens = 0
+  const next = () => (place === 'each' ? `],"usage":${JSON.stringify(usageAfter(usage, tokens++))}}\n\n` : tail)
+  const chunk = (index: number, delta: string, reason: string, after: string) =>
+    `${head}{"index":${index},"delta":${delta},"logprobs":null,"finish_reason":${reason}}${after}`
   return {
-    delta: (index, delta) => chunk(index, delta, 'null'),
-    finish: (index, reason) => chunk(index, '{}', `"${reason}"`),
-    usage: (usage) => `${head}],"usage":${JSON.stringify(usage)}}\n\n`,
+    delta: (index, delta) => chunk(index, delta, 'null', next()),
+    finish: (index, reason) => chunk(index, '{}', `"${reason}"`, last),
+    usage: () => `${head}],"usage":${stated}}\n\n`,
   }
+}
+
+function usageAfter(usage: JsonObject, tokens: number): JsonObject {
+  const prompt = Number(usage['prompt_tokens'])
+  return { prompt_tokens: prompt, completion_tokens: tokens, total_tokens: prompt + tokens }
 }
 
 /** The last user text of a conversation, which may carry controls. */

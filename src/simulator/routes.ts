@@ -1,8 +1,10 @@
 import { countTokens, messages } from './anthropic-messages.ts'
 import { bedrockRoute } from './bedrock-routes.ts'
 import type { Call, JsonObject, Reply } from './call.ts'
+import { cohereRoute } from './cohere-routes.ts'
 import type { Dialect } from './dialect.ts'
 import { googleRoute } from './google-routes.ts'
+import { ollamaRoute } from './ollama-routes.ts'
 import { chat } from './openai-chat.ts'
 import { completions } from './openai-completions.ts'
 import { embeddings } from './openai-embeddings.ts'
@@ -19,6 +21,8 @@ export interface Route {
   readonly generates: boolean
   /** Model that the path names; left out: the body does. */
   readonly model?: string
+  /** Where neither names one. */
+  readonly defaultModel?: string
   /** Where the last user text stands; left out: in `messages`, `input` or `prompt`. */
   prompt?(body: JsonObject): string
   answer(call: Call): Reply
@@ -46,9 +50,17 @@ export function findRoute(method: string, path: string, dialect: Dialect): Route
   if (bedrock !== undefined) return bedrock
   const google = googleRoute(method, path, dialect === 'google')
   if (google !== undefined) return google
+  const own = cohereRoute(method, path) ?? ollamaRoute(method, path)
+  if (own !== undefined) return own
   const found = method === 'POST' ? POST.find(([ending]) => path.endsWith(ending))?.[1] : undefined
-  if (found !== undefined) return found
+  if (found !== undefined) return withDeployment(found, path)
   return objectRoute(method, path, dialect === 'anthropic')
+}
+
+/** Azure takes the model from the path, whatever the body says. */
+function withDeployment(route: Route, path: string): Route {
+  const deployment = /\/deployments\/([^/]+)\//.exec(path)?.[1]
+  return deployment === undefined ? route : { ...route, model: decodeURIComponent(deployment) }
 }
 
 function objectRoute(method: string, path: string, anthropic: boolean): Route | undefined {

@@ -114,14 +114,15 @@ export class SimulatedProvider {
     const inQuery = new URLSearchParams(exchange.query).get('key')
     const key = headers['x-api-key'] ?? headers['api-key'] ?? headers['x-goog-api-key'] ?? bearer ?? inQuery ?? ''
     const wanted = this.#options.apiKey
-    if (key !== '' && (wanted === undefined || key === wanted)) return
-    throw new ProviderError(401, DIALECTS[exchange.dialect].noKey, 'invalid_api_key')
+    const { noKey } = DIALECTS[exchange.dialect]
+    if (noKey === undefined || (key !== '' && (wanted === undefined || key === wanted))) return
+    throw new ProviderError(401, noKey, 'invalid_api_key')
   }
 
   #readCall(exchange: Exchange, body: JsonObject, route: Route, controls: Controls): Call {
     const { headers } = exchange.request
     if (this.#options.defaults !== undefined) applyControls(controls, this.#options.defaults)
-    const model = route.generates ? readModel(route.model ?? body['model'], controls) : ''
+    const model = route.generates ? readModel(route.model ?? body['model'] ?? route.defaultModel, controls) : ''
     const prompt = route.prompt ? route.prompt(body) : route.generates ? promptText(body) : ''
     takeFromText(controls, prompt)
     const header = headers['x-simulate']
