@@ -3,7 +3,15 @@ import type { Atoms } from './money.ts'
 import type { CallPrice, Rates } from './price-book.ts'
 import type { ServiceTier } from './service-tier.ts'
 import { type TieredRates, tierPrice } from './tier-price.ts'
-import { COUNTED_KINDS, PARENT_KIND, TOKEN_KINDS, type TokenCounts, type Usage } from './usage.ts'
+import {
+  COUNTED_KINDS,
+  type CountedKind,
+  PARENT_KIND,
+  TOKEN_KINDS,
+  type TokenCounts,
+  type TokenKind,
+  type Usage,
+} from './usage.ts'
 
 export interface PricedUsage {
   /** What the customer pays, in atoms of `price.unit`. */
@@ -25,6 +33,8 @@ export interface PricingOptions {
   readonly unpricedKind: UnpricedKind
   /** Service tier that is billed (`batch` for a batch's line); left out: the default one. */
   readonly tier?: ServiceTier | undefined
+  /** Things that the endpoint may be billed by in place of tokens: where one of the two is priced, the other need not be. */
+  readonly billedBy?: readonly CountedKind[] | undefined
   /** Price of another model that a pass of the answer ran on. */
   readonly priceOf?: (model: string) => CallPrice | undefined
 }
@@ -61,7 +71,18 @@ export function priceUsage(price: CallPrice | undefined, usage: Usage, options: 
   const costScale = options.costScale ?? options.scale
   const same = costScale === options.scale && parts.every(({ rates }) => rates.cost === rates.charge)
   const costAtoms = same ? chargeAtoms : total(parts, fees, 'cost', usage, costScale, options.unpricedKind, undefined)
+  if (unpriced.size > 0 && options.billedBy !== undefined) forgetOther(unpriced, options.billedBy, fees.charge, usage)
   return { chargeAtoms, costAtoms, unpricedKinds: unpriced.size === 0 ? [] : inOrder(unpriced) }
+}
+
+/** An image that was billed by its tokens has no price of its own, and seconds that were billed have no tokens'. */
+function forgetOther(unpriced: Set<string>, billedBy: readonly CountedKind[], rates: Rates, usage: Usage): void {
+  const { perMillion, perUnit } = rates
+  const rateOf = (kind: TokenKind) => perMillion[kind] ?? perMillion[PARENT_KIND[kind]]
+  const used = TOKEN_KINDS.filter((kind) => (usage.tokens[kind] ?? 0) > 0)
+  if (used.some((kind) => rateOf(kind) !== undefined)) for (const kind of billedBy) unpriced.delete(kind)
+  const byThings = billedBy.some((kind) => (usage.units?.[kind] ?? 0) > 0 && perUnit[kind] !== undefined)
+  if (byThings) for (const kind of used) if (rateOf(kind) === undefined) unpriced.delete(kind)
 }
 
 /** All kinds of input together: what long contexts are told by. */

@@ -42,6 +42,7 @@ export function priceAnswer(
     costScale,
     unpricedKind: admitted.snapshot.settings.metering.unpricedKind,
     tier: billedTier(facts.serviceTier, call.serviceTier),
+    billedBy: call.billedBy,
     priceOf: (model) => findPrice(admitted.snapshot.priceBook, { ...admitted.facts, model }, admitted.startedAtMs),
   })
   const ours = { priced, statedCost: undefined, chargedBy: 'ours', pricedModel, flags: [] } as const

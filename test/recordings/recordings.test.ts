@@ -4,19 +4,15 @@
  */
 
 import { describe, expect, test } from 'vitest'
-import { JsonMeter } from '../../src/meter/json-meter.ts'
-import { OtherMeter } from '../../src/meter/other-meter.ts'
-import type { AnswerFacts, CallRequest, Metering } from '../../src/providers/provider.ts'
+import { prepared, usageOf, wholeFacts } from './answer-facts.ts'
 import { asPassed, isStream, isWhole, withoutOurUsage } from './as-passed.ts'
 import { cutEvents, eventEnds, type Fed, feed, inSteps, withLineEnds } from './feed.ts'
 import {
   answerHeadersOf,
-  callOf,
   framingOf,
   haveRecordings,
   inTheirTerms,
   loadMetered,
-  meteringOf,
   ofOurKinds,
   RECORDINGS_DIR,
   type Recording,
@@ -36,39 +32,6 @@ const STRIDE = 512
 const BYTE_STEPS_MAX = 256 * 1024
 /** Streams of the other providers are cut in two at this many places, evenly spread. */
 const SAMPLED_CUTS = 24
-
-interface Prepared {
-  readonly metering: Metering
-  readonly call: CallRequest
-}
-
-function prepared(recording: Recording): Prepared {
-  const metering = meteringOf(recording)
-  if (!metering) throw new Error(`${recording.request.path} is not metered`)
-  return { metering, call: callOf(recording, metering) }
-}
-
-function usageOf(recording: Recording, { metering, call }: Prepared): AnswerFacts {
-  const body = responseBody(recording)
-  const headers = answerHeadersOf(recording)
-  if (isStream(recording)) return feed(metering, call, [body], framingOf(recording), headers).facts
-  return wholeFacts(recording, { metering, call }, [body])
-}
-
-/** Of an answer that is no stream, fed in pieces. */
-function wholeFacts(recording: Recording, { metering, call }: Prepared, pieces: Iterable<Buffer>): AnswerFacts {
-  const headers = answerHeadersOf(recording)
-  const json = new JsonMeter(metering.jsonMembers)
-  const other = new OtherMeter(recording.response.headers['content-type'] ?? '')
-  for (const piece of pieces) {
-    json.push(piece)
-    other.push(piece)
-  }
-  const isOther = !json.isJson && metering.readOther !== undefined && recording.response.status < 300
-  return isOther
-    ? (metering.readOther as NonNullable<Metering['readOther']>)(other.end(), call, headers)
-    : metering.readJson(json.end(), call, headers)
-}
 
 describe.skipIf(!haveRecordings)('tokens are those that the provider billed', () => {
   const stated = recordings.filter((recording) => recording.expected.tokens && !recording.expected.ambiguous)

@@ -64,6 +64,42 @@ test.each<['parent' | 'zero', bigint]>([
   })
 })
 
+test.each<[string, Partial<Rates>, TokenCounts, UnitCounts, string[]]>([
+  ['an image billed by its tokens', { perMillion: { image_output: '40' } }, { image_output: 5 }, { images: 1 }, []],
+  ['tokens billed by their seconds', { perUnit: { seconds: '1' } }, { audio_input: 5 }, { seconds: 2 }, []],
+  ['neither', {}, { audio_input: 5 }, { seconds: 2 }, ['audio_input', 'seconds']],
+  ['a fee beside them', { perMillion: { input: '1' } }, { input: 5 }, { seconds: 2, web_search: 1 }, ['web_search']],
+])('of things that stand for tokens one of the two is priced: %s', (_, rates, tokens, units, unpricedKinds) => {
+  const billedBy = ['images', 'seconds'] as const
+  const result = priceUsage(price(rates), usage(tokens, units), { scale: 9, unpricedKind: 'parent', billedBy })
+  expect(result.unpricedKinds).toEqual(unpricedKinds)
+})
+
+test('each pass of an answer is priced for itself: by its model, by its own length; rounded once together', () => {
+  const long = { above: 100, rates: { perMillion: { input: '4' }, perUnit: {} }, unit: 'USD' }
+  const of = { ...price({ perMillion: { input: '2' } }), tiers: { service: {}, longContext: [long] } }
+  const other = price({ perMillion: { input: '0.0005' } })
+  const passes = [
+    { model: undefined, tokens: { input: 100 } },
+    { model: 'adviser', tokens: { input: 1 } },
+    { model: 'adviser', tokens: { input: 2 } },
+    { model: undefined, tokens: { input: 101 } },
+  ]
+  const used = { ...usage({ input: 204 }, { web_search: 1 }), passes }
+  const ask = (priceOf?: (model: string) => CallPrice | undefined) =>
+    priceUsage(of, used, { scale: 9, unpricedKind: 'parent', ...(priceOf ? { priceOf } : {}) })
+  // 100 × 2 + 101 × 4 = 604 thousandths of a cent, and 1.5 atoms that are 2.
+  expect(ask((model) => (model === 'adviser' ? other : undefined))).toEqual({
+    chargeAtoms: 604_002n,
+    costAtoms: 604_002n,
+    unpricedKinds: ['web_search'],
+  })
+  // A model without a price costs what the call's does, and is named; so does one in another unit.
+  for (const priceOf of [undefined, () => ({ ...other, unit: 'credits' })]) {
+    expect(ask(priceOf)).toMatchObject({ chargeAtoms: 610_000n, unpricedKinds: ['web_search', 'pass_model'] })
+  }
+})
+
 test('cost and charge have rates of their own, and the charge names what it lacks', () => {
   const of = price({ perMillion: { input: '2' } }, { perMillion: { input: '1', cached_input: '0.5' } })
   expect(priceUsage(of, usage({ input: 10, cached_input: 10 }), { scale: 9, unpricedKind: 'parent' })).toEqual({
