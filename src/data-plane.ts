@@ -20,6 +20,7 @@ import { providers } from './providers/registry.ts'
 import type { UpstreamCredentials } from './proxy/credentials/upstream-credentials.ts'
 import { Passthrough } from './proxy/passthrough.ts'
 import type { UpstreamPools } from './proxy/upstream.ts'
+import { SocketGate } from './realtime/socket-gate.ts'
 import type { RedisClient } from './redis/client.ts'
 import { LEARNED_INPUT_KEY, LEARNED_OUTPUT_KEY } from './redis/keys.ts'
 import { HistogramSharing } from './redis/share-histograms.ts'
@@ -76,31 +77,30 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   warm()
   options.store.onReload(warm)
   let stopping = false
-  const server = createGatewayServer(
-    {
-      snapshot: () => options.store.current(),
-      providers,
-      wallet: options.wallet,
-      outbox: options.outbox,
-      sweeper: options.sweeper,
-      pools: options.pools,
-      credentials: options.credentials,
-      longCalls: options.longCalls,
-      passthrough,
-      objects: new ProviderObjects(options.redis),
-      sizing,
-      exact,
-      denied,
-      uploads: new UploadBudget(uploadBytesMax(settings.gateway.workers)),
-      metrics: options.metrics,
-      log: options.log,
-      now: Date.now,
-      openCalls,
-      drains: new Set(),
-      stopping: () => stopping,
-    },
-    settings,
-  )
+  const deps: CallDependencies = {
+    snapshot: () => options.store.current(),
+    providers,
+    wallet: options.wallet,
+    outbox: options.outbox,
+    sweeper: options.sweeper,
+    pools: options.pools,
+    credentials: options.credentials,
+    longCalls: options.longCalls,
+    passthrough,
+    objects: new ProviderObjects(options.redis),
+    sizing,
+    exact,
+    denied,
+    uploads: new UploadBudget(uploadBytesMax(settings.gateway.workers)),
+    metrics: options.metrics,
+    log: options.log,
+    now: Date.now,
+    openCalls,
+    drains: new Set(),
+    stopping: () => stopping,
+  }
+  const server = createGatewayServer(deps, settings)
+  new SocketGate(deps).attach(server)
   const ticker = setInterval(() => {
     const nowMs = Date.now()
     for (const call of openCalls) call.tick(nowMs)

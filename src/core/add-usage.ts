@@ -25,7 +25,7 @@ function sumEach<Kind extends string>(
 }
 
 function sum(a: number | undefined, b: number | undefined): number {
-  return (a ?? 0) + (b ?? 0)
+  return Math.min(Number.MAX_SAFE_INTEGER, (a ?? 0) + (b ?? 0))
 }
 
 function list(raw: unknown): readonly unknown[] {

@@ -1,6 +1,7 @@
 import type { Plan, Snapshot, Upstream, VirtualKey } from '../config/snapshot.ts'
 import type { CostCeiling } from '../core/cost-ceiling.ts'
 import type { CallFacts, CallPrice } from '../core/price-book.ts'
+import type { RequestLabels } from '../metrics/metric-events.ts'
 import type { CallRequest, Metering, Operation, Provider } from '../providers/provider.ts'
 import type { Held, HoldTerms } from '../wallet/wallet-types.ts'
 import type { CallerHeaders } from './caller-headers.ts'
@@ -33,6 +34,8 @@ export interface AdmittedCall {
   readonly caller: CallerHeaders
   /** What prices are matched by. */
   readonly facts: CallFacts
+  /** For metrics. */
+  readonly where: RequestLabels
   /** Undefined: nothing prices the model, and it was let through all the same (observe, allow_unmetered). */
   readonly price: CallPrice | undefined
   /** Decimals of the price's cost unit. */

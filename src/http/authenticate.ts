@@ -9,12 +9,13 @@ export type Authenticated =
 
 /**
  * Looked up by digest: the key itself goes nowhere but into the hash. `missing` and `unknown` are 401 both; `signed` is
- * an AWS signature, which cannot carry a virtual key; `two_keys` names two different ones.
+ * an AWS signature, which cannot carry a virtual key; `two_keys` names two different ones. `more`: keys found elsewhere.
  */
 export function authenticate(
   request: IncomingMessage,
   query: string,
   keys: ReadonlyMap<string, VirtualKey>,
+  more: readonly (string | undefined)[] = [],
 ): Authenticated {
   const headers = request.headers
   const authorization = headers.authorization
@@ -26,6 +27,7 @@ export function authenticate(
     headers['api-key'],
     headers['x-goog-api-key'],
     ...(query === '' ? [] : new URLSearchParams(query).getAll('key')),
+    ...more,
   ]) {
     if (typeof candidate !== 'string' || candidate === '') continue
     if (found !== undefined && found !== candidate) return { problem: 'two_keys' }
@@ -44,11 +46,11 @@ function bearer(authorization: string | undefined): string | undefined {
 }
 
 /** The query without `key=`, however it is escaped: the caller's credential does not reach an upstream. "" or "?…". */
-export function queryWithoutKey(query: string): string {
+export function queryWithoutKey(query: string, name = 'key'): string {
   if (query === '') return query
   const kept = query
     .slice(1)
     .split('&')
-    .filter((part) => !new URLSearchParams(part).has('key'))
+    .filter((part) => !new URLSearchParams(part).has(name))
   return kept.length === 0 ? '' : `?${kept.join('&')}`
 }

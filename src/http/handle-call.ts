@@ -7,6 +7,7 @@ import { costCeiling } from '../core/cost-ceiling.ts'
 import { findPrice, isPriced } from '../core/find-price.ts'
 import { outputLimit } from '../core/output-tokens.ts'
 import { Refusal } from '../errors.ts'
+import type { AdmittedCall } from './admitted-call.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { entitlementRefusal, missingUsageRefusal, priceRefusal, tooExpensive } from './call-refusals.ts'
 import { answerDryRun, answerRefusal } from './dry-run.ts'
@@ -31,19 +32,20 @@ export async function handleCall(
     const form = await formOf(incoming, request, body)
     const read = readCall(deps, incoming, request, body, form, wholeMs - askedMs)
     deps.metrics.overhead('read', (performance.now() - wholeMs) / 1000)
-    await admit(deps, read, request, response)
+    const admitted = await admitCall(deps, read, () => response)
+    if (admitted) new LiveCall(deps, admitted, request, response).start(read.route.path, read.route.query)
   } catch (error) {
     if (!incoming.caller.dryRun) throw error
     answerRefusal(deps, incoming, error, response)
   }
 }
 
-async function admit(
+/** Entitled, priced and held. Undefined: a dry run, which is answered. Throws Refusal. */
+export async function admitCall(
   deps: CallDependencies,
   read: ReadCall,
-  request: IncomingMessage,
-  response: TollgateResponse,
-): Promise<void> {
+  response: () => TollgateResponse,
+): Promise<AdmittedCall | undefined> {
   const observe = read.plan.enforcement === 'observe'
   const readMs = performance.now()
   let would = entitlementRefusal(read)
@@ -70,15 +72,15 @@ async function admit(
   for (const kind of ceiling.guesses) deps.metrics.assumedLimit(read.call.model, kind)
   const terms = termsOf(read, ceiling, usable?.version ?? '')
   if (read.caller.dryRun) {
-    await answerDryRun(deps, read, terms, ceiling, would, response)
-    return
+    await answerDryRun(deps, read, terms, ceiling, would, response())
+    return undefined
   }
   const decidedMs = performance.now()
   deps.metrics.overhead('decide', (decidedMs - readMs) / 1000)
   const admitted = await takeHold(deps, read, input, terms, ceiling, usable, would)
   deps.metrics.overhead('hold', (performance.now() - decidedMs) / 1000)
   deps.sweeper.touch(terms.account, deps.now() + holdDeadlineMs(read))
-  new LiveCall(deps, admitted, request, response).start(read.route.path, read.route.query)
+  return admitted
 }
 
 /** Its texts by the model's own tokenizer, which are let go then. Nothing is awaited where no plan asks for that. */

@@ -27,6 +27,8 @@ export function createGatewayServer(deps: CallDependencies, settings: Settings):
   const server = createServer<typeof IncomingMessage, typeof TollgateResponse>(
     {
       ServerResponse: TollgateResponse,
+      // Java's client asks for h2c with each request: only a WebSocket is another protocol here.
+      shouldUpgradeCallback: isWebSocket,
       headersTimeout: limits.headersMs,
       requestTimeout: limits.requestMs,
       keepAliveTimeout: limits.keepAliveMs,
@@ -43,6 +45,10 @@ export function createGatewayServer(deps: CallDependencies, settings: Settings):
   server.maxHeadersCount = limits.headerCount
   if (limits.connectionsPerAddress !== undefined) boundConnections(server, limits.connectionsPerAddress)
   return server
+}
+
+export function isWebSocket(request: IncomingMessage): boolean {
+  return request.headers.upgrade?.toLowerCase() === 'websocket'
 }
 
 function boundConnections(server: Server, perAddress: number): void {
@@ -101,7 +107,8 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
   }
 }
 
-function factsOf(error: unknown, deps: CallDependencies, id: string): ErrorFacts {
+/** What is told of an exception on the way of a request. */
+export function factsOf(error: unknown, deps: CallDependencies, id: string): ErrorFacts {
   if (error instanceof Refusal) return error.facts
   if (error instanceof InvalidCall)
     return errorFacts('invalid_request', error.message, id, { param: error.field ?? null })
@@ -113,10 +120,16 @@ function factsOf(error: unknown, deps: CallDependencies, id: string): ErrorFacts
   )
 }
 
-function callerKey(deps: CallDependencies, request: IncomingMessage, id: string): IncomingCall['key'] {
+/** Who calls. Throws Refusal. `more`: keys that the request carries elsewhere than other requests do. */
+export function callerKey(
+  deps: CallDependencies,
+  request: IncomingMessage,
+  id: string,
+  more: readonly (string | undefined)[] = [],
+): IncomingCall['key'] {
   const target = request.url as string
   const mark = target.indexOf('?')
-  const result = authenticate(request, mark < 0 ? '' : target.slice(mark), deps.snapshot().keys)
+  const result = authenticate(request, mark < 0 ? '' : target.slice(mark), deps.snapshot().keys, more)
   if ('key' in result) return result.key
   switch (result.problem) {
     case 'two_keys':

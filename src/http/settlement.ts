@@ -12,7 +12,7 @@ import type { AdmittedCall } from './admitted-call.ts'
 import { finalsOf } from './call-budgets.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { decideEnd, type End, type Ending } from './decide-end.ts'
-import { priceAnswer } from './price-answer.ts'
+import { type PricedAnswer, priceAnswer } from './price-answer.ts'
 import { settleInfo } from './settle-info.ts'
 
 /** How far an exchange came. */
@@ -70,17 +70,29 @@ function settle(
   progress: Progress,
   decided: Extract<End, { kind: 'settle' }>,
 ): Settled {
-  const { terms, price, call, upstream } = admitted
+  const { price, call, upstream } = admitted
   const end =
     decided.source === 'estimate' ? { ...decided, usage: billedMeasure(decided.usage, price, call.billedBy) } : decided
-  const { heldAtoms, ending } = progress
+  const { ending } = progress
   if (end.source === 'provider' && ending === 'complete' && !deps.sizing.learn(admitted, end.usage))
     deps.metrics.inputUnderestimated(upstream.name, call.model)
-  const answer = priceAnswer(admitted, end.usage, end.source, progress.facts)
-  const { priced } = answer
   const answered = progress.facts.model
   if (answered !== undefined && answered !== call.model && !isSameModel(call.model, answered))
     deps.metrics.otherModel(upstream.name, call.model)
+  return postCharge(deps, admitted, progress, end, priceAnswer(admitted, end.usage, end.source, progress.facts))
+}
+
+/** Recorded when this returns; Redis is told after, and nobody waits for it. */
+export function postCharge(
+  deps: CallDependencies,
+  admitted: AdmittedCall,
+  progress: Progress,
+  end: Extract<End, { kind: 'settle' }>,
+  answer: PricedAnswer,
+): Settled {
+  const { terms, call, upstream } = admitted
+  const { heldAtoms, ending } = progress
+  const { priced } = answer
   // An estimate of ours makes no debt where the plan allows none, and a cut call has used up what it holds, no more.
   const bounded = admitted.held !== undefined && (ending === 'cut' || terms.onExhausted.mode === 'block')
   const dearer = end.source === 'estimate' && bounded && priced.chargeAtoms > heldAtoms

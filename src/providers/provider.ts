@@ -6,7 +6,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Endpoint, Format, Upstream } from '../config/snapshot.ts'
 import type { ExactTexts } from '../core/encoding.ts'
 import type { Script } from '../core/input-ratios.ts'
-import type { CountedKind, TokenKind, UnitCounts, Usage } from '../core/usage.ts'
+import type { CountedKind, TokenCounts, TokenKind, UnitCounts, Usage } from '../core/usage.ts'
 import type { ErrorFacts } from '../errors.ts'
 
 /** One endpoint of a provider's API. */
@@ -199,8 +199,70 @@ export interface Metering {
   readonly jsonMembers: readonly string[]
   /** Their values as parsed JSON (absent ones undefined) → what the answer says. Errors come here too. */
   readJson(members: Readonly<Record<string, unknown>>, call: CallRequest, headers: AnswerHeaders): AnswerFacts
+  /** The operation is a WebSocket. */
+  readonly socket?: SocketMetering
   /** For a whole answer that is no JSON (audio, text); left out: nothing can be said of it. */
   readOther?(answer: OtherAnswer, call: CallRequest, headers: AnswerHeaders): AnswerFacts
+}
+
+/** Of a WebSocket: one hold for the session, and each response is covered before it runs. */
+export interface SocketMetering {
+  /** The subprotocols that the caller offers: its key among them, and those that the upstream is offered. */
+  readProtocols(offered: readonly string[]): {
+    readonly key: string | undefined
+    readonly forwarded: readonly string[]
+  }
+  createReader(call: CallRequest, jsonDepth: number): SessionReader
+}
+
+/** A frame of the caller's. */
+export interface CallerFrame {
+  readonly frame: Buffer
+  /** Where it names an output limit: byte offsets of the value. */
+  readonly limitSpan: { readonly valueStart: number; readonly valueEnd: number } | undefined
+  /** It asks for a response, which costs money. */
+  readonly starts: boolean
+  /** The output limit that it names; undefined: none, or as much as there is. */
+  readonly outputLimit: number | undefined
+  /** A further model that the session is to use from here on. */
+  readonly model: string | undefined
+  /** The caller's id of it, for errors. */
+  readonly eventId: string | null
+}
+
+/** pass: goes on. money: goes on, and what was used or begun has changed. drop: answers something that only we asked for. */
+export type UpstreamFrame = 'pass' | 'money' | 'drop'
+
+/** Reads one session's frames, both ways. */
+export interface SessionReader {
+  /** A frame of the caller's, before it goes on. Throws InvalidCall: it is answered with an error and goes nowhere. */
+  readCaller(frame: Buffer): CallerFrame
+  /** What `readCaller` said to start a response is sent. */
+  asked(): void
+  /** Never throws, whatever comes. */
+  readUpstream(frame: Buffer): UpstreamFrame
+  /** The session has begun: it can be told a limit. */
+  readonly ready: boolean
+  /** The caller's own output limit for every response. */
+  readonly ownLimit: number | undefined
+  /** The upstream may start a response that nobody asked for. */
+  readonly answersByItself: boolean
+  /** Responses asked for or begun that have no end yet. */
+  readonly running: number
+  /** Something has begun whose usage is not stated yet. */
+  readonly unfinished: boolean
+  /** What the next response will read, counted high. */
+  readonly nextInput: TokenCounts
+  /** What was stated so far, by model. */
+  readonly usages: ReadonlyMap<string, Usage>
+  /** What was counted of responses that run. */
+  readonly counted: Usage | undefined
+  readonly sessionId: string | undefined
+  /** What the ledger keeps of the provider's own words. */
+  readonly summary: Readonly<Record<string, unknown>>
+  /** An event of ours that sets the output limit of the session; the answer to it is dropped. */
+  limitFrame(limit: number): Buffer
+  errorFrame(error: ErrorFacts, eventId: string | null): string
 }
 
 /** A whole answer that is no JSON. */
@@ -329,12 +391,15 @@ export interface ErrorBody {
   readonly headers?: readonly (readonly [string, string])[]
 }
 
+/** Stands for the method of a request that becomes a WebSocket: no request can have it as its own. */
+export const SOCKET = 'WEBSOCKET'
+
 /** One API family. */
 export interface Provider {
   readonly format: Format
   /**
    * Recognises a path by its last segments, whatever prefix its API uses. `headers` tell APIs apart that have the same
-   * path (`/v1/files`); left out: only what is this API's alone.
+   * path (`/v1/files`); left out: only what is this API's alone. `method`: SOCKET for a WebSocket.
    */
   match(method: string, path: string, headers?: IncomingHttpHeaders): OperationMatch | undefined
   /** Of the calls that go on after their answer. */

@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { SimulatorStats } from './request-log.ts'
 import { type ProviderOptions, SimulatedProvider } from './simulated-provider.ts'
+import { attachSockets, isWebSocket } from './upgrade.ts'
 
 export interface SimulatorOptions extends ProviderOptions {
   /** Default 0: a free one. */
@@ -28,7 +29,11 @@ export interface Simulator {
  */
 export async function startSimulator(options: SimulatorOptions = {}): Promise<Simulator> {
   const provider = new SimulatedProvider(options)
-  const server = createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, provider.onRequest)
+  const server = createServer(
+    { keepAliveTimeout: 65_000, requestTimeout: 0, shouldUpgradeCallback: isWebSocket },
+    provider.onRequest,
+  )
+  const closeSockets = attachSockets(server, provider.log, options.seed ?? 1)
   await listen(server, options.port ?? 0, options.host ?? '127.0.0.1')
   const { port } = server.address() as AddressInfo
   return {
@@ -36,7 +41,10 @@ export async function startSimulator(options: SimulatorOptions = {}): Promise<Si
     port,
     stats: provider.log,
     reset: () => provider.reset(),
-    close: () => close(server),
+    close: () => {
+      closeSockets()
+      return close(server)
+    },
   }
 }
 

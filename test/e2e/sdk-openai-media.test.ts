@@ -19,15 +19,12 @@ let provider: OpenAI
 const PRICES = `
   - match: { model: "dall-e-*" }
     from: 2020-01-01
-    per_million: { input: "2", output: "8" }
     per_unit: { images: "0.02" }
   - match: { model: "tts-1" }
     from: 2020-01-01
-    per_million: { input: "2", output: "8" }
     per_unit: { characters: "0.000015" }
   - match: { model: "whisper-1" }
     from: 2020-01-01
-    per_million: { input: "2", output: "8" }
     per_unit: { seconds: "0.0001" }
   - match: { model: "gpt-*" }
     from: 2020-01-01
@@ -50,9 +47,8 @@ beforeAll(async () => {
     entitlements: `version: 1
 plans:
   main: { unit: USD }
-  open: { unit: USD, on_exhausted: { mode: flag } }
 accounts:
-  acme: { plan: open, keys: [ { id: k, sha256: "${sha256('key-acme')}" } ] }
+  acme: { plan: main, keys: [ { id: k, sha256: "${sha256('key-acme')}" } ] }
   poor: { plan: main, keys: [ { id: k, sha256: "${sha256('key-poor')}" } ] }
 `,
     prices: PRICES,

@@ -14,6 +14,7 @@ import { imageOutputTokens } from './image-output.ts'
 import { ImagesStream } from './images-stream.ts'
 import { countedImages, type ImagesParsed, readImagesUsage, readSvgUsage, withImages } from './images-usage.ts'
 import { likelyTokens, mediaCall } from './media-call.ts'
+import { modelInPath } from './path-model.ts'
 
 /** How many images: `n` at OpenAI, others at those who copy it. The highest counts. */
 const COUNTS = ['n', 'num_images', 'num_outputs', 'samples']
@@ -66,7 +67,7 @@ export const imagesMetering: Metering = {
 
 function readImagesCall(raw: Buffer, source: CallSource): CallRequest {
   const fields = new MediaFields(raw, source, DECISIVE)
-  const model = fields.text('model') ?? fields.text('model_name') ?? defaultModel(fields)
+  const model = modelInPath(source.path) ?? fields.text('model') ?? fields.text('model_name') ?? defaultModel(fields)
   const images = Math.max(1, ...COUNTS.map((name) => fields.whole(name, 1) ?? 1))
   const counter = new InputCounter({ image: () => INPUT_IMAGE_TOKENS.high })
   counter.addText(fields.text('prompt') ?? '')

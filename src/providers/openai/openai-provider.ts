@@ -2,7 +2,14 @@
 import type { Endpoint } from '../../config/snapshot.ts'
 import { isPlainId } from '../object-id.ts'
 import { pathSegments } from '../path-segments.ts'
-import type { Metering, ObjectRules, Operation, OperationMatch, Provider } from '../provider.ts'
+import {
+  type Metering,
+  type ObjectRules,
+  type Operation,
+  type OperationMatch,
+  type Provider,
+  SOCKET,
+} from '../provider.ts'
 import { chatMetering } from './chat.ts'
 import { completionsMetering } from './completions.ts'
 import { embeddingsMetering } from './embeddings.ts'
@@ -10,6 +17,7 @@ import { openAIErrorBody } from './error-event.ts'
 import { imagesMetering } from './images.ts'
 import { matchModelRoot, matchNative } from './native-paths.ts'
 import { openAIObjects } from './object-paths.ts'
+import { realtimeMetering } from './realtime.ts'
 import { responseJobReader } from './response-job.ts'
 import { responsesMetering } from './responses.ts'
 import { speechMetering } from './speech.ts'
@@ -22,6 +30,7 @@ const embeddings = metered('embeddings', embeddingsMetering)
 const images = metered('images', imagesMetering)
 const speech = metered('speech', speechMetering)
 const transcriptions = metered('transcriptions', transcriptionsMetering)
+const realtime = metered('realtime', realtimeMetering)
 const moderations = free('moderations')
 const storedResponse = free('responses')
 const storedChat = free('chat')
@@ -34,6 +43,7 @@ export const openAIProvider: Provider = {
   format: 'openai',
   match: (method, path) => {
     const segments = pathSegments(path)
+    if (method === SOCKET) return segments.at(-1) === 'realtime' ? of(realtime) : undefined
     const object = openAIObjects(method, segments) ?? matchStored(method, segments)
     if (object || method !== 'POST') return object
     const call = matchCall(segments)

@@ -13,15 +13,22 @@ type Fields = Readonly<Record<string, unknown>>
 
 /** Throws InvalidCall where there is none, or none that can be read. */
 export function readCallModel(fields: Fields, path: string): string {
+  const inPath = modelInPath(path)
+  if (inPath !== undefined) return inPath
+  const segments = pathSegments(path)
+  if ((fields['model'] === undefined || fields['model'] === null) && segments.at(-3) === 'prompts')
+    return named(segments.at(-2) as string)
+  return readModel(fields)
+}
+
+/** undefined where the path names none. Throws InvalidCall for one that cannot be read. */
+export function modelInPath(path: string): string | undefined {
   const segments = pathSegments(path)
   const deployment = segments[segments.lastIndexOf('deployments') + 1]
   if (segments.includes('deployments') && deployment) return named(deployment)
   const start = segments.indexOf('models') + 1
   const end = segments.lastIndexOf('v1')
-  if (start > 0 && end > start) return named(segments.slice(start, end).join('/'))
-  if ((fields['model'] === undefined || fields['model'] === null) && segments.at(-3) === 'prompts')
-    return named(segments.at(-2) as string)
-  return readModel(fields)
+  return start > 0 && end > start ? named(segments.slice(start, end).join('/')) : undefined
 }
 
 function named(encoded: string): string {

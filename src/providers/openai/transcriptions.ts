@@ -10,6 +10,7 @@ import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } fro
 import { asObject, asText } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { likelyTokens, mediaCall } from './media-call.ts'
+import { modelInPath } from './path-model.ts'
 import { TranscriptStream } from './transcript-stream.ts'
 import { countedTranscript, readTranscriptUsage, type TranscriptionParsed } from './transcription-usage.ts'
 
@@ -52,7 +53,7 @@ function readTranscriptionCall(raw: Buffer, source: CallSource): CallRequest {
   const counter = new InputCounter(NO_IMAGES)
   counter.addText(fields.text('prompt') ?? '')
   return transcriptionCall(
-    fields.text('model') ?? query.get('model') ?? '',
+    modelInPath(source.path) ?? fields.text('model') ?? query.get('model') ?? '',
     counter,
     lengthOf(fields),
     fields.flag('stream') === true,
