@@ -2,7 +2,7 @@
 
 /**
  * batch, flex, priority: OpenAI, Google, AWS and others. scale, reserved: capacity that was bought ahead. fast:
- * Anthropic. performance: Groq. search_…: how much Perplexity's models read of the web, which sets their request fee.
+ * Anthropic. performance: Groq. optimized: AWS's inference of low latency. search_…: how much Perplexity's models read of the web, which sets their request fee.
  */
 export const SERVICE_TIERS = [
   'batch',
@@ -12,6 +12,7 @@ export const SERVICE_TIERS = [
   'reserved',
   'fast',
   'performance',
+  'optimized',
   'search_low',
   'search_medium',
   'search_high',

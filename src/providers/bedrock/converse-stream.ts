@@ -7,12 +7,12 @@ import type { ErrorFacts } from '../../errors.ts'
 import { DeltaCounter } from '../delta-tokens.ts'
 import { eventFrame } from '../event-frame.ts'
 import { JsonCursor } from '../json-cursor.ts'
+import { likelyInput } from '../likely-input.ts'
 import type { AnswerFacts, AnswerHeaders, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject } from '../read-fields.ts'
 import { totalOutput } from '../usage-totals.ts'
 import { converseFacts } from './converse-facts.ts'
 import { bedrockExceptionFrame } from './error-body.ts'
-import { likelyInput } from './likely-input.ts'
 
 const INDEX = Buffer.from('contentBlockIndex')
 const TEXT = Buffer.from('text')
@@ -122,7 +122,7 @@ export class ConverseStream implements StreamReader {
 
   cutEnding(): Buffer {
     const outputTokens = this.outputTokens
-    const inputTokens = likelyInput(this.#call)
+    const inputTokens = likelyInput(this.#call.input)
     const usage = { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens }
     return Buffer.concat([
       ...(this.#started ? [] : [eventFrame('messageStart', { role: 'assistant' })]),

@@ -5,6 +5,7 @@
 import type { ErrorFacts } from '../../errors.ts'
 import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
+import { likelyInput } from '../likely-input.ts'
 import type { AnswerFacts, AnswerHeaders, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject } from '../read-fields.ts'
 import { totalOutput } from '../usage-totals.ts'
@@ -12,7 +13,6 @@ import { ChunkPayload, isFailure } from './chunk-payload.ts'
 import { bedrockExceptionFrame } from './error-body.ts'
 import { type ChunkShape, cutChunks } from './invoke-endings.ts'
 import { invokeFacts, METRICS, streamMembers } from './invoke-facts.ts'
-import { likelyInput } from './likely-input.ts'
 
 /** Names whose strings are what the model says, wherever they stand. */
 const TEXT = names(
@@ -25,6 +25,7 @@ const TEXT = names(
   'reasoning_content',
   'arguments',
   'input',
+  'message',
 )
 /** Members of the top whose strings were said before, or are Bedrock's own. */
 const NOT_SAID = names(
@@ -182,7 +183,7 @@ export class InvokeStream implements StreamReader {
 
   cutEnding(): Buffer {
     const counts = {
-      inputTokens: this.#facts.usage?.tokens.input ?? likelyInput(this.#call),
+      inputTokens: this.#facts.usage?.tokens.input ?? likelyInput(this.#call.input),
       outputTokens: this.outputTokens,
     }
     return cutChunks(this.#shape as ChunkShape, counts, [...this.#open])

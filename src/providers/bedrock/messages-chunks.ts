@@ -1,6 +1,7 @@
 /** A stream of Anthropic's messages inside Bedrock's frames: the same events, and metrics beside the last one. */
 import type { Usage } from '../../core/usage.ts'
 import type { ErrorFacts } from '../../errors.ts'
+import { likelyInput } from '../likely-input.ts'
 import { MessagesStream } from '../messages/messages-stream.ts'
 import type { AnswerFacts, AnswerHeaders, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject } from '../read-fields.ts'
@@ -9,7 +10,6 @@ import { ChunkPayload, chunkFrame, isFailure } from './chunk-payload.ts'
 import { bedrockExceptionFrame } from './error-body.ts'
 import type { InvokeParsed } from './invoke.ts'
 import { METRICS, readInvokeUsage } from './invoke-facts.ts'
-import { likelyInput } from './likely-input.ts'
 
 const METRICS_BYTES = Buffer.from(`"${METRICS}"`)
 
@@ -84,7 +84,7 @@ export class MessagesChunks implements StreamReader {
 
   cutEnding(): Buffer {
     const events = this.#stream.cutEvents()
-    const metrics = { inputTokenCount: likelyInput(this.#call), outputTokenCount: this.outputTokens }
+    const metrics = { inputTokenCount: likelyInput(this.#call.input), outputTokenCount: this.outputTokens }
     const last = events.at(-1)
     return Buffer.concat([...events.slice(0, -1).map(chunkFrame), chunkFrame({ ...last, [METRICS]: metrics })])
   }
