@@ -64,6 +64,8 @@ const RUNNING = Buffer.from('generation_token_count')
 const INDEX = Buffer.from('contentBlockIndex')
 const BLOCK_STOP = Buffer.from('contentBlockStop')
 const OPEN_MAX = 1024
+/** No answer has more tokens. */
+const RUNNING_MAX = 100_000_000
 const NULL = 0x6e
 const QUOTE = 0x22
 
@@ -160,7 +162,7 @@ export class InvokeStream implements StreamReader {
 
   #top(): void {
     if (this.#shape.top === '') this.#shape.top = nameIn(SHAPES)
-    if (cursor.keyIs(RUNNING)) this.#runningNow = Math.max(0, cursor.wholeNumber)
+    if (cursor.keyIs(RUNNING)) this.#runningNow = runningCount(cursor.wholeNumber)
     else if (cursor.keyIs(BLOCK_STOP)) this.#closes = true
     else if (isOneOf(USAGE) && cursor.firstByte !== NULL) {
       this.#stated = true
@@ -192,6 +194,11 @@ export class InvokeStream implements StreamReader {
   errorEvent(error: ErrorFacts): Buffer {
     return bedrockExceptionFrame(error)
   }
+}
+
+/** An absurd one is none: the deltas count then. */
+function runningCount(count: number): number {
+  return count > 0 && count <= RUNNING_MAX ? count : 0
 }
 
 function names(...list: string[]): readonly Buffer[] {

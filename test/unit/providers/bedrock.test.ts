@@ -1,4 +1,5 @@
 /** Bedrock: models in paths, bodies in the words of many makers, usage in three places, and binary streams. */
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Upstream } from '../../../src/config/snapshot.ts'
 import { errorFacts } from '../../../src/errors.ts'
@@ -854,6 +855,39 @@ test('chunks that are no JSON, no base64 or nothing cost accuracy alone', () => 
   const read = readStream(request, 'aws_eventstream', Buffer.concat(odd))
   expect(read).toMatchObject({ terminal: odd.at(-1)?.toString(), failed: false })
   expect(counts(read.facts.usage)?.tokens ?? { input: 0 }).toMatchObject({ input: 0 })
+})
+
+test('whatever a model or a guardrail puts into its chunks, counts stay whole, and nothing is thrown', () => {
+  const odd = [null, true, -1, 1.5, 1e300, '7', [], [1], {}, { text: 5 }, '\u0000', { inputTokens: -1 }, 2 ** 53]
+  const names = [
+    ...['usage', 'metadata', 'amazon-bedrock-invocationMetrics', 'prompt_token_count', 'generation_token_count'],
+    ...['inputTextTokenCount', 'totalOutputTextTokenCount', 'amazon-bedrock-guardrailAction', 'amazon-bedrock-trace'],
+    ...['choices', 'outputs', 'type', 'message', 'delta', 'contentBlockIndex', 'contentBlockDelta', 'stop_reason'],
+  ]
+  const value = fc.oneof(fc.constantFrom<unknown>(...odd), fc.jsonValue({ maxDepth: 3 }))
+  const chunks = fc.array(fc.dictionary(fc.constantFrom(...names, 'inputTokens', 'inputTokenCount'), value), {
+    maxLength: 6,
+  })
+  const requests = Object.values(MAKERS).map(({ model, request }) =>
+    call('invoke-with-response-stream', model, request),
+  )
+  fc.assert(
+    fc.property(chunks, fc.constantFrom(...requests, call('converse-stream', 'x.y', HELLO)), (values, request) => {
+      const converse = request.call.model === 'x.y'
+      const types = ['messageStart', 'contentBlockDelta', 'messageStop', 'metadata']
+      const frames = values.map((one, i) => (converse ? eventFrame(types[i % 4] as string, one) : chunk(one)))
+      const meter = new StreamMeter(request.metering.createStreamReader(request.call, 'aws_eventstream', COUNTED), {
+        framing: 'aws_eventstream',
+      })
+      const bytes = Buffer.concat(frames)
+      const out = [...meter.push(bytes), ...meter.end(), ...(meter.terminal ? [meter.terminal] : [])]
+      expect(Buffer.concat([...out, ...meter.takeAfterTerminal()]).equals(bytes)).toBe(true)
+      const numbers = [...Object.values(meter.facts.usage?.tokens ?? {}), meter.outputTokens]
+      expect(numbers.every((count) => Number.isSafeInteger(count) && count >= 0)).toBe(true)
+      decodeFrames(meter.cutEnding() as Buffer)
+    }),
+    { numRuns: 3_000 },
+  )
 })
 
 // ---- endings and errors
