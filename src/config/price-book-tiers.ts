@@ -33,6 +33,7 @@ const MEANING: Readonly<Record<ServiceTier, string>> = {
   reserved: 'calls served from capacity that was bought ahead (Bedrock, Vertex)',
   fast: 'calls with Anthropic’s `speed: fast`',
   performance: 'calls at Groq’s performance tier',
+  optimized: 'calls of Bedrock’s latency-optimized inference',
   search_low: 'calls of Perplexity’s models with search_context_size low',
   search_medium: 'the same with medium',
   search_high: 'the same with high',
