@@ -14,6 +14,7 @@ import { findOwner, notFound, ownObjects } from './own-objects.ts'
 import { type IncomingCall, wholeBody } from './read-call.ts'
 import { upstreamForModel, upstreamWithoutModel } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
+import { callerAddress, rewriteUploadAddress } from './upload-address.ts'
 import { watchObjects } from './watch-objects.ts'
 
 const NO_RULES: ObjectRules = {}
@@ -39,7 +40,13 @@ export async function handleFree(
   await refuseOthers(deps, incoming, upstream, match.parts ?? [])
   if (rules.deletes && match.objectId !== undefined) await deps.longCalls.askNow(upstream.name, match.objectId)
   const watch = watchObjects(deps, incoming, upstream, match)
-  const options = { ownHeaders, ...(body === undefined ? {} : { body }), ...(watch ? { watch } : {}) }
+  const caller = rules.upload ? callerAddress(request) : undefined
+  const options = {
+    ownHeaders,
+    ...(body === undefined ? {} : { body }),
+    ...(watch ? { watch } : {}),
+    ...(caller ? { editHeaders: (headers: string[]) => rewriteUploadAddress(headers, caller, upstream) } : {}),
+  }
   return forwardUnmetered(deps, incoming, upstream, match.operation.endpoint, request, response, options)
 }
 

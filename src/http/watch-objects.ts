@@ -65,8 +65,10 @@ class ObjectWatch implements AnswerWatch {
     const { objects, log } = this.#deps
     const { account } = this.#incoming.key
     try {
-      const made = this.#makes?.read(this.#meter.end()) ?? []
-      await Promise.all(made.map((id) => objects.record(id, account.id, this.#upstream)))
+      const answer = this.#meter.end()
+      const made = this.#makes?.read(answer) ?? []
+      const tokens = this.#makes?.tokens?.(answer) ?? 0
+      await Promise.all(made.map((id) => objects.record(id, account.id, this.#upstream, tokens)))
       if (this.#deleted !== undefined) await objects.forget(this.#deleted, this.#upstream)
     } catch {
       log.warn(

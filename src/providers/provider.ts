@@ -55,6 +55,8 @@ export interface MadeObjects {
   /** Members that are needed of the answer, as Metering.jsonMembers. */
   readonly members: readonly string[]
   read(answer: Readonly<Record<string, unknown>>): readonly string[]
+  /** Tokens that a call which names the object will read, where the answer says so. */
+  tokens?(answer: Readonly<Record<string, unknown>>): number
 }
 
 /** Where a call's body came from: some APIs name the model, the stream or the tier in the path or in a header. */

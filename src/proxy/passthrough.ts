@@ -25,6 +25,8 @@ export interface SendOptions {
   /** Sees a body that passes as it comes. Must not throw. */
   readonly onRequestBytes?: (chunk: Buffer) => void
   readonly watch?: AnswerWatch
+  /** Changes the answer's headers, [name, value, …], before the caller gets them. */
+  readonly editHeaders?: (headers: string[]) => void
 }
 
 /** Sees an answer that passes. Nothing of it may throw or reject. */
@@ -201,7 +203,8 @@ function passAnswer(answer: IncomingMessage, _request: IncomingMessage, response
   try {
     if ((answer.statusCode ?? 0) < 200) throw new Error(`the upstream answered with the status ${answer.statusCode}`)
     const headers = callerResponseHeaders(answer.rawHeaders, false)
-    const { ownHeaders, watch } = exchange.options
+    const { ownHeaders, watch, editHeaders } = exchange.options
+    editHeaders?.(headers)
     response.writeHead(answer.statusCode as number, [...headers, ...ownHeaders])
     if (watch) passWatched(answer, response, watch)
     else answer.pipe(response)

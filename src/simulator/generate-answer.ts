@@ -133,9 +133,9 @@ export function sumOutput(choices: readonly Choice[]): { output: number; reasoni
 }
 
 /** Input split into what was read from cache, written to it, and the rest; never more than the whole. */
-export function splitInput(call: Call, counted: number): SplitInput {
+export function splitInput(call: Call, counted: number, countedCached = 0): SplitInput {
   const total = call.controls.input ?? counted
-  const cached = Math.min(call.controls.cached, total)
+  const cached = Math.min(call.controls.cached || countedCached, total)
   const written = Math.min(call.controls.cacheWrite, total - cached)
   const writtenHour = Math.min(call.controls.cacheWriteHour, total - cached - written)
   return { total, cached, written, writtenHour, rest: total - cached - written - writtenHour }

@@ -28,8 +28,18 @@ export function generateContent(call: Call): Reply {
   const stream = call.target.includes(':streamGenerateContent')
   const config = eitherObject(call.body, 'generationConfig')
   const answer = blocked(call) ? [] : generateChoices(call, wishOf(call, config, stream), candidateCount(config))
-  const input = splitInput(call, countContents(call.body))
+  const cached = cachedTokens(call)
+  const input = splitInput(call, countContents(call.body) + cached, cached)
   return stream ? contentStream(call, answer, input) : contentJson(call, answer, input, config)
+}
+
+/** What a cache that the call names holds: a part of its input. Throws ProviderError where there is none. */
+function cachedTokens(call: Call): number {
+  const name = either(call.body, 'cachedContent')
+  if (typeof name !== 'string') return 0
+  const found = call.stored.get(name.slice(name.indexOf('cachedContents/')))
+  if (found === undefined) throw new ProviderError(403, 'CachedContent not found (or permission denied)')
+  return found.tokens
 }
 
 /** `POST …:countTokens`. */

@@ -3,6 +3,7 @@ import { countTokens, generateContent } from './google-content.ts'
 import { embedContent, predict } from './google-embeddings.ts'
 import { cancelInteraction, deleteInteraction, getInteraction, interactions } from './google-interactions.ts'
 import { getModel, listModels } from './google-models.ts'
+import { createCache, deleteObject, getObject, uploadFile } from './google-objects.ts'
 import { lastContentText } from './google-words.ts'
 import type { Route } from './routes.ts'
 
@@ -26,7 +27,25 @@ export function googleRoute(method: string, path: string, google: boolean): Rout
   if (method === 'POST' && found !== undefined) return { ...found, format: 'google', model }
   if (method === 'POST' && /\/v1\w*\/(projects\/[^/]+\/locations\/[^/]+\/)?interactions$/.test(path))
     return { format: 'google', generates: true, answer: interactions }
-  return interactionRoute(method, path) ?? (method === 'GET' ? modelRoute(path, google) : undefined)
+  return (
+    interactionRoute(method, path) ??
+    objectRoute(method, path, google) ??
+    (method === 'GET' ? modelRoute(path, google) : undefined)
+  )
+}
+
+/** Files and caches: made, read, deleted. */
+function objectRoute(method: string, path: string, google: boolean): Route | undefined {
+  const [, version, collection = '', id] =
+    /\/(v1(?:alpha|beta\d*)?)\/(?:projects\/[^/]+\/locations\/[^/]+\/)?(files|cachedContents)(?:\/([^/]+))?$/.exec(
+      path,
+    ) ?? []
+  if (version === undefined || (version === 'v1' && !google)) return undefined
+  const free = (answer: Route['answer']): Route => ({ format: 'google', generates: false, answer })
+  if ((method === 'POST' || method === 'PUT') && id === undefined)
+    return free(collection === 'files' ? uploadFile : createCache)
+  if (method === 'GET' && id !== undefined) return free((call) => getObject(call, `${collection}/${id}`))
+  return method === 'DELETE' && id !== undefined ? free((call) => deleteObject(call, `${collection}/${id}`)) : undefined
 }
 
 function interactionRoute(method: string, path: string): Route | undefined {

@@ -10,6 +10,7 @@ import {
 } from './controls.ts'
 import { deliver } from './deliver.ts'
 import { DIALECTS, type Dialect, dialectOf } from './dialect.ts'
+import { isUpload, parseUpload } from './google-objects.ts'
 import { lastUserText } from './openai-chat.ts'
 import { responseUserText } from './openai-responses.ts'
 import { ProviderError, simulatedError } from './provider-errors.ts'
@@ -77,7 +78,8 @@ export class SimulatedProvider {
     })
     request.on('end', () => {
       const body = Buffer.concat(chunks)
-      if (!isForm(request)) this.#answer(exchange, body.toString('utf8'), parseBody)
+      if (isUpload(request)) this.#answer(exchange, body.toString('latin1'), parseUpload)
+      else if (!isForm(request)) this.#answer(exchange, body.toString('utf8'), parseBody)
       else readForm(request, body).then((form) => this.#answer(exchange, body.toString('latin1'), () => form))
     })
     // A client that goes away while it sends is counted by the response's close.

@@ -622,6 +622,80 @@ describe('interactions', () => {
   })
 })
 
+describe('files and caches', () => {
+  run('are made, used, read and deleted by who made them, and by nobody else', async () => {
+    const charges = new Charges(gateway, 'acme')
+    while (!(await charges.none())) await charges.next()
+    const [mine, others] = [clientOf('acme'), clientOf('other')]
+    const file = await mine.files.upload({ file: new Blob(['A long text.']), config: { mimeType: 'text/plain' } })
+    const name = file.name as string
+    expect((await mine.files.get({ name })).uri).toBe(file.uri)
+    await expect(others.files.get({ name })).rejects.toMatchObject({ status: 404 })
+    const fileData = { fileUri: file.uri as string, mimeType: 'text/plain' }
+    const question = {
+      model: MODEL,
+      contents: [{ role: 'user', parts: [{ text: 'What is it? [simulate: output=5]' }, { fileData }] }],
+    }
+    await mine.models.generateContent(question)
+    expect((await charges.next()).tokens['output']).toBe(5)
+    await expect(others.models.generateContent(question)).rejects.toMatchObject({ status: 404 })
+    const cacheOf = (ai: GoogleGenAI) =>
+      ai.caches.create({ model: MODEL, config: { contents: [{ role: 'user', parts: [{ fileData }] }] } })
+    await expect(cacheOf(others)).rejects.toMatchObject({ status: 404 })
+    const cache = await cacheOf(mine)
+    const cached = {
+      model: MODEL,
+      contents: 'And now? [simulate: output=5]',
+      config: { cachedContent: cache.name as string },
+    }
+    const answer = await mine.models.generateContent(cached)
+    expect(answer.usageMetadata?.cachedContentTokenCount).toBe(cache.usageMetadata?.totalTokenCount)
+    expectCharge(await charges.next(), tokensOf(answer))
+    await expect(others.models.generateContent(cached)).rejects.toMatchObject({ status: 404 })
+    await mine.caches.delete({ name: cache.name as string })
+    await mine.files.delete({ name })
+    await expect(mine.files.get({ name })).rejects.toMatchObject({ status: 404 })
+    expect(await charges.none()).toBe(true)
+  })
+
+  run('a call is held at what its cache is known to hold', async () => {
+    const ai = clientOf('acme')
+    const text = `${'word '.repeat(2000)}[simulate: output=5]`
+    const cache = await ai.caches.create({ model: MODEL, config: { contents: [{ role: 'user', parts: [{ text }] }] } })
+    const { sdkHttpResponse } = await ai.models.generateContent({
+      model: MODEL,
+      contents: 'Hi [simulate: output=5]',
+      config: { cachedContent: cache.name as string, maxOutputTokens: 10 },
+    })
+    const tokens = cache.usageMetadata?.totalTokenCount as number
+    const held = Number(sdkHttpResponse?.headers?.['x-tollgate-hold'])
+    expect(held).toBeGreaterThanOrEqual((tokens * 2) / 1e6)
+    expect(held).toBeLessThan((tokens * 2) / 1e6 + 0.001)
+  })
+
+  run('the bytes of a file may come without the key that its start had', async () => {
+    const start = await fetch(`${gateway.url}/u/gemini/upload/v1beta/files`, {
+      method: 'POST',
+      headers: {
+        'x-goog-api-key': 'key-acme',
+        'x-goog-upload-command': 'start',
+        'x-goog-upload-protocol': 'resumable',
+      },
+      body: JSON.stringify({ file: { displayName: 'x' } }),
+    })
+    const address = start.headers.get('x-goog-upload-url') as string
+    expect(address.startsWith(`${gateway.url}/u/gemini/upload/v1beta/files?upload_id=`)).toBe(true)
+    const done = await fetch(address, {
+      method: 'PUT',
+      headers: { 'x-goog-upload-command': 'upload, finalize', 'x-goog-upload-offset': '0' },
+      body: new Uint8Array([0xff, 0xfe, 0x00]),
+    })
+    const { file } = (await done.json()) as { file: { name: string } }
+    expect((await clientOf('acme').files.get({ name: file.name })).name).toBe(file.name)
+    expect(JSON.stringify(gateway.simulator.stats.seen)).not.toContain('key-acme')
+  })
+})
+
 describe('interactions in the background', () => {
   run('are held whole, asked for by the gateway, and charged once for what they used', async () => {
     const charges = new Charges(gateway, 'acme')

@@ -1,7 +1,8 @@
 /** What the Gemini API and Vertex AI have in common: which operation a method of a model is, and which a resource. */
 import type { Endpoint, Format } from '../../config/snapshot.ts'
+import { readCount } from '../counts.ts'
 import { namedIn } from '../made-objects.ts'
-import type { Metering, ObjectRules, Operation, OperationMatch } from '../provider.ts'
+import type { MadeObjects, Metering, ObjectRules, Operation, OperationMatch } from '../provider.ts'
 import { embedContentMetering } from './embed-content.ts'
 import { generateContentMetering } from './generate-content.ts'
 import { decoded, type GoogleMethod } from './google-path.ts'
@@ -23,6 +24,14 @@ const OBJECTS: Readonly<Record<string, Endpoint>> = {
 const RULES: Readonly<Record<string, ObjectRules>> = {
   batches: { makes: namedIn('response.responsesFile', 'metadata.output.responsesFile', 'dest.fileName') },
 }
+/** A cache says how much it holds: so much a call that names it will read. */
+const CACHE_TOKENS = 'usageMetadata.totalTokenCount'
+const CACHE_NAME = namedIn('name')
+const CACHED: MadeObjects = {
+  members: [...CACHE_NAME.members, CACHE_TOKENS],
+  read: CACHE_NAME.read,
+  tokens: (answer) => readCount(answer, CACHE_TOKENS) ?? 0,
+}
 /** What may be done with a member, beside reading, changing and deleting it. */
 const OBJECT_METHODS: Readonly<Record<string, string>> = { download: 'GET', cancel: 'POST', wait: 'POST' }
 
@@ -34,6 +43,7 @@ export class GoogleOperations {
   readonly #models: Operation
   readonly #objects: ReadonlyMap<string, Operation>
   readonly #deletions: ReadonlyMap<string, Operation>
+  readonly #lists: ReadonlyMap<string, Operation>
   readonly #upload: Operation
   readonly #cache: Operation
 
@@ -54,9 +64,10 @@ export class GoogleOperations {
     this.#interactions = this.metered('generate_content', interactionsMetering)
     this.#models = this.free('models')
     this.#upload = this.free('files', { makes: namedIn('file.name', 'name'), upload: true })
-    this.#cache = this.free('cached_contents', { makes: namedIn('name'), readsBody: true })
+    this.#cache = this.free('cached_contents', { makes: CACHED, readsBody: true })
     const objects = Object.entries(OBJECTS)
     this.#objects = new Map(objects.map(([name, endpoint]) => [name, this.free(endpoint, RULES[name])]))
+    this.#lists = new Map(objects.map(([name, endpoint]) => [name, this.free(endpoint, { lists: true })]))
     this.#deletions = new Map(objects.map(([name, endpoint]) => [name, this.free(endpoint, { deletes: true })]))
   }
 
@@ -75,8 +86,7 @@ export class GoogleOperations {
   }
 
   /**
-   * A resource under a version of the API or a project: `segments` are those behind it. Lists of objects are no
-   * operation: they would show what others made.
+   * A resource under a version of the API or a project: `segments` are those behind it.
    */
   resource(httpMethod: string, segments: readonly string[]): OperationMatch | undefined {
     const [collection = '', last = ''] = segments.map(decoded)
@@ -95,6 +105,7 @@ export class GoogleOperations {
 
   #collection(httpMethod: string, collection: string): OperationMatch | undefined {
     if (collection === 'models') return httpMethod === 'GET' ? of(this.#models) : undefined
+    if (httpMethod === 'GET') return of(this.#lists.get(collection))
     if (collection === 'files' && (httpMethod === 'POST' || httpMethod === 'PUT')) return of(this.#upload)
     if (httpMethod !== 'POST') return undefined
     if (collection === 'interactions') return of(this.#interactions)

@@ -83,9 +83,6 @@ describe('what is neither metered nor free is not known', () => {
     ['gemini', 'POST', '/v1beta/models/:generateContent'],
     ['gemini', 'POST', '/v1beta/models%2Fgemini-2.5-flash:generateContent'],
     ['gemini', 'POST', '/v1beta/models/gemini-2.5-flash:generateContent/x'],
-    ['gemini', 'GET', '/v1beta/files'],
-    ['gemini', 'GET', '/v1beta/cachedContents'],
-    ['gemini', 'GET', '/v1beta/batches'],
     ['gemini', 'GET', '/v1beta/files/..'],
     ['gemini', 'GET', '/v1beta/files/%2e%2e'],
     ['gemini', 'GET', '/v1beta/files/a%2fb'],
@@ -99,12 +96,20 @@ describe('what is neither metered nor free is not known', () => {
     ['vertex', 'POST', `${VERTEX}/endpoints/1234:rawPredict`],
     ['vertex', 'POST', `${VERTEX}/publishers/google/models/veo-3:predictLongRunning`],
     ['vertex', 'POST', `${VERTEX}/batchPredictionJobs`],
-    ['vertex', 'GET', `${VERTEX}/cachedContents`],
     ['vertex', 'POST', `${VERTEX}/tuningJobs`],
     ['openai', 'POST', '/v1beta/models/gemini-2.5-flash:generateContent'],
   ] as const)('%s %s %s', (format, method, path) => {
     expect(match(format, method, path)).toBe('none')
   })
+})
+
+test('lists of objects show what others made: they need an upstream that shares them', () => {
+  for (const collection of ['files', 'cachedContents', 'batches', 'tunedModels', 'interactions', 'operations'])
+    expect(providers.get('gemini')?.match('GET', `/v1beta/${collection}`)?.operation).toMatchObject({
+      kind: 'free',
+      objects: { lists: true },
+    })
+  expect(providers.get('gemini')?.match('GET', '/v1beta/models')?.operation.objects).toBeUndefined()
 })
 
 test('under /v1, where others have the same collections, a caller is Google’s by its headers', () => {
