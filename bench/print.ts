@@ -74,7 +74,7 @@ function show(value: number | null, decimals: number): string {
   return value === null ? '–' : value.toFixed(decimals)
 }
 
-function printTable(title: string, head: readonly string[], lines: readonly (readonly string[])[]): void {
+export function printTable(title: string, head: readonly string[], lines: readonly (readonly string[])[]): void {
   const widths = head.map((name, i) => Math.max(name.length, ...lines.map((line) => line[i]?.length ?? 0)))
   const format = (line: readonly string[]) =>
     line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  ')

@@ -3,7 +3,7 @@
  * which the next count may be lowered (or must be raised), so that at most one call in a hundred is billed more.
  *
  * A ratio depends on the tokenizer (the model), the script, how much of a short prompt is the template around it (the
- * size), and on tools; each combination learns by itself, and starts from its model's family, else from the safe count.
+ * size), and what goes into that (tools, a schema, reasoning); each combination learns by itself, and starts from its model's family, else from the safe count.
  */
 import { LearnedHistograms } from './learned-histograms.ts'
 import type { LogHistogram } from './log-histogram.ts'
@@ -24,6 +24,8 @@ export interface RatioQuestion {
   readonly endpoint: string
   readonly model: string
   readonly tools: boolean
+  readonly structured: boolean
+  readonly reasoning: boolean
   readonly text: TextCount
 }
 
@@ -33,6 +35,8 @@ const RATIO_MAX = 2
 /** 1 call in 200 lies above; what is held on top of it, with the width of a bin, takes that well below 1 in 100. */
 const QUANTILE = 0.995
 const MARGIN = 1.05
+/** And the more the fewer different ratios were seen: equal calls say little of other ones. */
+const MARGIN_OF_EQUALS = 0.35
 /** Fewer calls than this say nothing of the one in a hundred: the safe count stays. */
 const CALLS_LEAST = 20
 /** So many that are all billed above the safe count raise it at once. */
@@ -102,15 +106,16 @@ export class InputRatios {
 }
 
 function upper(histogram: LogHistogram): number {
-  return (histogram.quantile(QUANTILE) ?? 1) * MARGIN
+  return (histogram.quantile(QUANTILE) ?? 1) * (MARGIN + MARGIN_OF_EQUALS / Math.max(1, histogram.spread))
 }
 
 /** Four sizes to a power of four: a prompt of a few words is mostly template, a long one mostly text. */
-function namesOf({ upstream, endpoint, model, tools, text }: RatioQuestion): {
+function namesOf({ upstream, endpoint, model, tools, structured, reasoning, text }: RatioQuestion): {
   readonly modelName: string
   readonly familyName: string
 } {
-  const kind = `${text.script}${tools ? 'T' : ''}${Math.floor(Math.log2(text.tokens) / 2)}`
+  const flags = `${tools ? 'T' : ''}${structured ? 'S' : ''}${reasoning ? 'R' : ''}`
+  const kind = `${text.script}${flags}${Math.floor(Math.log2(text.tokens) / 2)}`
   return {
     modelName: `${upstream}|${endpoint}|${kind}|${model}`,
     familyName: `*|${endpoint}|${kind}|${familyOf(model)}`,

@@ -32,6 +32,13 @@ export class LogHistogram {
     this.#addTo(binOf(this.#shape, value), times)
   }
 
+  /** Bins that anything was counted in. */
+  get spread(): number {
+    let bins = 0
+    for (const count of this.#counts) if (count > 0) bins++
+    return bins
+  }
+
   /** Upper edge of the bin that the quantile falls into; undefined while nothing was counted. 0 < q <= 1 */
   quantile(q: number): number | undefined {
     if (this.#total === 0) return undefined

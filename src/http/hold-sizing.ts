@@ -20,7 +20,8 @@ export interface HeldInput extends CeilingInput {
   readonly likelyTokens: number
 }
 
-type SizedCall = Pick<ReadCall, 'call' | 'key' | 'caller' | 'plan' | 'upstream' | 'operation' | 'startedAtMs'>
+/** What it must know of a call. */
+export type SizedCall = Pick<ReadCall, 'call' | 'key' | 'caller' | 'plan' | 'upstream' | 'operation' | 'startedAtMs'>
 
 export class HoldSizing {
   readonly ratios = new InputRatios()
@@ -51,7 +52,7 @@ export class HoldSizing {
   }
 
   /** Of a call that ended by itself, with the provider's own usage. False: its input came to more than was held. */
-  learn(admitted: AdmittedCall, usage: Usage): boolean {
+  learn(admitted: SizedCall & Pick<AdmittedCall, 'input' | 'ceiling' | 'trimmedTo'>, usage: Usage): boolean {
     const { call, plan, input, ceiling } = admitted
     if (plan.hold.input === 'recent') this.#prefixes.learn(prefixOf(admitted), usage.tokens, admitted.startedAtMs)
     if (plan.hold.output === 'p99' && call.generates && admitted.trimmedTo === undefined) {
@@ -92,7 +93,8 @@ function isAllText(highTokens: number, text: TextShare): boolean {
 }
 
 function ratioQuestion({ call, upstream, operation }: SizedCall, text: TextShare): RatioQuestion {
-  return { upstream: upstream.name, endpoint: operation.endpoint, model: call.model, tools: call.tools, text }
+  const { model, tools, structured, reasoning } = call
+  return { upstream: upstream.name, endpoint: operation.endpoint, model, tools, structured, reasoning, text }
 }
 
 function outputQuestion(read: SizedCall, limitTokens: number): OutputQuestion {

@@ -56,7 +56,7 @@ const settled = (on: TestGateway) =>
 run('input: the hold comes down to what the model bills, once it has billed it often enough', async () => {
   const on = await start({})
   const first = await ask(on, 'input=520,output=1')
-  for (let i = 0; i < 60; i++) await ask(on, 'input=520,output=1')
+  for (let i = 0; i < 60; i++) await ask(on, `input=${420 + (i % 11) * 10},output=1`)
   const later = await ask(on, 'input=520,output=1')
   expect(first.hold).toBeGreaterThan(2)
   expect(later.hold).toBeLessThan(first.hold - 0.4)

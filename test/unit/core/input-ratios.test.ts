@@ -8,6 +8,8 @@ const ask = (tokens = 1000, more: Partial<RatioQuestion> = {}, script: Script = 
   endpoint: 'chat',
   model: 'gpt-5-mini',
   tools: false,
+  structured: false,
+  reasoning: false,
   text: { tokens, ownTokens: 0, script },
   ...more,
 })
@@ -31,6 +33,9 @@ function run(
   return { under, calls, last }
 }
 
+/** Ratios from 0.25 to 0.4, as calls that differ have them. */
+const unlike = (calls: number): number[] => Array.from({ length: calls }, (_, i) => 0.25 + (0.15 * (i % 16)) / 15)
+
 describe('what nothing is known of', () => {
   test('is held at the safe count', () => {
     expect(new InputRatios().factor(ask())).toBe(1)
@@ -46,24 +51,31 @@ describe('what nothing is known of', () => {
 
   test('a few calls do not lower it, twenty do', () => {
     const ratios = new InputRatios()
-    expect(run(ratios, ask(), new Array(20).fill(0.4)).last).toBe(1)
+    expect(run(ratios, ask(), unlike(20)).last).toBe(1)
     expect(ratios.factor(ask())).toBeLessThan(0.75)
-    expect(run(ratios, ask(), new Array(500).fill(0.4)).last).toBeLessThan(0.46)
+    expect(run(ratios, ask(), unlike(500)).last).toBeLessThan(0.47)
   })
 
   test('a new model starts from its family, with room for a new tokenizer; one of another family does not', () => {
     const ratios = new InputRatios()
-    run(ratios, ask(), new Array(200).fill(0.4))
+    run(ratios, ask(), unlike(200))
     const next = ratios.factor(ask(1000, { model: 'openai/gpt-6', upstream: 'other' }))
     expect(next).toBeGreaterThan(0.4 * 1.35)
     expect(next).toBeLessThan(0.7)
     expect(ratios.factor(ask(1000, { model: 'claude-9' }))).toBe(1)
   })
 
+  test('calls that are all alike lower it less: they say little of other ones', () => {
+    const ratios = new InputRatios()
+    expect(run(ratios, ask(), new Array(500).fill(0.4)).last).toBeGreaterThan(0.5)
+  })
+
   test.each<[string, RatioQuestion]>([
     ['another script', ask(1000, {}, 'cjk')],
     ['another size', ask(40)],
     ['tools', ask(1000, { tools: true })],
+    ['a schema', ask(1000, { structured: true })],
+    ['reasoning', ask(1000, { reasoning: true })],
     ['another endpoint', ask(1000, { endpoint: 'responses' })],
   ])('%s learns by itself', (_name, other) => {
     const ratios = new InputRatios()
@@ -116,7 +128,7 @@ describe('at most one call in a hundred is billed above', () => {
     const ratios = new InputRatios()
     const template = { ...ask(), text: { tokens: 1000, ownTokens: 100, script: 'latin' as const } }
     run(ratios, template, new Array(2000).fill(0.1))
-    expect(ratios.factor(template)).toBeLessThan(0.12)
+    expect(ratios.factor(template)).toBeLessThan(0.15)
     expect(ratios.factor({ ...ask(), text: { tokens: 1000, ownTokens: 900, script: 'latin' } })).toBe(0.45)
   })
 })
