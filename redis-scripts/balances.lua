@@ -10,7 +10,7 @@ KEYS[5]  holds    hash  hold id -> record
 KEYS[6]  ledger   stream  only its key: no script writes to another
 KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
 
-Returns {frozen, unit, wallet, totals, periods, unit, …}: records as they are kept, periods as PERIOD=posted,held;…
+Returns {frozen, unit, wallet, totals, periods, unit, …}: records as they are kept, periods as PERIOD=posted,held,closed_at;…
 ]]
 --! include lib/totals.lua
 --! include lib/sweep.lua
@@ -33,6 +33,7 @@ local function balances()
         local overflow_unit, name = string.match(field, '^([^:]+):(.*)$')
         if overflow_unit == unit then
           list[#list + 1] = name .. '=' .. text_of(period.posted) .. ',' .. text_of(period.held)
+            .. ',' .. period.closed_at
         end
       end
       if not w.totals then read_totals(w, w.totals_record) end

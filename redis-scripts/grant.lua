@@ -28,6 +28,7 @@ ARGV[12]  filter         '' for a general grant
 ARGV[13]  repays_debt    1 | 0
 ARGV[14]  facts          JSON of what the scripts do not read
 ARGV[15]  actor
+ARGV[16]  terms          payment,availability,rollover; '' for a grant that is simply there
 
 Returns {status, replay, grant_id, record, facts}; status, in order of precedence:
   done                 (replay 1) this operation, or this key with the same arguments, before
@@ -45,7 +46,7 @@ Returns {status, replay, grant_id, record, facts}; status, in order of precedenc
 
 local GRANTS_MAX = 10000
 local fingerprint = fingerprint_of(
-  ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14]
+  ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[16]
 )
 
 -- The grant that this key made before, as it is now.
@@ -86,11 +87,12 @@ local function grant()
   local transfers = {}
   local scope = ARGV[12] == '' and 'g' or 's'
   transfer(transfers, 'fund:' .. ARGV[8], 'grant:' .. id, amount)
-  local made = create_grant(w, id, amount, effective_at, expires_at, ARGV[9], scope, ARGV[13], ARGV[12], ARGV[14])
+  local made = create_grant(w, id, amount, effective_at, expires_at, ARGV[9], scope, ARGV[13], ARGV[12], ARGV[14], ARGV[16])
   if made.state == 'u' and ARGV[13] == '1' then repay_debt(w, made, transfers) end
   local extra = 'grant=' .. id .. ';scope=' .. scope .. ';effective=' .. text_of(effective_at)
     .. ';expires=' .. ARGV[11]
-  add_entry('grant', now, ARGV[1], ARGV[15], w, transfers, extra, ARGV[14])
+  if not is_paid_enough(made) then extra = extra .. ';awaits=1' end
+  add_entry(string.find(ARGV[4], '^allowance:') and 'allowance' or 'grant', now, ARGV[1], ARGV[15], w, transfers, extra, ARGV[14])
   local record = pack_grant(made)
   commit()
   if ARGV[4] ~= '' then redis.call('HSET', KEYS[9], ARGV[4], id .. '|' .. fingerprint) end

@@ -57,7 +57,7 @@ local function grant_void()
   load_grants({ id })
   local grant = grants[id]
   if not grant then return remember(fingerprint, { 'unknown_grant' }) end
-  if grant.state == 'v' then return remember(fingerprint, { 'already_voided' }) end
+  if grant.state == 'v' or grant.state == 'c' then return remember(fingerprint, { 'already_voided' }) end
   if grant.state == 'x' then return remember(fingerprint, { 'expired' }) end
   void_grant(grant_details(grant))
   local record = pack_grant(grant)

@@ -27,6 +27,10 @@ local function list_grants()
       records[fields[i]] = fields[i + 1]
     end
   end
+  -- What an allowance left behind may not be written yet.
+  for id, made in pairs(grant_facts) do
+    records[id], facts[id] = '', made
+  end
   local reply = {}
   for id, record in pairs(records) do
     reply[#reply + 1] = id

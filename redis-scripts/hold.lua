@@ -165,9 +165,11 @@ have answered. The wallet and each budget are bounds on the tokens, found before
 ]]
 local function decide(w, specs, fixed, per_token, least, want, total)
   local enforced = read_policy(ARGV[5])
+  -- What closed meanwhile takes no more: the hold pins the period that is open.
+  if enforced.mode == 'overflow' then enforced.period = open_period(unit, enforced.period) end
   local found, free, pinned = eligible_grants(unit, ARGV[6], fixed + per_token * total)
   local funds = math.min(ATOMS_MAX, free + overage_room(w, enforced))
-  local decision = { found = found, free = free, funds = funds, policy = enforced, would = '' }
+  local decision = { found = found, free = free, funds = funds, policy = enforced, enforced = enforced, would = '' }
   decision.tokens = affordable(funds, fixed, per_token, want)
   decision.payable = affordable(funds, fixed, per_token, total)
   if decision.tokens < least then
@@ -217,7 +219,7 @@ local function open_hold(w, specs, decision, amount, over_base, over)
   local deadline = text_of(now + integer(ARGV[15]))
   holds[id] = {
     id = id, state = 'o', fingerprint = fingerprint, created_at = text_of(now), deadline = deadline, unit = unit,
-    policy = ARGV[5], on_timeout = ARGV[8], late_ms = integer(ARGV[18]),
+    policy = pack_policy(ARGV[5], decision.enforced), on_timeout = ARGV[8], late_ms = integer(ARGV[18]),
     floor = integer(ARGV[7]), known = 0, over_base = over_base, over = over,
     slices = slices, checkpoint = '', ended = '', seq = text_of(account.seq + 1), price_version = ARGV[9],
     budgets = kept, facts = ARGV[6],

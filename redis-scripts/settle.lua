@@ -36,8 +36,7 @@ Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; st
   unmatched        no trace, older than its late window or timed out before it: an entry for an operator, nothing charged
   orphan_settled   no trace: charged from the copy; the id is closed
 ]]
---! include lib/posting.lua
---! include lib/new_grant.lua
+--! include lib/giving_back.lua
 --! include lib/sweep.lua
 --! include lib/records.lua
 
@@ -115,31 +114,21 @@ local function give_back(w, hold, policy, excess, drawn, transfers)
   local from_over = math.min(excess, hold.over_base)
   local over = { base = hold.over_base - from_over, amount = hold.over }
   over.amount = from_over > 0 and multiply_half_even(over.base, policy.multiplier) or hold.over
-  local name = over_account(policy)
+  local credit, note = 0, nil
   if hold.over > over.amount then
-    local returned = hold.over - over.amount
-    local rest = post_overage(w, name, -returned)
-    transfer(transfers, 'consumed', name, returned - rest)
-    if rest > 0 then
-      -- It was repaid meanwhile: what comes back is credit. The hold's id names the grant; no other grant has it.
-      local facts = '{"scale":' .. w.scale
-        .. ',"funding":"promotional","priority":10,"repaysDebt":false,"labels":{"credit_of":"' .. id .. '"}}'
-      create_grant(w, id, rest, now, nil, CREDIT_ORDER, 'g', '0', '', facts)
-      transfer(transfers, 'consumed', 'fund:promotional', rest)
-      transfer(transfers, 'fund:promotional', 'grant:' .. id, rest)
-    end
+    credit, note = forgive(w, hold.over_name, hold.over - over.amount, transfers)
   end
   local left = excess - from_over
   for i = #drawn, 1, -1 do
     local part = math.min(left, drawn[i].amount)
-    local grant = grants[drawn[i].id]
-    grant.consumed = grant.consumed - part
-    transfer(transfers, 'consumed', 'grant:' .. grant.id, part)
-    return_to_grant(w, grant, part, transfers)
+    credit = credit + give_to_drawn(w, grants[drawn[i].id], part, transfers)
     drawn[i].amount = drawn[i].amount - part
     left = left - part
     if drawn[i].amount == 0 then drawn[i] = nil end
   end
+  -- The hold's id names the grant; no other grant has it.
+  local labels = note and '{"credit_note":"' .. note .. '"}' or '{"credit_of":"' .. id .. '"}'
+  credit_grant(w, id, credit, note and 'invoiced' or 'promotional', labels, transfers)
   within_range(live_total(w))
   return over
 end
@@ -149,6 +138,8 @@ local function settle_late(hold)
   local policy, transfers = policy_of(hold.policy), {}
   local posted, charged_before = held_base(hold), slices_total(hold.slices) + hold.over
   local drawn, overrun, over = hold.slices, 0, { base = hold.over_base, amount = hold.over }
+  -- The overage went where it went when the hold timed out.
+  hold.over_name = over_account(policy)
   grants_of_slices(drawn)
   if final > posted then
     over, overrun = post_forced(w, policy, hold.facts, final - posted, 0, drawn, transfers, over)

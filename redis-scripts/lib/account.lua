@@ -5,7 +5,7 @@
 local account -- {seq, last_ms, frozen, open_holds, grants, stops}
 local now -- milliseconds
 local wallets = {} -- unit -> wallet
-local periods = {} -- "UNIT:PERIOD" -> {posted, held} of overflow
+local periods = {} -- "UNIT:PERIOD" -> {posted, held, closed_at, heir} of overflow
 local grants = {} -- id -> grant
 local holds = {} -- id -> hold, or false where there is none
 local entries = {} -- ledger entries to write: {seq, packed, info}
@@ -87,13 +87,22 @@ local function period_of(unit, name)
   local field = unit .. ':' .. name
   local period = periods[field]
   if not period then
-    local record = redis.call('HGET', KEYS[1], 'o:' .. field) or '0|0'
-    local posted, held = string.match(record, '^(%d+)|(%d+)$')
+    local record = redis.call('HGET', KEYS[1], 'o:' .. field) or '0|0||'
+    local posted, held, closed_at, heir = string.match(record, '^(%d+)|(%d+)|(%d*)|([^|]*)$')
     if not posted then error('overflow record of an unknown form') end
-    period = { posted = number_of(posted), held = number_of(held) }
+    period = { posted = number_of(posted), held = number_of(held), closed_at = closed_at, heir = heir }
     periods[field] = period
   end
   return period
+end
+
+-- The period that a charge of `name` goes to: itself, or the one that its closing named.
+local function open_period(unit, name)
+  while true do
+    local period = period_of(unit, name)
+    if period.closed_at == '' then return name, period end
+    name = period.heir
+  end
 end
 
 -- available,held of a wallet that has nothing else; otherwise followed by all that there is.
@@ -180,6 +189,7 @@ local function account_fields()
     if period.changed then
       fields[#fields + 1] = 'o:' .. field
       fields[#fields + 1] = text_of(period.posted) .. '|' .. text_of(period.held)
+        .. '|' .. period.closed_at .. '|' .. period.heir
     end
   end
   return fields

@@ -388,6 +388,20 @@ local function budget_functions()
     return #entry > 0 and ';budgets=' .. table.concat(entry, ',') or ''
   end
 
+  -- A refund: what a charge counted in a window, less what is given back of it. By its share where the unit is another.
+  function made.give_back(id, start, counted, amount, charge)
+    local field = redis.call('HGET', KEYS[7], 'i:' .. id)
+    local measure = field and measure_of(field)
+    if not measure or measure == 'tokens' or measure == 'requests' or measure == 'concurrent' then return end
+    load_counters({ field })
+    local counter = counters[field]
+    local slot = counter and find_slot(counter, start)
+    if not slot then return end
+    local part = measure == charge.unit and amount or math.floor(counted * (amount / charge.total))
+    slot.spent = math.max(0, slot.spent - part)
+    touch(counter)
+  end
+
   -- The end of a counter's life: gone where nothing used it meanwhile, looked at again later where something did.
   function made.retire(id)
     local field = redis.call('HGET', KEYS[7], 'i:' .. id)

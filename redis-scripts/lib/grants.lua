@@ -3,10 +3,10 @@
 
 local GRANTS_DRAWN_MAX = 64
 
--- state: p(ending), u(sable), x (expired), v(oided). scope: g(eneral), s(coped: applies_to). `tail` is read on demand.
+-- state: p(ending: not yet effective or not paid), u(sable), x (expired), v(oided), c(lawed back). scope: g(eneral), s(coped: applies_to). `tail` is read on demand.
 local function read_grant(id, record)
   local free, held, consumed, state, scope, tail =
-    string.match(record, '^1|(%d+)|(%d+)|(%d+)|([puxv])|([gs])|(.*)$')
+    string.match(record, '^1|(%d+)|(%d+)|(%d+)|([puxvc])|([gs])|(.*)$')
   if not free then error('grant record of an unknown form: ' .. id) end
   return {
     id = id,
@@ -26,7 +26,7 @@ local function pack_grant(grant)
   return head .. text_of(grant.expired) .. '|' .. text_of(grant.voided) .. '|' .. grant.voided_at
     .. '|' .. grant.created_at .. '|' .. text_of(grant.effective_at)
     .. '|' .. (grant.expires_at and text_of(grant.expires_at) or '') .. '|' .. grant.repays
-    .. '|' .. grant.unit .. '|' .. grant.member .. '|' .. grant.filter
+    .. '|' .. grant.terms .. '|' .. grant.unit .. '|' .. grant.member .. '|' .. grant.filter
 end
 
 local function load_grants(ids)

@@ -31,6 +31,13 @@ local function read_policy(text)
   }
 end
 
+-- The same text with the period that the policy has now.
+local function pack_policy(text, policy)
+  if policy.mode ~= 'overflow' then return text end
+  local head, observe = string.match(text, '^(%l+,%-?%d+,%d+,)[^,]*(,[01])$')
+  return head .. policy.period .. observe
+end
+
 -- Under observe whatever grants do not cover is flagged.
 local function observed(policy)
   return { mode = 'flag', limit = 0, multiplier = 1000000, period = '', observe = true }
@@ -41,12 +48,18 @@ local function over_account(policy)
   return OVER_ACCOUNTS[policy.mode]
 end
 
+-- Where a charge beyond the grants goes now: a closed period never changes.
+local function posting_account(w, policy)
+  if policy.mode == 'overflow' then return 'overflow:' .. open_period(w.unit, policy.period) end
+  return over_account(policy)
+end
+
 -- How much more, at price, may go beyond the grants. `held`: as if open holds had only this much overage.
 local function overage_room(w, policy, held)
   if policy.mode == 'block' then return 0 end
   if policy.mode == 'negative' then return math.max(0, -policy.limit - w.debt - (held or w.debt_held)) end
   if policy.mode == 'overflow' then
-    local period = period_of(w.unit, policy.period)
+    local _, period = open_period(w.unit, policy.period)
     local room = policy.limit - period.posted - (held or period.held)
     return room > 0 and divide_down(room, policy.multiplier) or 0
   end

@@ -40,6 +40,18 @@ local function draw_further(w, facts, amount, drawn, transfers)
   return amount - left
 end
 
+-- What is consumed of a grant that was clawed back is owed: the debt pays for it, and the grant forfeits it.
+local function claw_consumed(w, grant, amount, transfers)
+  if amount == 0 then return end
+  grant_details(grant)
+  grant.consumed, grant.voided = grant.consumed - amount, grant.voided + amount
+  grants_changed[grant.id] = true
+  add_total(w, 'expired', amount)
+  post_overage(w, 'debt', amount)
+  transfer(transfers, 'debt', 'grant:' .. grant.id, amount)
+  transfer(transfers, 'grant:' .. grant.id, 'voided', amount)
+end
+
 -- Posts the prefix of the slices and releases the rest; answers what they did not cover.
 local function post_slices(w, slices, final, drawn, transfers)
   grants_of_slices(slices)
@@ -52,6 +64,7 @@ local function post_slices(w, slices, final, drawn, transfers)
     grants_changed[grant.id] = true
     transfer(transfers, 'grant:' .. grant.id, 'consumed', part)
     if part > 0 then add_drawn(drawn, grant.id, part) end
+    if grant.state == 'c' then claw_consumed(w, grant, part, transfers) end
     if grant.state == 'u' then
       w.pinned = w.pinned - amount
       change_free(w, grant, amount - part)
@@ -74,7 +87,7 @@ local function post_forced(w, policy, facts, excess, within, drawn, transfers, o
   local admitted = math.min(beyond, math.max(0, overage_room(w, policy) - within))
   local over_base = over.base + within + admitted
   local total = multiply_half_even(over_base, policy.multiplier)
-  local name = over_account(policy)
+  local name = posting_account(w, policy)
   if total > over.amount then
     post_overage(w, name, total - over.amount)
     transfer(transfers, name, 'consumed', total - over.amount)

@@ -6,7 +6,7 @@
 local SWEEP_MAX = 32
 
 -- Its functions are inside, so that a call that finds nothing due does not pay for making them (a tenth of a hold).
-local function sweep_items(due)
+local function sweep_items(due, limit)
 --! include lib/posting.lua
 --! include lib/new_grant.lua
 
@@ -37,31 +37,47 @@ local function sweep_items(due)
     due_changes['h' .. id] = false
   end
 
+  -- What an allowance leaves to the next period: "percent_millionths:min:max:until:head:id".
+  local function roll_over(w, grant, rest)
+    local _, _, rollover = terms_of(grant)
+    local percent, least, most, ends, head, id = string.match(rollover, '^(%d+):(%d+):(%d+):(%d+):([^:]*):(%w+)$')
+    -- What would have ended by now as well was never of use: any call since would have swept it into being.
+    if not percent or integer(ends) <= math.max(grant.expires_at, now) then return end
+    local part = multiply(rest, integer(percent))
+    local amount = math.min(integer(most), math.max(integer(least), part))
+    if amount == 0 or live_total(w) + amount > ATOMS_MAX then return end
+    local facts = '{"scale":' .. w.scale .. ',"funding":"promotional","priority":' .. tonumber(string.sub(head, 1, 4))
+      .. ',"repaysDebt":false,"labels":{"rollover_of":"' .. grant.id .. '"}}'
+    create_grant(w, id, amount, grant.expires_at, integer(ends), head, 'g', '0', '', facts)
+    local transfers = {}
+    transfer(transfers, 'fund:promotional', 'grant:' .. id, amount)
+    local extra = 'grant=' .. id .. ';scope=g;effective=' .. text_of(grant.expires_at) .. ';expires=' .. ends
+    add_entry('allowance', grant.expires_at, grant.id, '', w, transfers, extra .. ';rollover=1', facts)
+  end
+
   local function expire(w, grant)
     due_changes['g' .. grant.id] = false
-    if grant.state ~= 'u' then return end
-    order_changes[grant.member] = false
+    if grant.state ~= 'u' and grant.state ~= 'p' then return end
     grants_changed[grant.id] = true
     local rest, transfers = grant.free, {}
     change_free(w, grant, -rest)
-    w.pinned = w.pinned - grant.held
+    if grant.state == 'u' then
+      order_changes[grant.member] = false
+      w.pinned = w.pinned - grant.held
+    end
     grant.state = 'x'
     grant.expired = grant.expired + rest
-    if rest + grant.held == 0 then return end
-    add_total(w, 'expired', rest)
-    transfer(transfers, 'grant:' .. grant.id, 'expired', rest)
-    add_entry('expire', grant.expires_at, grant.id, '', w, transfers, 'grant=' .. grant.id, '')
+    if rest + grant.held > 0 then
+      add_total(w, 'expired', rest)
+      transfer(transfers, 'grant:' .. grant.id, 'expired', rest)
+      add_entry('expire', grant.expires_at, grant.id, '', w, transfers, 'grant=' .. grant.id, '')
+    end
+    roll_over(w, grant, rest)
   end
 
   local function activate(w, grant)
-    local amount = grant.free
-    change_free(w, grant, -amount)
-    grant.state = 'u'
-    change_free(w, grant, amount)
-    order_changes[grant.member] = true
-    due_changes['g' .. grant.id] = grant.expires_at or false
     local transfers = {}
-    if grant.repays == '1' and repay_debt(w, grant, transfers) > 0 then
+    if become_usable(w, grant, transfers) > 0 then
       add_entry('grant', grant.effective_at, grant.id, '', w, transfers, 'grant=' .. grant.id .. ';activated=1', '')
     end
   end
@@ -70,28 +86,49 @@ local function sweep_items(due)
     load_grants({ id })
     local grant = grant_details(grants[id])
     local w = wallet_of(grant.unit)
-    if grant.state == 'p' then activate(w, grant) end
-    if grant.expires_at and grant.expires_at <= now then expire(w, grant) end
+    if grant.state == 'p' and is_paid_enough(grant) then
+      activate(w, grant)
+    elseif grant.expires_at and grant.expires_at <= now then
+      expire(w, grant)
+    end
   end
 
+  -- What an item makes due again takes its own place in time; beyond a full batch the next one finds it.
+  local function insert_again(items, from, member, full)
+    local score = due_changes[member]
+    if not score or score > now or (full and score > items[#items].score) then return end
+    local at = from
+    while at <= #items and (items[at].score < score or (items[at].score == score and items[at].member < member)) do
+      at = at + 1
+    end
+    table.insert(items, at, { member = member, score = score })
+  end
+
+  local items = {}
   for i = 1, #due, 2 do
-    local id = string.sub(due[i], 2)
-    local kind = string.sub(due[i], 1, 1)
+    items[#items + 1] = { member = due[i], score = number_of(due[i + 1]) }
+  end
+  local full, next_item = limit > 0 and #items == limit, 1
+  while next_item <= #items do
+    local member, score = items[next_item].member, items[next_item].score
+    local kind, id = string.sub(member, 1, 1), string.sub(member, 2)
     if kind == 'h' then
-      sweep_hold(id, number_of(due[i + 1]))
+      sweep_hold(id, score)
     elseif kind == 'b' then
       budget_functions().retire(id)
     else
       sweep_grant(id)
     end
+    next_item = next_item + 1
+    insert_again(items, next_item, member, full)
   end
 end
 
--- Takes what is due, at most `limit` items. Answers how many there were, and whether there are more.
+-- Takes what is due, at most `limit` items (-1: all, for reads). Answers how many there were, and whether there are more.
 local function sweep_due(limit)
   local due = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', text_of(now), 'WITHSCORES', 'LIMIT', 0, limit)
   if #due == 0 then return 0, false end
-  sweep_items(due)
+  sweep_items(due, limit)
   local more = #due == 2 * limit
   for _, score in pairs(due_changes) do
     if score and score <= now then more = true end

@@ -41,6 +41,32 @@ const REFUSALS: Record<AdminRefusal, () => AdminError> = {
   too_many_grants: () => new AdminError(422, 'out_of_range', 'The account has 10,000 grants, which is the most.'),
   unknown_grant: () => new AdminError(404, 'unknown_grant', 'The account has no such grant.'),
   already_voided: () => new AdminError(409, 'conflict', 'The grant is voided already.'),
+  already_clawed_back: () => new AdminError(409, 'conflict', 'The grant is clawed back already.'),
+  no_payment: () =>
+    new AdminError(409, 'conflict', 'The grant was made without a payment; make one with payment: pending.'),
+  payment_order: () =>
+    new AdminError(
+      409,
+      'conflict',
+      'The payment is as far already, or further: pending, authorized, settled; or it has failed.',
+    ),
+  unknown_charge: () => new AdminError(404, 'unknown_charge', 'No charge has this id.'),
+  charge_open: () =>
+    new AdminError(
+      409,
+      'conflict',
+      'The call timed out, and its own end may still come; refund it when that time is over.',
+    ),
+  refund_too_large: () =>
+    new AdminError(422, 'out_of_range', 'amount: more than is left of the charge', [
+      { field: 'amount', message: 'refunds of a charge never come to more than the charge' },
+    ]),
+  unknown_period: () => new AdminError(404, 'unknown_period', 'Nothing was ever posted in this period.'),
+  already_closed: () => new AdminError(409, 'conflict', 'The period is closed already.'),
+  open_holds: () =>
+    new AdminError(409, 'conflict', 'Open calls pin the period; wait until they have ended, or close it by force.'),
+  unknown_stop: () => new AdminError(404, 'unknown_stop', 'There is no such stop.'),
+  too_many_stops: () => new AdminError(422, 'out_of_range', 'The account has 1,000 stops, which is the most.'),
   insufficient_funds: () =>
     new AdminError(402, 'insufficient_funds', 'Less is free than the amount takes away.', [
       { field: 'amount', message: 'more than what is free' },

@@ -27,6 +27,7 @@ export function emptyBalance(unit: string, scale: number, frozen: boolean): Bala
     debtAtoms: 0n,
     overflowAtoms: 0n,
     overflowPeriods: {},
+    closedPeriods: {},
     flaggedAtoms: 0n,
     postpaidAtoms: 0n,
     frozen,

@@ -21,6 +21,7 @@ export interface AccountKeys {
   readonly budgets: string
   readonly refusals: string
   readonly grantKeys: string
+  readonly refunds: string
   /** The first seven, in the order in which every script declares them. */
   readonly wallet: readonly string[]
   readonly prefix: string
@@ -53,7 +54,7 @@ function makeAccountKeys(account: string): AccountKeys {
     string,
     string,
   ]
-  const others = { refusals: `${prefix}refusals`, grantKeys: `${prefix}gkeys` }
+  const others = { refusals: `${prefix}refusals`, grantKeys: `${prefix}gkeys`, refunds: `${prefix}refunds` }
   return { account: first, grants, order, due, holds, ledger, budgets, ...others, wallet, prefix }
 }
 

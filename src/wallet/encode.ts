@@ -1,5 +1,13 @@
 /** How arguments of the scripts are written. Values are percent-encoded, so that no name ends a field. */
-import type { AppliesTo, BudgetCount, GrantRequest, HoldFacts, HoldRequest, HoldTerms } from './wallet-types.ts'
+import type {
+  AppliesTo,
+  BudgetCount,
+  GrantRequest,
+  HoldFacts,
+  HoldRequest,
+  HoldTerms,
+  Rollover,
+} from './wallet-types.ts'
 
 const encode = encodeURIComponent
 
@@ -106,6 +114,20 @@ export function encodeFilter(appliesTo: AppliesTo | undefined): string {
   }
   if (appliesTo.labels !== undefined) parts.push(`l=${encodeLabels(appliesTo.labels)}`)
   return parts.join(';')
+}
+
+/** payment,availability,rollover; "" for a grant that is simply there. */
+export function encodeTerms(request: GrantRequest): string {
+  const { payment = 'none', availability = 'on_creation', rollover } = request
+  if (payment === 'none' && availability === 'on_creation' && rollover === undefined) return ''
+  return `${payment.slice(0, 1)},${availability.slice(3, 4)},${rollover === undefined ? '' : encodeRollover(rollover)}`
+}
+
+/** percent_millionths:min:max:ends:order_head:grant_id; it draws before what it stands beside, by its priority. */
+function encodeRollover(rollover: Rollover): string {
+  const { percentMillionths, minAtoms, maxAtoms, expiresAtMs, priority, id } = rollover
+  const head = `${String(priority).padStart(4, '0')}1${String(expiresAtMs).padStart(16, '0')}0${sortableDecimal('0')}`
+  return `${percentMillionths}:${minAtoms}:${maxAtoms}:${expiresAtMs}:${head}:${id}`
 }
 
 const NEVER = '9999999999999999'

@@ -3,7 +3,7 @@
 import { idTimeMs } from '../core/ids.ts'
 import { ATOMS_MAX } from '../core/money.ts'
 import { operationKey } from '../redis/keys.ts'
-import { encodeFilter, encodeOrderHead } from './encode.ts'
+import { encodeFilter, encodeOrderHead, encodeTerms } from './encode.ts'
 import { type GrantFacts, readGrant } from './packed.ts'
 import { field, type Reply, type ScriptCaller, statusOf } from './script-caller.ts'
 import type { AdminRefusal, AdminResult, Grant, GrantRequest, Wallet } from './wallet-types.ts'
@@ -19,6 +19,9 @@ const STATUSES = [
   'already_voided',
   'insufficient_funds',
   'expired',
+  'already_clawed_back',
+  'no_payment',
+  'payment_order',
 ] as const satisfies readonly ('done' | AdminRefusal)[]
 
 // No `|` or `:` in a unit: it begins a member of the order and ends a field of a record.
@@ -60,6 +63,7 @@ export async function grant(scripts: ScriptCaller, request: GrantRequest): Promi
       facts.repaysDebt ? '1' : '0',
       JSON.stringify(facts),
       encodeURIComponent(request.actor),
+      encodeTerms(request),
     ],
   )
   return grantResult(request.account, reply)
@@ -150,6 +154,49 @@ export async function setFrozen(
   return emptyResult(reply)
 }
 
+export async function clawback(
+  scripts: ScriptCaller,
+  request: Parameters<Wallet['clawback']>[0],
+): Promise<AdminResult<Grant>> {
+  if (idTimeMs(request.grant) === undefined) return { status: 'unknown_grant' }
+  const { amountAtoms } = request
+  if (amountAtoms !== undefined && (amountAtoms <= 0n || amountAtoms > ATOMS_MAX)) return { status: 'out_of_range' }
+  const keys = scripts.keysOf(request.account)
+  const reply = await scripts.call(
+    'clawback',
+    [...keys.wallet, operationKey(keys, request.operationId)],
+    [
+      ...operation(request.operationId),
+      request.grant,
+      String(amountAtoms ?? ''),
+      request.freeze ? '1' : '0',
+      JSON.stringify({ reason: request.reason }),
+      encodeURIComponent(request.actor),
+    ],
+  )
+  return grantResult(request.account, reply)
+}
+
+export async function payment(
+  scripts: ScriptCaller,
+  request: Parameters<Wallet['payment']>[0],
+): Promise<AdminResult<Grant>> {
+  if (idTimeMs(request.grant) === undefined) return { status: 'unknown_grant' }
+  const keys = scripts.keysOf(request.account)
+  const reply = await scripts.call(
+    'payment',
+    [...keys.wallet, operationKey(keys, request.operationId)],
+    [
+      ...operation(request.operationId),
+      request.grant,
+      request.payment.slice(0, 1),
+      JSON.stringify({ reason: request.reason }),
+      encodeURIComponent(request.actor),
+    ],
+  )
+  return grantResult(request.account, reply)
+}
+
 export async function listGrants(scripts: ScriptCaller, account: string): Promise<readonly Grant[]> {
   const reply = await scripts.call('grants', scripts.keysOf(account).wallet, [])
   const found: Grant[] = []
@@ -160,7 +207,7 @@ export async function listGrants(scripts: ScriptCaller, account: string): Promis
 }
 
 /** The operation id as the ledger has it, and its time where it carries one. */
-function operation(id: string): [string, string] {
+export function operation(id: string): [string, string] {
   return [encodeURIComponent(id), String(idTimeMs(id) ?? '')]
 }
 

@@ -38,6 +38,25 @@ export interface GrantFacts {
   readonly labels: Readonly<Record<string, string>>
 }
 
+const STATES: Readonly<Record<string, Grant['state']>> = {
+  p: 'pending',
+  u: 'usable',
+  x: 'expired',
+  v: 'voided',
+  c: 'clawed_back',
+}
+const PAYMENTS: readonly Grant['payment'][] = ['none', 'pending', 'authorized', 'settled', 'failed']
+const AVAILABILITIES: readonly Grant['availability'][] = ['on_creation', 'on_authorized', 'on_settled']
+
+/** payment,availability,rollover, each by its letter. */
+function readTerms(text: string): Pick<Grant, 'payment' | 'availability'> {
+  const [payment = 'n', availability = 'c'] = text.split(',')
+  return {
+    payment: PAYMENTS.find((word) => word.startsWith(payment || 'n')) ?? 'none',
+    availability: AVAILABILITIES.find((word) => word.charAt(3) === availability) ?? 'on_creation',
+  }
+}
+
 export function readGrant(account: string, id: string, record: string, facts: string): Grant {
   const parts = record.split('|')
   const atoms = (index: number): Atoms => BigInt(field(parts, index))
@@ -48,7 +67,9 @@ export function readGrant(account: string, id: string, record: string, facts: st
     id,
     account,
     key,
-    unit: field(parts, 13),
+    ...readTerms(field(parts, 13)),
+    state: STATES[field(parts, 4)] ?? 'voided',
+    unit: field(parts, 14),
     scale,
     amountAtoms: free + held + consumed + expired + voided,
     freeAtoms: free,
@@ -66,7 +87,7 @@ export function readGrant(account: string, id: string, record: string, facts: st
     costBasis,
     repaysDebt,
     labels,
-    seq: Number(field(parts, 14).slice(-42, -26)),
+    seq: Number(field(parts, 15).slice(-42, -26)),
   }
 }
 
@@ -112,17 +133,32 @@ export function readBalance(unit: string, frozen: boolean, wallet: string, total
     debtAtoms: atoms(7),
     overflowAtoms: atoms(9),
     overflowPeriods: readPeriods(periods),
+    closedPeriods: readClosed(periods),
     flaggedAtoms: atoms(10),
     postpaidAtoms: atoms(11),
     frozen,
   }
 }
 
+type PeriodParts = readonly [name: string, posted: string, held: string, closedAt: string]
+
+function periodParts(text: string): readonly PeriodParts[] {
+  return text === '' ? [] : text.split(';').map((part) => part.split(/[=,]/) as unknown as PeriodParts)
+}
+
 /** Periods in which something was posted, in order of their names. */
 function readPeriods(text: string): Readonly<Record<string, Atoms>> {
-  const list = text === '' ? [] : text.split(';').map((part) => part.split(/[=,]/) as [string, string, string])
-  const posted = list.filter(([, amount]) => amount !== '0').sort(([a], [b]) => (a < b ? -1 : 1))
-  return Object.fromEntries(posted.map(([name, amount]) => [name, BigInt(amount)]))
+  const posted = periodParts(text).filter(([, amount]) => amount !== '0')
+  return Object.fromEntries(posted.sort(byName).map(([name, amount]) => [name, BigInt(amount)]))
+}
+
+function readClosed(text: string): Readonly<Record<string, number>> {
+  const closed = periodParts(text).filter(([, , , closedAt]) => closedAt !== '')
+  return Object.fromEntries(closed.sort(byName).map(([name, , , closedAt]) => [name, Number(closedAt)]))
+}
+
+function byName(a: PeriodParts, b: PeriodParts): number {
+  return a[0] < b[0] ? -1 : 1
 }
 
 /** 1|id|touched|life|group|start:spent:held:end,… */

@@ -1,5 +1,6 @@
 import { answerKey } from '../redis/keys.ts'
 import type { ScriptClient } from '../redis/run-script.ts'
+import * as corrections from './corrections.ts'
 import * as grants from './grants.ts'
 import * as holds from './holds.ts'
 import { readLedger, readPage } from './ledger.ts'
@@ -26,6 +27,13 @@ export function createWallet(client: ScriptClient, options: WalletOptions = {}):
     voidGrant: (request) => grants.voidGrant(scripts, request),
     adjust: (request) => grants.adjust(scripts, request),
     setFrozen: (request) => grants.setFrozen(scripts, request),
+    clawback: (request) => grants.clawback(scripts, request),
+    payment: (request) => grants.payment(scripts, request),
+    refund: (request) => corrections.refund(scripts, request),
+    resolveFlagged: (request) => corrections.resolveFlagged(scripts, request),
+    closePeriod: (request) => corrections.closePeriod(scripts, request),
+    setStop: (request) => corrections.setStop(scripts, request),
+    stops: (account) => corrections.stops(scripts, account),
     balances: (account) => balances(scripts, account),
     grants: (account) => grants.listGrants(scripts, account),
     holds: (account) => holds.openHolds(scripts, account),

@@ -38,6 +38,8 @@ interface MutableGrant {
   expired: Atoms
   voided: Atoms
   usable: boolean
+  /** Its payment is not as far as its availability asks. */
+  awaits: boolean
 }
 interface MutableHold {
   readonly unit: string
@@ -52,6 +54,7 @@ interface MutableWallet {
   expired: Atoms
   /** Accounts of what is owed: below zero. */
   readonly owed: Map<string, Atoms>
+  readonly closed: Map<string, number>
 }
 interface State {
   readonly wallets: Map<string, MutableWallet>
@@ -86,6 +89,7 @@ export function replayLedger(entries: readonly LedgerEntry[], nowMs?: number): R
 function apply(state: State, entry: LedgerEntry): void {
   state.lastMs = Math.max(state.lastMs, entry.atMs)
   if (entry.type === 'freeze') state.frozen = entry.fields['frozen'] === true
+  if (entry.type === 'clawback' && entry.fields['frozen'] === true) state.frozen = true
   if (entry.unit === '') return
   const wallet = walletOf(state, entry)
   if (entry.type === 'hold' || entry.type === 'checkpoint') pin(state, entry)
@@ -95,16 +99,26 @@ function apply(state: State, entry: LedgerEntry): void {
     if (!from || !to || from.atoms + to.atoms !== 0n) throw new Error(`ledger: legs of ${entry.seq} do not balance`)
     move(state, wallet, entry, from.account, to.account, to.atoms)
   }
-  if (entry.type === 'expire' || entry.type === 'grant_void') {
-    known(state.grants, entry.fields['grant'], entry).usable = false
-  }
+  const { grant, whole, awaits, period } = entry.fields
+  if (entry.type === 'expire' || entry.type === 'grant_void' || whole === true)
+    known(state.grants, grant, entry).usable = false
+  if (entry.type === 'payment' && awaits === false) known(state.grants, grant, entry).awaits = false
+  if (entry.type === 'overflow_close') wallet.closed.set(String(period), entry.atMs)
 }
 
 function walletOf(state: State, entry: LedgerEntry): MutableWallet {
   const { unit, scale } = entry
   const before = state.wallets.get(unit)
   if (before) return before
-  const wallet = { unit, scale, granted: 0n, posted: 0n, expired: 0n, owed: new Map<string, Atoms>() }
+  const wallet = {
+    unit,
+    scale,
+    granted: 0n,
+    posted: 0n,
+    expired: 0n,
+    owed: new Map<string, Atoms>(),
+    closed: new Map<string, number>(),
+  }
   state.wallets.set(unit, wallet)
   return wallet
 }
@@ -179,6 +193,7 @@ function createGrant(state: State, wallet: MutableWallet, entry: LedgerEntry, id
     expired: 0n,
     voided: 0n,
     usable: true,
+    awaits: entry.fields['awaits'] === true,
   })
   wallet.granted += amount
 }
@@ -203,7 +218,7 @@ function owe(wallet: MutableWallet, account: string, atoms: Atoms): void {
 function balanceOf(state: State, wallet: MutableWallet, nowMs: number): Balance {
   const sum = (pick: (grant: MutableGrant) => Atoms, of: (grant: MutableGrant) => boolean): Atoms =>
     [...state.grants.values()].reduce((total, g) => (g.unit === wallet.unit && of(g) ? total + pick(g) : total), 0n)
-  const effective = (grant: MutableGrant): boolean => grant.usable && grant.effectiveAtMs <= nowMs
+  const effective = (grant: MutableGrant): boolean => grant.usable && !grant.awaits && grant.effectiveAtMs <= nowMs
   const free = (grant: MutableGrant): Atoms => grant.free
   const holds = [...state.holds.values()].filter((hold) => hold.unit === wallet.unit)
   const periods = [...wallet.owed].filter(([name, atoms]) => name.startsWith('overflow:') && atoms !== 0n)
@@ -225,6 +240,7 @@ function balanceOf(state: State, wallet: MutableWallet, nowMs: number): Balance 
     debtAtoms: wallet.owed.get('debt') ?? 0n,
     overflowAtoms: overflow.reduce((total, [, atoms]) => total + atoms, 0n),
     overflowPeriods: Object.fromEntries(overflow.sort(([a], [b]) => (a < b ? -1 : 1))),
+    closedPeriods: Object.fromEntries([...wallet.closed].sort(([a], [b]) => (a < b ? -1 : 1))),
     flaggedAtoms: wallet.owed.get('flagged') ?? 0n,
     postpaidAtoms: wallet.owed.get('postpaid') ?? 0n,
     frozen: state.frozen,

@@ -240,6 +240,22 @@ export interface AppliesTo {
   readonly labels?: Readonly<Record<string, string>>
 }
 
+export type Payment = 'none' | 'pending' | 'authorized' | 'settled' | 'failed'
+export type Availability = 'on_creation' | 'on_authorized' | 'on_settled'
+
+/** What an allowance leaves to the next period: clamp(free at the end × percent, min, max), as a grant of its own. */
+export interface Rollover {
+  /** 100% is 1,000,000. */
+  readonly percentMillionths: number
+  readonly minAtoms: Atoms
+  readonly maxAtoms: Atoms
+  /** End of the next period. */
+  readonly expiresAtMs: number
+  readonly priority: number
+  /** Id of the grant that is made. */
+  readonly id: string
+}
+
 export interface GrantRequest {
   readonly account: string
   /** Operation id: the Idempotency-Key, or a fresh id. */
@@ -263,6 +279,10 @@ export interface GrantRequest {
   readonly repaysDebt: boolean | undefined
   readonly labels: Readonly<Record<string, string>>
   readonly actor: string
+  /** Left out: none, and usable on creation. */
+  readonly payment?: Payment
+  readonly availability?: Availability
+  readonly rollover?: Rollover
 }
 
 export interface Grant {
@@ -287,6 +307,10 @@ export interface Grant {
   readonly costBasis: string | undefined
   readonly repaysDebt: boolean
   readonly labels: Readonly<Record<string, string>>
+  readonly payment: Payment
+  readonly availability: Availability
+  /** clawed_back: nothing of it is usable, and what open holds take of it becomes debt. */
+  readonly state: 'pending' | 'usable' | 'expired' | 'voided' | 'clawed_back'
   /** Its place in the creation sequence: the seq of its ledger entry. */
   readonly seq: number
 }
@@ -302,10 +326,41 @@ export type AdminRefusal =
   | 'already_voided'
   | 'insufficient_funds'
   | 'expired'
+  | 'already_clawed_back'
+  | 'no_payment'
+  | 'payment_order'
+  | 'unknown_charge'
+  | 'charge_open'
+  | 'refund_too_large'
+  | 'unknown_period'
+  | 'already_closed'
+  | 'open_holds'
+  | 'unknown_stop'
+  | 'too_many_stops'
 
 export type AdminResult<T> =
   | { readonly status: 'done'; readonly replay: boolean; readonly value: T }
   | { readonly status: AdminRefusal }
+
+/** What an operation of the admin API is known by. */
+export interface AdminOperation {
+  readonly account: string
+  readonly operationId: string
+  readonly reason: string
+  readonly actor: string
+}
+
+export type StopKind = 'run' | 'user' | 'key' | 'request'
+
+export interface Stop {
+  readonly id: string
+  readonly kind: StopKind
+  readonly value: string
+  readonly reason: string
+  readonly cut: boolean
+  readonly atMs: number
+  readonly actor: string
+}
 
 /** All amounts in atoms of `unit`; lifetime totals may be beyond 2^53. Meanings: SPEC section 7. */
 export interface Balance {
@@ -322,6 +377,8 @@ export interface Balance {
   readonly debtAtoms: Atoms
   readonly overflowAtoms: Atoms
   readonly overflowPeriods: Readonly<Record<string, Atoms>>
+  /** When each closed one was closed. */
+  readonly closedPeriods: Readonly<Record<string, number>>
   readonly flaggedAtoms: Atoms
   readonly postpaidAtoms: Atoms
   readonly frozen: boolean
@@ -415,6 +472,52 @@ export interface Wallet {
     readonly reason: string
     readonly actor: string
   }): Promise<AdminResult<null>>
+  /** amountAtoms undefined: all of it, also what open holds have. */
+  clawback(
+    request: AdminOperation & {
+      readonly grant: string
+      readonly amountAtoms: Atoms | undefined
+      readonly freeze: boolean
+    },
+  ): Promise<AdminResult<Grant>>
+  payment(
+    request: AdminOperation & { readonly grant: string; readonly payment: Exclude<Payment, 'none' | 'pending'> },
+  ): Promise<AdminResult<Grant>>
+  /** amountAtoms undefined: all that is left of it. */
+  refund(
+    request: AdminOperation & {
+      readonly chargeSeq: number
+      /** The packed entry, where Redis may not have it any more. */
+      readonly entry?: string
+      readonly amountAtoms: Atoms | undefined
+      readonly mode: 'original' | 'new_grant'
+      readonly grantId: string
+      readonly noteId: string
+    },
+  ): Promise<AdminResult<{ readonly refundedAtoms: Atoms; readonly ofAtoms: Atoms }>>
+  /** amountAtoms undefined: all of it. */
+  resolveFlagged(
+    request: AdminOperation & {
+      readonly unit: string
+      readonly amountAtoms: Atoms | undefined
+      readonly to: 'debt' | 'overflow' | 'written_off'
+      readonly period: string
+    },
+  ): Promise<AdminResult<null>>
+  /** heir: the period that is open, later than the one closed: it takes what still comes. */
+  closePeriod(
+    request: AdminOperation & {
+      readonly unit: string
+      readonly period: string
+      readonly heir: string
+      readonly force: boolean
+    },
+  ): Promise<AdminResult<{ readonly amountAtoms: Atoms; readonly closedAtMs: number }>>
+  /** stop undefined: allows again. */
+  setStop(
+    request: AdminOperation & { readonly kind: StopKind; readonly value: string; readonly stop: Stop | undefined },
+  ): Promise<AdminResult<null>>
+  stops(account: string): Promise<readonly Stop[]>
   /** One for each unit that the account has a wallet in; computed as if all were swept. */
   balances(account: string): Promise<readonly Balance[]>
   grants(account: string): Promise<readonly Grant[]>

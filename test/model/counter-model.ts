@@ -32,6 +32,14 @@ interface Amounts {
   readonly each: bigint
   readonly floor: bigint
 }
+/** What a charge counted, as its ledger entry has it. */
+export interface Counted {
+  readonly id: number
+  readonly field: string
+  readonly measure: string
+  readonly start: number
+  readonly amount: bigint
+}
 /** A budget with what stands in the call's window of it. */
 export interface Bound extends Amounts {
   readonly budget: BudgetCount
@@ -105,7 +113,8 @@ export class CounterModel {
     tokens: number,
     nowMs: number,
     finals?: Readonly<Record<string, bigint>>,
-  ): { readonly kept: Kept[]; readonly exceeded: string[] } {
+  ): { readonly kept: Kept[]; readonly exceeded: string[]; readonly counted: Counted[] } {
+    const counted: Counted[] = []
     const kept: Kept[] = []
     const exceeded: string[] = []
     for (const { budget, start, ends, fixed, each, floor, room } of bounds) {
@@ -118,13 +127,34 @@ export class CounterModel {
         slot.held += amount
         kept.push({ budget, start, floor, amount, known: 0n })
       }
+      counted.push({ id: counter.id, field: budget.field, measure, start, amount })
       if (budget.action === 'flag' && amount > room) exceeded.push(String(counter.id))
       if (budget.window.kind === 'rolling')
         counter.slots = counter.slots.filter((other) => inWindow(budget, other, start, nowMs))
       else dropClosed(counter, nowMs)
       counter.touchedMs = nowMs
     }
-    return { kept, exceeded }
+    return { kept, exceeded, counted }
+  }
+
+  counted(kept: readonly Kept[]): readonly Counted[] {
+    return kept.flatMap(({ budget, start, amount }) => {
+      const counter = this.#counters.get(budget.field)
+      return counter ? [{ id: counter.id, field: budget.field, measure: budget.measure, start, amount }] : []
+    })
+  }
+
+  /** Money alone; of another unit by its share. */
+  giveBack(counted: readonly Counted[], unit: string, atoms: bigint, total: bigint, nowMs: number): void {
+    for (const { id, field, measure, start, amount } of counted) {
+      const counter = this.#counters.get(field)
+      const slot = counter?.slots.find((candidate) => candidate.start === start)
+      if (['tokens', 'requests', 'concurrent'].includes(measure) || counter?.id !== id || !slot) continue
+      const share = Math.floor(Number(amount) * (Number(atoms) / Number(total)))
+      const part = measure === unit ? atoms : BigInt(share)
+      slot.spent = slot.spent > part ? slot.spent - part : 0n
+      counter.touchedMs = nowMs
+    }
   }
 
   finish(kept: readonly Kept[], finalOf: (item: Kept) => bigint, late: boolean, nowMs: number): void {

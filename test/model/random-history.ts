@@ -148,6 +148,31 @@ function operation({ random, model, clock }: History) {
   return { account: model.account, operationId, reason: 'test', actor: 'test' }
 }
 
+const PERIODS = ['2096-10', '2096-11', '2096-12']
+
+function grantOf({ random, model, clock }: History): string {
+  const known = random.chance(0.1) ? undefined : random.pick(model.read(clock.nowMs).grants)?.id
+  return known ?? newId(random, clock.nowMs)
+}
+
+/** Most grants are simply there; some wait for a payment, and some leave their rest to another. */
+function termsOf({ random, clock }: History, baseMs: number): Partial<GrantRequest> {
+  if (random.chance(0.5)) return {}
+  const payment = random.pick(['none', 'pending', 'pending', 'authorized', 'settled'] as const)
+  const availability = random.pick(['on_creation', 'on_authorized', 'on_settled'] as const)
+  if (random.chance(0.6)) return { payment, availability: payment === 'none' ? 'on_creation' : availability }
+  return {
+    rollover: {
+      percentMillionths: random.pick([0, 333_333, 1_000_000, 2_000_000]),
+      minAtoms: random.pick([0n, 0n, 5n]),
+      maxAtoms: random.pick([0n, 20n, 1000n]),
+      expiresAtMs: baseMs + random.pick([500, 2500, 9000]),
+      priority: random.pick([0, 9]),
+      id: newId(random, clock.nowMs),
+    },
+  }
+}
+
 const STEPS: Readonly<
   Record<string, readonly [number, (history: History) => [unknown, () => unknown, () => unknown]]>
 > = {
@@ -235,6 +260,7 @@ const STEPS: Readonly<
         costBasis: random.pick([undefined, undefined, '0', '0.5', '0.50', '9', '10']),
         repaysDebt: random.pick([undefined, undefined, true, false]),
         labels: {},
+        ...termsOf(history, base),
       }
       return [request, () => wallet.grant(request), () => model.grant(request, clock.nowMs)]
     },
@@ -249,6 +275,92 @@ const STEPS: Readonly<
         : (random.pick(grants)?.id ?? newId(random, clock.nowMs))
       const request = { ...operation(history), grant }
       return [request, () => wallet.voidGrant(request), () => model.voidGrant(request, clock.nowMs)]
+    },
+  ],
+  clawback: [
+    4,
+    (history) => {
+      const { random, amounts, wallet, model, clock } = history
+      const all = random.chance(0.6)
+      const request = {
+        ...operation(history),
+        grant: grantOf(history),
+        amountAtoms: all ? undefined : 1n + (amounts(random) % 60n),
+        freeze: random.chance(0.05),
+      }
+      return [request, () => wallet.clawback(request), () => model.clawback(request, clock.nowMs)]
+    },
+  ],
+  payment: [
+    5,
+    (history) => {
+      const { random, wallet, model, clock } = history
+      const payment = random.pick(['authorized', 'settled', 'settled', 'failed'] as const)
+      const request = { ...operation(history), grant: grantOf(history), payment }
+      return [request, () => wallet.payment(request), () => model.payment(request, clock.nowMs)]
+    },
+  ],
+  refund: [
+    8,
+    (history) => {
+      const { random, amounts, wallet, model, clock } = history
+      const request = {
+        ...operation(history),
+        chargeSeq: random.chance(0.1) ? 1 + random.below(99) : (random.pick(model.charges.slice(-3)) ?? 1),
+        amountAtoms: random.chance(0.3)
+          ? undefined
+          : 1n + ((random.chance(0.7) ? small(random) / 4n : amounts(random)) % ATOMS_MAX),
+        mode: random.pick(['original', 'original', 'new_grant'] as const),
+        grantId: newId(random, clock.nowMs),
+        noteId: newId(random, clock.nowMs),
+      }
+      return [request, () => wallet.refund(request), () => model.refund(request, clock.nowMs)]
+    },
+  ],
+  resolveFlagged: [
+    2,
+    (history) => {
+      const { random, amounts, wallet, model, clock } = history
+      const request = {
+        ...operation(history),
+        unit: random.pick(UNITS).unit,
+        amountAtoms: random.chance(0.5) ? undefined : 1n + (amounts(random) % ATOMS_MAX),
+        to: random.pick(['debt', 'overflow', 'written_off'] as const),
+        period: random.pick(PERIODS),
+      }
+      return [request, () => wallet.resolveFlagged(request), () => model.resolveFlagged(request, clock.nowMs)]
+    },
+  ],
+  closePeriod: [
+    2,
+    (history) => {
+      const { random, wallet, model, clock } = history
+      const request = {
+        ...operation(history),
+        unit: random.pick(UNITS).unit,
+        ...random.pick([
+          { period: '2096-10', heir: '2096-11' },
+          { period: '2096-11', heir: '2096-12' },
+        ]),
+        force: random.chance(0.5),
+      }
+      return [request, () => wallet.closePeriod(request), () => model.closePeriod(request, clock.nowMs)]
+    },
+  ],
+  stop: [
+    2,
+    (history) => {
+      const { random, wallet, model, clock, calls } = history
+      const [kind, value] = random.pick([
+        ['run', 'a;b,c=d|e'],
+        ['key', 'k'],
+        ['user', 'u'],
+        ['request', calls[random.below(8)]?.id ?? 'x'],
+      ] as const)
+      const stop = { id: 's', kind, value, reason: 'test', cut: false, atMs: 1, actor: 'test' }
+      // Lifted more often than set: a stopped key ends a history's holds.
+      const request = { ...operation(history), kind, value, stop: random.chance(0.3) ? stop : undefined }
+      return [request, () => wallet.setStop(request), () => model.setStop(request, clock.nowMs)]
     },
   ],
   adjust: [

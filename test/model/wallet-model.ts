@@ -21,12 +21,13 @@ import type {
   HoldTerms,
   OpenHold,
   Overage,
+  Payment,
   SettleRequest,
   SettleResult,
   VoidResult,
   Wallet,
 } from '../../src/wallet/wallet-types.ts'
-import { type Bound, CounterModel, type Kept } from './counter-model.ts'
+import { type Bound, type Counted, CounterModel, type Kept } from './counter-model.ts'
 
 const MAX = 9_007_199_254_740_991n
 const HOUR_MS = 3_600_000
@@ -53,7 +54,8 @@ interface ModelGrant {
   readonly seq: number
   readonly createdAtMs: number
   readonly effectiveAtMs: number
-  state: 'pending' | 'usable' | 'expired' | 'voided'
+  state: 'pending' | 'usable' | 'expired' | 'voided' | 'clawed_back'
+  payment: Payment
   free: bigint
   held: bigint
   consumed: bigint
@@ -63,6 +65,8 @@ interface ModelGrant {
 }
 interface ModelHold {
   readonly request: HoldRequest
+  /** As it was held: the period that was open then. */
+  readonly policy: Policy
   readonly answer: Held
   readonly createdAtMs: number
   state: 'open' | 'timed out' | 'late'
@@ -105,6 +109,26 @@ interface State {
   /** "UNIT debt", "UNIT overflow:PERIOD", …: what is owed. */
   readonly owed: Map<string, bigint>
   readonly posted: Map<string, bigint>
+  /** "UNIT PERIOD": when it was closed, and where its charges go since. */
+  readonly closedPeriods: Map<string, { readonly atMs: number; readonly heir: string }>
+  /** Names of periods that ever were held or posted in: "UNIT PERIOD". */
+  readonly periods: Set<string>
+  /** By the seq of the charge: what it drew, in order. */
+  readonly charges: Map<
+    number,
+    {
+      readonly unit: string
+      readonly drawn: readonly Drawn[]
+      refunded: bigint
+      readonly counted: readonly Counted[]
+      readonly timedOut: string | undefined
+    }
+  >
+  readonly stops: Set<string>
+}
+interface Drawn {
+  readonly from: string
+  readonly atoms: bigint
 }
 
 const sum = (values: readonly bigint[]): bigint => values.reduce((total, value) => total + value, 0n)
@@ -194,6 +218,10 @@ function emptyState(): State {
     closed: new Map(),
     owed: new Map(),
     posted: new Map(),
+    closedPeriods: new Map(),
+    periods: new Set(),
+    charges: new Map(),
+    stops: new Set(),
   }
 }
 
@@ -236,11 +264,13 @@ export class WalletModel {
     }
     if (this.#now - timeOf(id) > HOUR_MS) return refused('id_too_old')
     if (state.frozen) return deny('frozen')
+    const stopped = this.#stopOf(request)
+    if (stopped !== undefined) return deny('stopped', 0n, 0n, stopped)
     const { fixedAtoms: fixed, perTokenAtoms: each } = request
     const needed = fixed + each * BigInt(request.leastTokens)
     if (needed > MAX) return deny('out_of_range')
 
-    const enforced = policyOf(request, true)
+    const enforced = this.#opened(unit, policyOf(request, true))
     const { found, free, pinned } = this.#eligible(unit, request.facts, fixed + each * BigInt(request.totalTokens))
     const funds = least(MAX, free + this.#room(unit, enforced))
     const payableOf = (limit: number): number =>
@@ -270,7 +300,7 @@ export class WalletModel {
       return deny(status, missing, available, bound?.budget.field, resets)
     }
     if (request.observe) [tokens, payableTokens] = [request.wantTokens, request.totalTokens]
-    const policy = policyOf(request)
+    const policy = request.observe ? policyOf(request) : enforced
     const amount = fixed + each * BigInt(tokens)
     const tooMuch = ({ spent, held, fixed: first, each: more }: Bound): boolean =>
       spent + held + first + more * BigInt(tokens) > MAX
@@ -302,8 +332,10 @@ export class WalletModel {
     const seq = this.#entry(unit, request.scale)
     const deadlineAtMs = this.#now + request.deadlineMs
     const held = answer(seq, this.#available(unit))
+    if (over > 0n && policy.mode === 'overflow') state.periods.add(`${unit} ${policy.period}`)
     state.holds.set(id, {
       request,
+      policy,
       answer: held,
       createdAtMs: this.#now,
       state: 'open',
@@ -348,7 +380,7 @@ export class WalletModel {
     }
     let tokens = 0
     if (extend) {
-      const policy = policyOf(hold.request)
+      const { policy } = hold
       const each = extend.perTokenAtoms
       const want = each * BigInt(extend.wantTokens)
       const base = sum(hold.slices.map((slice) => slice.atoms)) + hold.overBase
@@ -386,6 +418,7 @@ export class WalletModel {
         if (before?.grant === slice.grant) before.atoms += slice.atoms
         else hold.slices.push(slice)
       }
+      if (over > hold.over && policy.mode === 'overflow') this.#state.periods.add(`${unit} ${policy.period}`)
       hold.overBase += moreBase
       hold.over = over
     }
@@ -439,27 +472,37 @@ export class WalletModel {
         state.holds.delete(id)
         const charge = this.#end(hold, finalAtoms)
         this.#counters.finish(hold.kept, finalOf(request), false, this.#now)
-        const settled = this.#settled('settled', unit, scale, charge, policyOf(hold.request))
+        const settled = this.#settled(
+          'settled',
+          unit,
+          scale,
+          charge,
+          hold.policy,
+          true,
+          this.#counters.counted(hold.kept),
+        )
         const facts = { fingerprint: fingerprintOf(hold.request), answer: hold.answer }
         state.ends.set(id, { kind: 'settled', hold: facts, final, settled })
         return settled
       }
       if (hold) {
-        const late = this.#settleLate(hold, finalAtoms)
-        this.#counters.finish(hold.kept, finalOf(request), true, this.#now)
-        return late
+        return this.#settleLate(hold, finalAtoms, finalOf(request))
       }
       const lateSeq = state.closed.get(id)
       if (lateSeq !== undefined) return { status: 'late_settled', replay: true, seq: lateSeq }
+      this.#legs = []
       const tooLate = state.closed.has(id) || this.#now - timeOf(id) > (terms.lateWindowMs ?? DAY_MS)
       const charge = tooLate
         ? { drawn: [], overBase: 0n, over: 0n, overrun: 0n }
-        : this.#force(terms, finalAtoms, 0n, [], 0n, 0n)
+        : this.#force(terms, policyOf(terms), finalAtoms, 0n, [], 0n, 0n)
+      let counted: readonly Counted[] = []
       if (!tooLate) {
         const finals = { ...request.finals, [unit]: finalAtoms, concurrent: 0n }
-        this.#counters.count(this.#counters.bounds(terms, this.#now, timeOf(id)), 0, this.#now, finals)
+        const bounds = this.#counters.bounds(terms, this.#now, timeOf(id))
+        counted = this.#counters.count(bounds, 0, this.#now, finals).counted
       }
-      const settled = this.#settled(tooLate ? 'unmatched' : 'orphan_settled', unit, scale, charge, policyOf(terms))
+      const status = tooLate ? 'unmatched' : 'orphan_settled'
+      const settled = this.#settled(status, unit, scale, charge, policyOf(terms), true, counted)
       state.ends.set(id, { kind: 'settled', hold: undefined, final, settled })
       return settled
     })
@@ -521,7 +564,7 @@ export class WalletModel {
       const refuse = (status: AdminRefusal) => this.#remember<Grant>(request.operationId, fingerprint, { status })
       const grant = this.#state.grants.get(request.grant)
       if (!grant) return refuse('unknown_grant')
-      if (grant.state === 'voided') return refuse('already_voided')
+      if (grant.state === 'voided' || grant.state === 'clawed_back') return refuse('already_voided')
       if (grant.state === 'expired') return refuse('expired')
       grant.state = 'voided'
       grant.voided += grant.free
@@ -573,6 +616,174 @@ export class WalletModel {
     })
   }
 
+  clawback(request: Parameters<Wallet['clawback']>[0], clockMs: number): AdminResult<Grant> {
+    const { operationId, amountAtoms, freeze } = request
+    if (amountAtoms !== undefined && (amountAtoms <= 0n || amountAtoms > MAX)) return { status: 'out_of_range' }
+    const fingerprint = json(['clawback', request.grant, amountAtoms, freeze, request.reason])
+    return this.#operation(operationId, fingerprint, clockMs, () => {
+      if (this.#tooOld(operationId)) return { status: 'id_too_old' }
+      const refuse = (status: AdminRefusal) => this.#remember<Grant>(operationId, fingerprint, { status })
+      const grant = this.#state.grants.get(request.grant)
+      if (!grant) return refuse('unknown_grant')
+      if (grant.state === 'clawed_back') return refuse('already_clawed_back')
+      const { unit, scale } = grant.request
+      const all = grant.free + grant.consumed + grant.held
+      const whole = amountAtoms === undefined || amountAtoms === all
+      const amount = whole ? grant.free + grant.consumed : (amountAtoms as bigint)
+      const held = this.#balance(unit).heldAtoms
+      const consumed = least(grant.consumed, most(0n, amount - grant.free))
+      const mostOwed = this.#owed(unit, 'debt') + held + consumed + (whole ? grant.held : 0n)
+      if (amount > grant.free + grant.consumed || mostOwed > MAX) return refuse('out_of_range')
+      this.#clawBack(grant, amount, whole)
+      if (freeze) this.#state.frozen = true
+      this.#entry(unit, scale)
+      const value = this.#grantView(grant)
+      return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value })
+    })
+  }
+
+  payment(request: Parameters<Wallet['payment']>[0], clockMs: number): AdminResult<Grant> {
+    const { operationId } = request
+    const fingerprint = json(['payment', request.grant, request.payment, request.reason])
+    return this.#operation(operationId, fingerprint, clockMs, () => {
+      if (this.#tooOld(operationId)) return { status: 'id_too_old' }
+      const refuse = (status: AdminRefusal) => this.#remember<Grant>(operationId, fingerprint, { status })
+      const grant = this.#state.grants.get(request.grant)
+      if (!grant) return refuse('unknown_grant')
+      const order = ['pending', 'authorized', 'settled', 'failed']
+      if (grant.payment === 'none') return refuse('no_payment')
+      if (order.indexOf(request.payment) <= order.indexOf(grant.payment)) return refuse('payment_order')
+      if (grant.state === 'clawed_back') return refuse('already_voided')
+      const { unit, scale } = grant.request
+      const owed = this.#owed(unit, 'debt') + this.#balance(unit).heldAtoms
+      if (request.payment === 'failed' && owed + grant.consumed + grant.held > MAX) return refuse('out_of_range')
+      grant.payment = request.payment
+      if (request.payment === 'failed') this.#clawBack(grant, grant.free + grant.consumed, true)
+      else if (grant.state === 'pending' && paidEnough(grant) && grant.effectiveAtMs <= this.#now) {
+        grant.state = 'usable'
+        if (grant.repays) this.#repay(grant)
+      }
+      this.#entry(unit, scale)
+      const value = this.#grantView(grant)
+      return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value })
+    })
+  }
+
+  refund(
+    request: Parameters<Wallet['refund']>[0],
+    clockMs: number,
+  ): AdminResult<{ refundedAtoms: bigint; ofAtoms: bigint }> {
+    const { operationId, chargeSeq, mode, grantId, noteId } = request
+    if (request.amountAtoms !== undefined && (request.amountAtoms <= 0n || request.amountAtoms > MAX))
+      return { status: 'refund_too_large' }
+    const timedOut = this.#state.charges.get(chargeSeq)?.timedOut
+    const superseded =
+      timedOut !== undefined &&
+      (this.#state.holds.get(timedOut)?.late !== undefined || this.#state.closed.get(timedOut) !== undefined)
+    if (superseded) return { status: 'unknown_charge' }
+    const fingerprint = json(['refund', chargeSeq, request.amountAtoms, mode, request.reason])
+    return this.#operation(operationId, fingerprint, clockMs, () => {
+      if (this.#tooOld(operationId)) return { status: 'id_too_old' }
+      const refuse = (status: AdminRefusal) =>
+        this.#remember<{ refundedAtoms: bigint; ofAtoms: bigint }>(operationId, fingerprint, { status })
+      const charge = this.#state.charges.get(chargeSeq)
+      if (!charge || charge.drawn.length === 0) return refuse('unknown_charge')
+      if (charge.timedOut !== undefined && this.#state.holds.has(charge.timedOut)) return refuse('charge_open')
+      const total = sum(charge.drawn.map((drawn) => drawn.atoms))
+      const amount = request.amountAtoms ?? total - charge.refunded
+      if (amount <= 0n || charge.refunded + amount > total) return refuse('refund_too_large')
+      const { unit } = charge
+      const scale = this.#state.units.get(unit) ?? 0
+      if (this.#live(unit) + amount > MAX) return refuse('out_of_range')
+      let [skip, left, credit] = [
+        charge.refunded,
+        mode === 'new_grant' ? 0n : amount,
+        mode === 'new_grant' ? amount : 0n,
+      ]
+      const notes: { period: string; atoms: bigint }[] = []
+      for (const { from, atoms } of charge.drawn.toReversed()) {
+        const skipped = least(skip, atoms)
+        skip -= skipped
+        const part = least(left, atoms - skipped)
+        left -= part
+        if (part === 0n) continue
+        if (from.startsWith('grant:')) credit += this.#giveToDrawn(this.#grant(from.slice(6)), part)
+        else {
+          const { rest, note } = this.#forgive(unit, from, part)
+          if (note === undefined) credit += rest
+          else notes.push({ period: note, atoms: rest })
+        }
+      }
+      this.#credit(grantId, unit, scale, credit, 'promotional', { refund_of: String(chargeSeq) })
+      for (const { period, atoms } of notes)
+        this.#credit(noteId, unit, scale, atoms, 'invoiced', { credit_note: period })
+      this.#state.posted.set(unit, (this.#state.posted.get(unit) ?? 0n) - amount)
+      this.#counters.giveBack(charge.counted, unit, amount, total, this.#now)
+      charge.refunded += amount
+      this.#entry(unit, scale)
+      const value = { refundedAtoms: charge.refunded, ofAtoms: total }
+      return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value })
+    })
+  }
+
+  resolveFlagged(request: Parameters<Wallet['resolveFlagged']>[0], clockMs: number): AdminResult<null> {
+    const { operationId, unit, to } = request
+    if (request.amountAtoms !== undefined && (request.amountAtoms <= 0n || request.amountAtoms > MAX))
+      return { status: 'insufficient_funds' }
+    const fingerprint = json(['resolve', unit, request.amountAtoms, to, request.period, request.reason])
+    return this.#operation(operationId, fingerprint, clockMs, () => {
+      if (this.#tooOld(operationId)) return { status: 'id_too_old' }
+      const refuse = (status: AdminRefusal) => this.#remember<null>(operationId, fingerprint, { status })
+      const flagged = this.#owed(unit, 'flagged')
+      const amount = request.amountAtoms ?? flagged
+      if (amount <= 0n || amount > flagged) return refuse('insufficient_funds')
+      const owed = to === 'debt' ? this.#owed(unit, 'debt') : this.#overflow(unit)
+      if (to !== 'written_off' && owed + this.#balance(unit).heldAtoms + amount > MAX) return refuse('out_of_range')
+      this.#owe(unit, 'flagged', -amount)
+      if (to === 'debt') this.#owe(unit, 'debt', amount)
+      if (to === 'overflow') this.#owe(unit, `overflow:${this.#openPeriod(unit, request.period)}`, amount)
+      this.#entry(unit, this.#state.units.get(unit) ?? 0)
+      return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value: null })
+    })
+  }
+
+  closePeriod(
+    request: Parameters<Wallet['closePeriod']>[0],
+    clockMs: number,
+  ): AdminResult<{ amountAtoms: bigint; closedAtMs: number }> {
+    const { operationId, unit, period, heir, force } = request
+    const fingerprint = json(['close', unit, period, heir, force, request.reason])
+    return this.#operation(operationId, fingerprint, clockMs, () => {
+      if (this.#tooOld(operationId)) return { status: 'id_too_old' }
+      const refuse = (status: AdminRefusal) =>
+        this.#remember<{ amountAtoms: bigint; closedAtMs: number }>(operationId, fingerprint, { status })
+      const name = `${unit} ${period}`
+      if (!this.#state.periods.has(name)) return refuse('unknown_period')
+      if (this.#state.closedPeriods.has(name)) return refuse('already_closed')
+      const pins = this.#open(unit).some((hold) => hold.over > 0n && accountOf(hold.policy) === `overflow:${period}`)
+      if (pins && !force) return refuse('open_holds')
+      this.#state.closedPeriods.set(name, { atMs: this.#now, heir })
+      this.#entry(unit, this.#state.units.get(unit) ?? 0)
+      const value = { amountAtoms: this.#owed(unit, `overflow:${period}`), closedAtMs: this.#now }
+      return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value })
+    })
+  }
+
+  setStop(request: Parameters<Wallet['setStop']>[0], clockMs: number): AdminResult<null> {
+    const { operationId } = request
+    const name = `${request.kind}:${encodeURIComponent(request.value)}`
+    const fingerprint = json(['stop', name, request.stop !== undefined, request.reason])
+    return this.#operation(operationId, fingerprint, clockMs, () => {
+      if (this.#tooOld(operationId)) return { status: 'id_too_old' }
+      if (!request.stop && !this.#state.stops.has(name))
+        return this.#remember<null>(operationId, fingerprint, { status: 'unknown_stop' })
+      if (request.stop) this.#state.stops.add(name)
+      else this.#state.stops.delete(name)
+      this.#entry(undefined, 0)
+      return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value: null })
+    })
+  }
+
   /** Applies what is due; answers when the next is. */
   sweep(clockMs: number): number | undefined {
     this.#now = Math.max(this.#state.lastMs, clockMs)
@@ -607,6 +818,11 @@ export class WalletModel {
 
   get seq(): number {
     return this.#state.seq
+  }
+
+  /** Charges that something can be given back of. */
+  get charges(): readonly number[] {
+    return [...this.#state.charges].flatMap(([seq, { drawn }]) => (drawn.length > 0 ? [seq] : []))
   }
 
   has(unit: string): boolean {
@@ -648,8 +864,10 @@ export class WalletModel {
     for (const grant of this.#state.grants.values()) {
       const { expiresAtMs } = grant.request
       const tie = `g${grant.id}`
-      if (grant.state === 'pending') items.push({ atMs: grant.effectiveAtMs, tie, act: () => this.#activate(grant) })
-      if (grant.state === 'usable' && expiresAtMs !== undefined) {
+      const waits = grant.state === 'pending' && !paidEnough(grant)
+      if (grant.state === 'pending' && !waits)
+        items.push({ atMs: grant.effectiveAtMs, tie, act: () => this.#activate(grant) })
+      if ((grant.state === 'usable' || waits) && expiresAtMs !== undefined) {
         items.push({ atMs: expiresAtMs, tie, act: () => this.#expire(grant) })
       }
     }
@@ -677,6 +895,7 @@ export class WalletModel {
     const { free } = grant
     grant.free = 0n
     if (free + grant.held > 0n) this.#entry(grant.request.unit, grant.request.scale)
+    this.#rollOver(grant, free)
   }
 
   #timeOut(hold: ModelHold): void {
@@ -691,7 +910,7 @@ export class WalletModel {
     }
     this.#counters.finish(hold.kept, finalOfItem, false, this.#now)
     this.#post(request.unit, charge)
-    this.#entry(request.unit, request.scale)
+    this.#charged(this.#entry(request.unit, request.scale), request.unit, this.#counters.counted(hold.kept), request.id)
     Object.assign(hold, { slices: charge.drawn, overBase: charge.overBase, over: charge.over })
     hold.dueMs += request.lateWindowMs ?? DAY_MS
   }
@@ -706,6 +925,7 @@ export class WalletModel {
   /** Posts the prefix of the slices and returns the rest; what is left goes to the overage and beyond. */
   #end(hold: ModelHold, final: bigint): Charge {
     const drawn: Slice[] = []
+    this.#legs = []
     let left = final
     for (const slice of hold.slices) {
       const grant = this.#grant(slice.grant)
@@ -713,43 +933,61 @@ export class WalletModel {
       grant.held -= slice.atoms
       grant.consumed += part
       draw(drawn, grant.id, part)
+      this.#leg(`grant:${grant.id}`, part)
+      if (grant.state === 'clawed_back') this.#clawConsumed(grant, part)
       giveTo(grant, slice.atoms - part)
       left -= part
     }
     const within = least(left, hold.overBase)
-    return this.#force(hold.request, left - within, within, drawn, 0n, 0n)
+    return this.#force(hold.request, hold.policy, left - within, within, drawn, 0n, 0n)
   }
 
   /** `excess` that no hold covers: further grants, overage as the policy has it, debt. */
-  #force(terms: HoldTerms, excess: bigint, within: bigint, drawn: Slice[], overBase: bigint, over: bigint): Charge {
-    const policy = policyOf(terms)
+  #force(
+    terms: HoldTerms,
+    asHeld: Policy,
+    excess: bigint,
+    within: bigint,
+    drawn: Slice[],
+    overBase: bigint,
+    over: bigint,
+  ): Charge {
+    const policy = this.#opened(terms.unit, asHeld)
     let left = excess
     for (const grant of excess > 0n ? this.#eligible(terms.unit, terms.facts, excess).found : []) {
       const part = least(left, grant.free)
       grant.free -= part
       grant.consumed += part
       draw(drawn, grant.id, part)
+      this.#leg(`grant:${grant.id}`, part)
       left -= part
     }
     const admitted = least(left, most(0n, this.#room(terms.unit, policy) - within))
     const base = overBase + within + admitted
     const total = roundHalfEven(base, policy.millionths)
-    if (total > over) this.#owe(terms.unit, accountOf(policy), total - over)
+    if (total > over) {
+      this.#owe(terms.unit, accountOf(policy), total - over)
+      this.#leg(accountOf(policy), total - over)
+    }
     this.#owe(terms.unit, 'debt', left - admitted)
+    this.#leg('debt', left - admitted)
     return { drawn, overBase: base, over: most(total, over), overrun: left - admitted }
   }
 
-  #settleLate(hold: ModelHold, final: bigint): SettleResult {
+  #settleLate(hold: ModelHold, final: bigint, finalOfItem: (item: Kept) => bigint): SettleResult {
+    this.#legs = []
     const { request } = hold
     const { unit, scale } = request
     const before = sum(hold.slices.map((slice) => slice.atoms))
     const posted = before + hold.overBase
     const drawn = hold.slices.map((slice) => ({ ...slice }))
     let charge: Charge = { drawn, overBase: hold.overBase, over: hold.over, overrun: 0n }
-    if (final > posted) charge = this.#force(request, final - posted, 0n, drawn, hold.overBase, hold.over)
+    if (final > posted) charge = this.#force(request, hold.policy, final - posted, 0n, drawn, hold.overBase, hold.over)
     if (final < posted) charge = this.#giveBack(hold, posted - final, drawn)
     this.#post(unit, { ...charge, drawn: [] }, -before - hold.over + sum(charge.drawn.map((slice) => slice.atoms)))
-    const answer = this.#settled('late_settled', unit, scale, charge, policyOf(request), false)
+    this.#counters.finish(hold.kept, finalOfItem, true, this.#now)
+    const counted = this.#counters.counted(hold.kept)
+    const answer = this.#settled('late_settled', unit, scale, charge, hold.policy, false, counted)
     hold.state = 'late'
     hold.late = { final, answer }
     return answer
@@ -758,26 +996,28 @@ export class WalletModel {
   /** The overage first, then the grants in reverse order of drawing. */
   #giveBack(hold: ModelHold, excess: bigint, drawn: Slice[]): Charge {
     const { unit, scale, id } = hold.request
-    const policy = policyOf(hold.request)
+    const { policy } = hold
     const fromOver = least(excess, hold.overBase)
     const overBase = hold.overBase - fromOver
     const over = fromOver > 0n ? roundHalfEven(overBase, policy.millionths) : hold.over
-    const returned = hold.over - over
-    const owed = least(returned, this.#owed(unit, accountOf(policy)))
-    this.#owe(unit, accountOf(policy), -owed)
-    if (returned > owed) {
-      inRange(this.#live(unit) + returned - owed)
-      this.#create(promotional(this.account, id, unit, scale, returned - owed, { credit_of: id }), this.#now)
-    }
+    const forgiven = hold.over > over ? this.#forgive(unit, accountOf(policy), hold.over - over) : NOTHING_LEFT
+    let credit = forgiven.rest
     let left = excess - fromOver
     for (const slice of drawn.toReversed()) {
       const part = least(left, slice.atoms)
-      const grant = this.#grant(slice.grant)
-      grant.consumed -= part
-      giveTo(grant, part)
+      credit += this.#giveToDrawn(this.#grant(slice.grant), part)
       slice.atoms -= part
       left -= part
     }
+    const note = forgiven.note
+    this.#credit(
+      id,
+      unit,
+      scale,
+      credit,
+      note === undefined ? 'promotional' : 'invoiced',
+      note === undefined ? { credit_of: id } : { credit_note: note },
+    )
     inRange(this.#live(unit))
     return { drawn: drawn.filter((slice) => slice.atoms > 0n), overBase, over, overrun: 0n }
   }
@@ -794,20 +1034,114 @@ export class WalletModel {
     charge: Charge,
     policy: Policy,
     post = true,
+    counted: readonly Counted[] = [],
   ): SettleResult {
     const chargedAtoms = sum(charge.drawn.map((slice) => slice.atoms)) + charge.over + charge.overrun
     inRange(chargedAtoms)
     if (post) this.#post(unit, charge)
+    const seq = this.#entry(unit, scale)
+    if (status !== 'unmatched') this.#charged(seq, unit, counted)
     return {
       status,
       replay: false,
-      seq: this.#entry(unit, scale),
+      seq,
       chargedAtoms,
       drawn: charge.drawn.map((slice) => ({ ...slice })),
       overage: overage(policy, charge.over),
       overrunAtoms: charge.overrun,
       availableAtoms: this.#available(unit),
     }
+  }
+
+  // What comes back, and what is taken back.
+
+  #legs: Drawn[] = []
+
+  #leg(from: string, atoms: bigint): void {
+    if (atoms > 0n) this.#legs.push({ from, atoms })
+  }
+
+  #charged(seq: number, unit: string, counted: readonly Counted[], timedOut?: string): void {
+    this.#state.charges.set(seq, { unit, drawn: this.#legs, refunded: 0n, counted, timedOut })
+    this.#legs = []
+  }
+
+  /** Off what is owed; what was repaid meanwhile, or a closed period has, is left. */
+  #forgive(unit: string, name: string, atoms: bigint): { readonly rest: bigint; readonly note: string | undefined } {
+    const period = name.startsWith('overflow:') ? name.slice('overflow:'.length) : undefined
+    if (period !== undefined && this.#state.closedPeriods.has(`${unit} ${period}`)) return { rest: atoms, note: period }
+    const owed = least(atoms, this.#owed(unit, name))
+    this.#owe(unit, name, -owed)
+    return { rest: atoms - owed, note: undefined }
+  }
+
+  #giveToDrawn(grant: ModelGrant, atoms: bigint): bigint {
+    const part = least(atoms, grant.consumed)
+    grant.consumed -= part
+    giveTo(grant, part)
+    return this.#forgive(grant.request.unit, 'debt', atoms - part).rest
+  }
+
+  #credit(
+    id: string,
+    unit: string,
+    scale: number,
+    atoms: bigint,
+    funding: 'promotional' | 'invoiced',
+    labels: Readonly<Record<string, string>>,
+  ): void {
+    if (atoms === 0n) return
+    inRange(this.#live(unit) + atoms)
+    this.#create({ ...promotional(this.account, id, unit, scale, atoms, labels), funding }, this.#now)
+  }
+
+  #clawConsumed(grant: ModelGrant, atoms: bigint): void {
+    grant.consumed -= atoms
+    grant.voided += atoms
+    this.#owe(grant.request.unit, 'debt', atoms)
+  }
+
+  #clawBack(grant: ModelGrant, atoms: bigint, whole: boolean): void {
+    const free = least(atoms, grant.free)
+    grant.free -= free
+    grant.voided += free
+    this.#clawConsumed(grant, atoms - free)
+    if (!whole) return
+    grant.state = 'clawed_back'
+    grant.voidedAtMs ??= this.#now
+  }
+
+  #rollOver(grant: ModelGrant, free: bigint): void {
+    const { rollover, unit, scale } = grant.request
+    const { expiresAtMs } = grant.request
+    if (!rollover || expiresAtMs === undefined || rollover.expiresAtMs <= Math.max(expiresAtMs, this.#now)) return
+    const part = (free * BigInt(rollover.percentMillionths)) / 1_000_000n
+    const atoms = least(rollover.maxAtoms, most(rollover.minAtoms, part))
+    if (atoms === 0n || this.#live(unit) + atoms > MAX) return
+    const request = promotional(this.account, rollover.id, unit, scale, atoms, { rollover_of: grant.id })
+    this.#create({ ...request, priority: rollover.priority, expiresAtMs: rollover.expiresAtMs }, expiresAtMs)
+    this.#entry(unit, scale)
+  }
+
+  #openPeriod(unit: string, period: string): string {
+    const closed = this.#state.closedPeriods.get(`${unit} ${period}`)
+    return closed ? this.#openPeriod(unit, closed.heir) : period
+  }
+
+  #opened(unit: string, policy: Policy): Policy {
+    return policy.mode === 'overflow' ? { ...policy, period: this.#openPeriod(unit, policy.period) } : policy
+  }
+
+  #stopOf({ id, facts }: HoldRequest): string | undefined {
+    const names = [
+      ['request', id],
+      ['run', facts.run ?? ''],
+      ['user', facts.user ?? ''],
+      ['key', facts.key],
+    ] as const
+    return names
+      .map(([kind, value]) => `${kind}:${encodeURIComponent(value)}`)
+      .find((name) => this.#state.stops.has(name))
   }
 
   // Grants and what is owed.
@@ -840,8 +1174,8 @@ export class WalletModel {
   #room(unit: string, policy: Policy, held?: bigint): bigint {
     if (policy.mode === 'block') return 0n
     if (policy.mode === 'flag' || policy.mode === 'postpaid') return MAX
-    const name = accountOf(policy)
-    const inHolds = held ?? sum(this.#open(unit).map((h) => (accountOf(policyOf(h.request)) === name ? h.over : 0n)))
+    const name = accountOf(this.#opened(unit, policy))
+    const inHolds = held ?? sum(this.#open(unit).map((h) => (accountOf(h.policy) === name ? h.over : 0n)))
     const limit = policy.mode === 'negative' ? -policy.limit : policy.limit
     const room = most(0n, limit - this.#owed(unit, name) - inHolds)
     if (policy.millionths === 0n) return room > 0n ? MAX : 0n
@@ -886,7 +1220,8 @@ export class WalletModel {
       seq: this.#state.seq + 1,
       createdAtMs: this.#now,
       effectiveAtMs,
-      state: effectiveAtMs > this.#now ? 'pending' : 'usable',
+      state: 'pending',
+      payment: request.payment ?? 'none',
       free: request.amountAtoms,
       held: 0n,
       consumed: 0n,
@@ -894,6 +1229,7 @@ export class WalletModel {
       voided: 0n,
       voidedAtMs: undefined,
     }
+    if (effectiveAtMs <= this.#now && paidEnough(grant)) grant.state = 'usable'
     this.#state.grants.set(grant.id, grant)
     return grant
   }
@@ -913,6 +1249,7 @@ export class WalletModel {
   #owe(unit: string, name: string, atoms: bigint): void {
     if (atoms === 0n) return
     this.#state.owed.set(`${unit} ${name}`, this.#owed(unit, name) + atoms)
+    if (name.startsWith('overflow:')) this.#state.periods.add(`${unit} ${name.slice('overflow:'.length)}`)
     if (atoms > 0n) inRange(this.#mostOwed(unit) + this.#balance(unit).heldAtoms)
   }
 
@@ -1000,6 +1337,12 @@ export class WalletModel {
       debtAtoms: this.#owed(unit, 'debt'),
       overflowAtoms: this.#overflow(unit),
       overflowPeriods: Object.fromEntries(this.#periods(unit)),
+      closedPeriods: Object.fromEntries(
+        [...this.#state.closedPeriods]
+          .filter(([name]) => name.startsWith(`${unit} `))
+          .map(([name, { atMs }]) => [name.slice(unit.length + 1), atMs] as const)
+          .sort(([x], [y]) => (x < y ? -1 : 1)),
+      ),
       flaggedAtoms: this.#owed(unit, 'flagged'),
       postpaidAtoms: this.#owed(unit, 'postpaid'),
       frozen: this.#state.frozen,
@@ -1007,9 +1350,12 @@ export class WalletModel {
   }
 
   #grantView(grant: ModelGrant): Grant {
-    const { operationId: _, actor: __, repaysDebt: ___, ...request } = grant.request
+    const { operationId: _, actor: __, repaysDebt: ___, rollover: ____, ...request } = grant.request
     return {
       ...request,
+      payment: grant.payment,
+      availability: grant.request.availability ?? 'on_creation',
+      state: grant.state,
       effectiveAtMs: grant.effectiveAtMs,
       repaysDebt: grant.repays,
       freeAtoms: grant.free,
@@ -1065,6 +1411,15 @@ interface Charge {
   readonly overrun: bigint
 }
 
+const NOTHING_LEFT: { readonly rest: bigint; readonly note: string | undefined } = { rest: 0n, note: undefined }
+
+function paidEnough({ payment, request }: ModelGrant): boolean {
+  const { availability = 'on_creation' } = request
+  if (availability === 'on_creation') return payment !== 'failed'
+  if (availability === 'on_authorized') return payment === 'authorized' || payment === 'settled'
+  return payment === 'settled'
+}
+
 function timeOf(id: string): number {
   return idTimeMs(id) as number
 }
@@ -1083,7 +1438,7 @@ function draw(drawn: Slice[], grant: string, atoms: bigint): void {
 
 /** What comes back is free again, or gone with a grant that is gone. */
 function giveTo(grant: ModelGrant, atoms: bigint): void {
-  if (grant.state === 'voided') grant.voided += atoms
+  if (grant.state === 'voided' || grant.state === 'clawed_back') grant.voided += atoms
   else if (grant.state === 'expired') grant.expired += atoms
   else grant.free += atoms
 }
