@@ -67,7 +67,7 @@ const PRICE_BOOK: Examples = {
   'entries[].tiers.reserved': '1',
   'entries[].tiers.fast': '6',
   'entries[].tiers.performance': '1',
-  'entries[].tiers.optimized': '1',
+  'entries[].tiers.optimized': '1.25',
   'entries[].tiers.search_low': { per_unit: { requests: '0.005' } },
   'entries[].tiers.search_medium': { per_unit: { requests: '0.008' } },
   'entries[].tiers.search_high': { per_unit: { requests: '0.012' } },

@@ -11,6 +11,7 @@ import { claudeMedia } from './media-cost.ts'
 import { MessagesStream } from './messages-stream.ts'
 import { readMessagesUsage } from './messages-usage.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
+import { heldSearches } from './tool-fees.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -80,6 +81,7 @@ export function readMessagesCall(raw: Buffer, jsonDepth: number, named?: NamedBy
     tools: asArray(fields['tools']).length > 0,
     audioOutput: false,
     ...askedTier(fields),
+    ...heldSearches(fields),
     objects: idsInBody(fields),
     unseenInput: counter.unseen || fetchesInput(fields),
     parsed,

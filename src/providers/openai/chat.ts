@@ -26,6 +26,7 @@ import { exactTexts } from './own-model.ts'
 import { readCallModel } from './path-model.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
 import { templateTokens } from './template-tokens.ts'
+import { heldToolCalls } from './tool-fees.ts'
 
 type ModelOf = (fields: Readonly<Record<string, unknown>>, path: string) => string
 
@@ -73,6 +74,7 @@ export function readChatCall(raw: Buffer, source: CallSource, modelOf: ModelOf =
     audioOutput: asArray(fields['modalities']).includes('audio'),
     imageOutput: asArray(fields['modalities']).includes('image'),
     ...askedTier(fields),
+    ...heldToolCalls(fields),
     objects: idsInBody(fields),
     unseenInput: counter.unseen || fetchesInput(fields),
     parsed,

@@ -31,6 +31,7 @@ import { responseJob } from './response-job.ts'
 import { ResponsesStream } from './responses-stream.ts'
 import { countToolCalls, readResponsesUsage } from './responses-usage.ts'
 import { templateTokens } from './template-tokens.ts'
+import { heldToolCalls } from './tool-fees.ts'
 
 const LIMITS = ['max_output_tokens']
 const ITEM_TOKENS = 8
@@ -75,6 +76,7 @@ function readResponsesCall(raw: Buffer, source: CallSource): CallRequest {
     tools: hasTools(fields),
     audioOutput: asArray(fields['modalities']).includes('audio'),
     ...askedTier(fields),
+    ...heldToolCalls(fields),
     ...(readFlag(fields, 'background') === true ? { goesOn: true } : {}),
     objects,
     unseenInput: counter.unseen || objects.length > 0 || template || fetchesInput(fields),
