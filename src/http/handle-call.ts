@@ -55,8 +55,8 @@ export async function admitCall(
   would ??= missingUsageRefusal(read, deps.denied.has(read.upstream.name, read.call.model))
   if (would && !observe) throw new Refusal(would)
   const usable = isPriced(price, read.call) && price.unit === read.plan.unit ? price : undefined
-  const unseenTokens = await objectTokens(deps, read)
-  const input = deps.sizing.input(read, await exactTokens(deps, read))
+  const { unseenTokens, unsizedObject } = await objectTokens(deps, read)
+  const input = { ...deps.sizing.input(read, await exactTokens(deps, read)), unsizedObject }
   const ceiling = costCeiling({
     call: read.call,
     input,
@@ -92,16 +92,30 @@ async function exactTokens(deps: CallDependencies, read: ReadCall): Promise<numb
   return tokens
 }
 
-/** Tokens of the objects that the call reads; refused as not found where another account made one. */
-async function objectTokens(deps: CallDependencies, read: ReadCall): Promise<number | undefined> {
+interface ObjectsRead {
+  /** Tokens of all of them; undefined: not known. */
+  readonly unseenTokens: number | undefined
+  /** The only one whose size is not known, where the account has made it: what the call comes to tells it. */
+  readonly unsizedObject: string | undefined
+}
+
+const NO_OBJECTS: ObjectsRead = { unseenTokens: undefined, unsizedObject: undefined }
+
+/** The objects that the call reads; refused as not found where another account made one. */
+async function objectTokens(deps: CallDependencies, read: ReadCall): Promise<ObjectsRead> {
   const { objects } = read.call
-  if (objects.length === 0) return undefined
+  if (objects.length === 0) return NO_OBJECTS
   const found = await ownObjects(deps, read, read.upstream, objects)
   let tokens = 0
-  for (const object of found) {
-    // One of unknown size makes all of it unknown.
-    if (object === undefined || object.tokens === 0) return undefined
-    tokens += object.tokens
-  }
-  return tokens
+  let unsized = 0
+  let unsizedObject: string | undefined
+  found.forEach((object, i) => {
+    tokens += object?.tokens ?? 0
+    if (object !== undefined && object.tokens > 0) return
+    unsized++
+    unsizedObject = object && objects[i]
+  })
+  // One of unknown size makes all of it unknown.
+  if (unsized === 0) return { unseenTokens: tokens, unsizedObject: undefined }
+  return { unseenTokens: undefined, unsizedObject: unsized === 1 ? unsizedObject : undefined }
 }

@@ -18,6 +18,8 @@ export interface HeldInput extends CeilingInput {
   readonly factor: number
   /** As it most likely is, for estimates. */
   readonly likelyTokens: number
+  /** An object of the account that it reads, whose size is not known yet. */
+  readonly unsizedObject?: string | undefined
 }
 
 /** What it must know of a call. */

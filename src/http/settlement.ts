@@ -7,6 +7,7 @@ import { priceUsage } from '../core/price-usage.ts'
 import { billedTier } from '../core/service-tier.ts'
 import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
 import type { AnswerFacts } from '../providers/provider.ts'
+import { totalInput } from '../providers/usage-totals.ts'
 import type { SettleResult } from '../wallet/wallet-types.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import { finalsOf } from './call-budgets.ts'
@@ -76,6 +77,7 @@ function settle(
   const { ending } = progress
   if (end.source === 'provider' && ending === 'complete' && !deps.sizing.learn(admitted, end.usage))
     deps.metrics.inputUnderestimated(upstream.name, call.model)
+  if (end.source === 'provider' && ending === 'complete') recordSize(deps, admitted, end.usage)
   const answered = progress.facts.model
   if (answered !== undefined && answered !== call.model && !isSameModel(call.model, answered))
     deps.metrics.otherModel(upstream.name, call.model)
@@ -118,6 +120,13 @@ export function postCharge(
     .catch((error: unknown) => deps.log.error({ request_id: terms.id, error }, 'a settlement could not be counted'))
   count(deps, admitted, progress, end, { ...priced, chargeAtoms })
   return settled
+}
+
+/** What a file comes to is known once a call has read it: the next one is held at that, no longer at the window. */
+function recordSize(deps: CallDependencies, { input, call, terms, upstream }: AdmittedCall, usage: Usage): void {
+  if (input.unsizedObject === undefined) return
+  const tokens = totalInput(usage) - call.input.lowTokens
+  if (tokens > 0) deps.objects.record(input.unsizedObject, terms.account, upstream, tokens).catch(() => {})
 }
 
 function countPosted(deps: CallDependencies, admitted: AdmittedCall, settled: Settled, result: SettleResult): void {

@@ -1,6 +1,7 @@
 /** Holds that fit: what calls come to teaches the next hold, and what goes beyond one is booked, never lost. */
 import { afterEach, expect, test } from 'vitest'
-import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { startCountingUpstream } from '../support/counting-upstream.ts'
+import { startTestGateway, TEST_KEY, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { metricOf } from '../support/metrics.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -188,3 +189,51 @@ run(
   },
   30_000,
 )
+
+run('a file that a call names by its id is held at the window once, and then at what it was billed', async () => {
+  const upstream = await startCountingUpstream((request, response) => {
+    response.setHeader('content-type', 'application/json')
+    const file = { id: 'file-abc', object: 'file', bytes: 120_000, filename: 'report.pdf', purpose: 'user_data' }
+    const answer = {
+      id: 'resp_1',
+      object: 'response',
+      status: 'completed',
+      model: 'gpt-5-mini',
+      output: [],
+      usage: { input_tokens: 1500, output_tokens: 5, total_tokens: 1505 },
+    }
+    response.end(JSON.stringify(request.path.endsWith('/files') ? file : answer))
+  })
+  const on = await start({
+    upstreams: `  openai: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: ["gpt-*"] }`,
+  })
+  try {
+    const form = new FormData()
+    form.set('purpose', 'user_data')
+    form.set('file', new Blob(['%PDF-1.4']), 'report.pdf')
+    const upload = await fetch(`${on.url}/v1/files`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TEST_KEY}` },
+      body: form,
+    })
+    expect(upload.status).toBe(200)
+    await upload.text()
+    const input = [{ role: 'user', content: [{ type: 'input_file', file_id: 'file-abc' }] }]
+    const call = async (): Promise<number> => {
+      const answer = await on.post('/v1/responses', { model: 'gpt-5-mini', max_output_tokens: 10, input })
+      expect(answer.status).toBe(200)
+      await answer.text()
+      return Number(answer.headers.get('x-tollgate-hold'))
+    }
+    expect(await call()).toBeGreaterThan(128)
+    const held = await waitFor('its size to be known', async () => {
+      const hold = await call()
+      return hold < 128 && hold
+    })
+    expect(held).toBeGreaterThanOrEqual(1.505)
+    expect(held).toBeLessThan(1.7)
+    expect(await metricOf(on, 'assumed_limits_total', { model: 'gpt-5-mini' })).toBeGreaterThan(0)
+  } finally {
+    await upstream.close()
+  }
+})
