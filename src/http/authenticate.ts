@@ -45,12 +45,19 @@ function bearer(authorization: string | undefined): string | undefined {
   return /^bearer +(\S+) *$/i.exec(authorization)?.[1]
 }
 
-/** The query without `key=`, however it is escaped: the caller's credential does not reach an upstream. "" or "?…". */
-export function queryWithoutKey(query: string, name = 'key'): string {
+/** Parameters that carry a credential, also Google's own: with one of those a call would be another's at the upstream. */
+const CREDENTIALS = ['key', 'access_token', 'oauth_token']
+
+/** The query without `key=` and the like, however they are escaped: no caller's credential reaches an upstream. "" or "?…". */
+export function queryWithoutKey(query: string, ...more: readonly string[]): string {
   if (query === '') return query
+  const names = [...CREDENTIALS, ...more]
   const kept = query
     .slice(1)
     .split('&')
-    .filter((part) => !new URLSearchParams(part).has(name))
+    .filter((part) => {
+      const parameter = new URLSearchParams(part)
+      return !names.some((name) => parameter.has(name))
+    })
   return kept.length === 0 ? '' : `?${kept.join('&')}`
 }

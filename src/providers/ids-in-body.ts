@@ -2,6 +2,8 @@
  * Ids of objects at the provider that a JSON body names, wherever they stand in it. What callers and models write
  * themselves (tool arguments, schemas, metadata) is not looked into: a word there is no reference.
  */
+import { googleFileId } from './google-file-id.ts'
+
 type Fields = Readonly<Record<string, unknown>>
 
 /** Members whose strings, or lists of strings, are ids. */
@@ -26,10 +28,16 @@ const ID_MEMBERS: ReadonlySet<string> = new Set([
   'batch_id',
 ])
 /** Google's, with their collection (and project) before the id. */
-const NAME_MEMBERS: ReadonlySet<string> = new Set(['cachedContent', 'cached_content'])
-/** Members whose value is a file's address at Google: https://…/v1beta/files/abc. Others are no objects of an account. */
+const NAME_MEMBERS: ReadonlySet<string> = new Set([
+  'cachedContent',
+  'cached_content',
+  'fileSearchStoreNames',
+  'file_search_store_names',
+  'ragCorpus',
+  'rag_corpus',
+])
+/** Members whose value is a file's address at Google. Others are no objects of an account. */
 const URI_MEMBERS = new Set(['fileUri', 'file_uri'])
-const GOOGLE_FILE = /\/files\/([A-Za-z0-9_.-]{1,256})$/
 
 const OPAQUE = new Set([
   'parameters',
@@ -47,7 +55,7 @@ const OPAQUE = new Set([
 ])
 const TOOL_USE = /tool_use$/
 
-/** Each id once, in the order in which they stand. */
+/** Each id once, in the order in which they stand. Throws InvalidCall for an address that hides which file it means. */
 export function idsInBody(body: unknown): readonly string[] {
   const ids = new Set<string>()
   collect(body, ids)
@@ -68,9 +76,10 @@ function collect(value: unknown, ids: Set<string>): void {
     const member = fields[name]
     if (ID_MEMBERS.has(name)) collectIds(member, ids)
     else if (NAME_MEMBERS.has(name)) {
-      if (typeof member === 'string' && member !== '') ids.add(member.slice(member.lastIndexOf('/') + 1))
+      for (const one of Array.isArray(member) ? member : [member])
+        if (typeof one === 'string' && one !== '') ids.add(one.slice(one.lastIndexOf('/') + 1))
     } else if (URI_MEMBERS.has(name)) {
-      const file = typeof member === 'string' ? GOOGLE_FILE.exec(member)?.[1] : undefined
+      const file = typeof member === 'string' ? googleFileId(member) : undefined
       if (file !== undefined) ids.add(file)
     } else if (OPAQUE.has(name) || (toolUse && name === 'input') || name === 'functionResponse') continue
     else if (typeof member === 'object') collect(member, ids)

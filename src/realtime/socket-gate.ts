@@ -90,7 +90,7 @@ export class SocketGate {
         throw new Refusal(
           errorFacts('not_entitled', `No upstream is named "${found.unknownUpstream}".`, id, { rule: 'upstreams' }),
         )
-      const route = { ...found, query: queryWithoutKey(queryWithoutKey(found.query), 'api-key') }
+      const route = { ...found, query: queryWithoutKey(found.query, 'api-key') }
       const caller = readCallerHeaders(request, snapshot.settings.runHeaders)
       where.endpoint = route.matches[0]?.operation.endpoint ?? 'unmetered'
       const incoming: IncomingCall = { id, startedAtMs, startedMonotonicMs, snapshot, key, caller, route, where }

@@ -1,4 +1,6 @@
 /** Counts what a request in the generateContent format puts into the prompt: text high and low, media by Google's rules. */
+import { googleFileId } from '../google-file-id.ts'
+import { idsInBody } from '../ids-in-body.ts'
 import { InputCounter } from '../input-counter.ts'
 import type { InputEstimate } from '../provider.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
@@ -12,14 +14,13 @@ const CONTENT_TOKENS = 8
 const HEAD_TOKENS = 16
 /** A signature is reasoning in base64: of more bytes than its text had. */
 const SIGNATURE_CHARACTERS_PER_TOKEN = 4
-const FILE_ID = /^https?:\/\/[^/]+\/(?:[^?#]*\/)?files\/([^/?#:]+)$/
 const KINDS = { image: 'image_input', audio: 'audio_input', video: 'video_input' } as const
 
 export class PromptCounter {
   /** Something stands in no body: a file, a URL, media whose length cannot be told. */
   unseen = false
-  /** Files at the provider, by id. */
-  readonly files: string[] = []
+  /** Ids of what is kept at the provider and read into the prompt: files, caches, stores. */
+  readonly objects = new Set<string>()
   readonly #text = new InputCounter({ image: () => 0 })
   readonly #media: { [kind in MediaKind]: number } = { image: 0, audio: 0, video: 0, document: 0, text: 0 }
   readonly #model: string
@@ -43,6 +44,12 @@ export class PromptCounter {
       if (content['parts'] === undefined) this.addPart(content)
       else for (const part of partsOf(content['parts'])) this.addPart(part)
     }
+  }
+
+  /** Tools: what they read of stores at the provider belongs to who made those. */
+  addTools(tools: unknown): void {
+    this.addSchema(tools)
+    for (const id of idsInBody(tools)) this.objects.add(id)
   }
 
   /** Tools, schemas and what else is written into the prompt with its names and signs. */
@@ -100,11 +107,11 @@ export class PromptCounter {
     this.#text.addOverhead(Math.ceil(signature.length / SIGNATURE_CHARACTERS_PER_TOKEN))
   }
 
-  /** A file of the Files API has an owner; any other address is only not seen. */
+  /** A file of the Files API has an owner; any other address is only not seen. Throws InvalidCall. */
   addFile(uri: unknown): void {
     this.unseen = true
-    const id = FILE_ID.exec(asText(uri) ?? '')?.[1]
-    if (id !== undefined) this.files.push(id)
+    const id = googleFileId(asText(uri) ?? '')
+    if (id !== undefined) this.objects.add(id)
   }
 
   addMedia(mimeType: string, data: string, resolution: string, framesPerSecond = 1): void {

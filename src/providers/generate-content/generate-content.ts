@@ -79,6 +79,7 @@ function readGenerateCall(raw: Buffer, source: CallSource): CallRequest {
   const parsed = readProtoLimit(body, config, body.members.get(CONFIG), { object: CONFIG, limit: LIMIT })
   const { tools } = body.value
   const cached = asText(body.value['cachedContent'])
+  if (cached !== undefined) counter.objects.add(lastSegment(cached))
   const tier = asText(body.value['serviceTier']) ?? asText(source.headers[TIER_HEADER])
   const modalities = asArray(settings['responseModalities']).map((name) => String(name).toUpperCase())
   return {
@@ -96,7 +97,7 @@ function readGenerateCall(raw: Buffer, source: CallSource): CallRequest {
     ...(modalities.includes('IMAGE') || model.includes('image') ? { imageOutput: true } : {}),
     ...(searchesWeb(tools) ? { units: { web_search: heldSearches(model) } } : {}),
     ...(tier === undefined ? {} : { serviceTier: tier.toLowerCase() }),
-    objects: cached === undefined ? counter.files : [...counter.files, lastSegment(cached)],
+    objects: [...counter.objects],
     unseenInput: counter.unseen || cached !== undefined || fetchesInput(tools),
     parsed,
   }
@@ -112,8 +113,8 @@ export function refuseOtherModel(named: unknown, model: string): void {
 function countPrompt(counter: PromptCounter, body: Fields, settings: Fields): void {
   counter.addContents(body['systemInstruction'])
   counter.addContents(body['contents'])
+  counter.addTools(body['tools'])
   for (const value of [
-    body['tools'],
     body['toolConfig'],
     settings['responseSchema'],
     settings['responseJsonSchema'],

@@ -51,7 +51,7 @@ export class GoogleOperations {
     this.format = format
     const generate = this.metered('generate_content', generateContentMetering)
     const embed = this.metered('embeddings', embedContentMetering)
-    const count = this.free('count_tokens')
+    const count = this.free('count_tokens', { readsBody: true })
     this.#methods = new Map([
       ['generatecontent', generate],
       ['streamgeneratecontent', generate],

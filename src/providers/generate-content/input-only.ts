@@ -8,7 +8,7 @@ export function inputOnly(model: string, counter: PromptCounter): CallRequest {
     ...PLAIN_CALL,
     model,
     input: counter.estimate(),
-    objects: counter.files,
+    objects: [...counter.objects],
     unseenInput: counter.unseen,
     parsed: undefined,
   }

@@ -68,11 +68,13 @@ function readInteractionCall(raw: Buffer, source: CallSource): CallRequest {
   const counter = new PromptCounter(model, undefined)
   addInteractionInput(counter, fields['input'])
   addInteractionInput(counter, fields['systemInstruction'])
-  for (const name of ['tools', 'responseFormat']) counter.addSchema(fields[name])
+  counter.addTools(fields['tools'])
+  counter.addSchema(fields['responseFormat'])
   const limit = readProtoLimit(body, config, body.members.get('generationConfig'), NAMES)
   const parsed: InteractionParsed = { ...limit, stored: readFlag(fields, 'store') !== false }
   const tools = asArray(fields['tools']).map((tool) => asText(asObject(tool)?.['type']) ?? '')
   const previous = asText(fields['previousInteractionId'])
+  if (previous !== undefined) counter.objects.add(previous)
   const level = asText(config?.value['thinkingLevel'])
   const tier = asText(fields['serviceTier'])
   const modalities = asArray(fields['responseModalities']).map((name) => String(name).toLowerCase())
@@ -95,7 +97,7 @@ function readInteractionCall(raw: Buffer, source: CallSource): CallRequest {
     ...(modalities.includes('image') || model.includes('image') ? { imageOutput: true } : {}),
     ...(tools.some((type) => SEARCHES.has(type)) ? { units: { web_search: heldSearches(model) } } : {}),
     ...(tier === undefined ? {} : { serviceTier: tier }),
-    objects: previous === undefined ? counter.files : [...counter.files, previous],
+    objects: [...counter.objects],
     unseenInput: unseen || counter.unseen || tools.some((type) => !CALLER_RUN.has(type)),
     parsed,
   }

@@ -124,6 +124,44 @@ describe('what a call asks for', () => {
   })
 })
 
+describe('an address names a file of the Files API, or none', () => {
+  const files = (fileUri: string): readonly string[] =>
+    read(GENERATE, { contents: [{ parts: [{ fileData: { fileUri } }, { fileData: { fileUri } }] }] }).objects
+  test.each([
+    ['https://generativelanguage.googleapis.com/v1beta/files/abc-1', ['abc-1']],
+    ['HTTPS://GenerativeLanguage.googleapis.com/v1/files/abc-1', ['abc-1']],
+    ['files/abc-1', ['abc-1']],
+    ['gs://bucket/files/abc', []],
+    ['https://www.youtube.com/watch?v=files/1', []],
+    ['https://example.com/files/abc', []],
+    ['https://storage.googleapis.com/bucket/files/abc.png?x=1', []],
+    ['', []],
+  ])('%s', (uri, ids) => {
+    expect(files(uri)).toEqual(ids)
+  })
+
+  test.each([
+    'https://generativelanguage.googleapis.com/v1beta/files/abc?alt=media',
+    'https://generativelanguage.googleapis.com/v1beta/files/abc#x',
+    'https://generativelanguage.googleapis.com/v1beta/files/abc/',
+    'https://generativelanguage.googleapis.com/v1beta/files/%61bc',
+    'https://generativelanguage.googleapis.com./v1beta/x/files/abc',
+    'https://generativelanguage.googleapis.com/v1beta/cachedContents/abc',
+    'generativelanguage.googleapis.com/v1beta/files/abc',
+    'files/abc:download',
+  ])('%s hides what it means', (uri) => {
+    expect(() => files(uri)).toThrow(/no address of a file/)
+  })
+
+  test('stores that tools search are objects too', () => {
+    const tools = [
+      { fileSearch: { fileSearchStoreNames: ['fileSearchStores/a', 'fileSearchStores/b'] } },
+      { retrieval: { vertexRagStore: { ragResources: [{ ragCorpus: 'projects/p/locations/l/ragCorpora/77' }] } } },
+    ]
+    expect(read(GENERATE, { contents, tools })).toMatchObject({ objects: ['a', 'b', '77'], unseenInput: true })
+  })
+})
+
 describe('input is counted high, and low', () => {
   const png = (width: number, height: number): string => {
     const head = Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex')

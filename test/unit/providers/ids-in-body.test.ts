@@ -37,7 +37,9 @@ describe('ids of objects at the provider are found wherever a body names them', 
       'Google’s cache and file',
       {
         cachedContent: 'cachedContents/c',
-        contents: [{ parts: [{ fileData: { fileUri: 'https://g.test/v1beta/files/abc' } }] }],
+        contents: [
+          { parts: [{ fileData: { fileUri: 'https://generativelanguage.googleapis.com/v1beta/files/abc' } }] },
+        ],
       },
       ['c', 'abc'],
     ],
