@@ -24,7 +24,7 @@ const CLOSED_BY = { content: 'content-end', tool: 'tool-call-end', citation: 'ci
 type Opened = keyof typeof CLOSED_BY
 const OPENED_MAX = 1024
 /** Finish reasons of a generation that failed. */
-const FAILED = new Set(['ERROR', 'TIMEOUT'])
+export const FAILED: ReadonlySet<string> = new Set(['ERROR', 'TIMEOUT'])
 
 /** One for the process: scans are synchronous and keep nothing. */
 const cursor = new JsonCursor()

@@ -4,7 +4,7 @@ import { highestLimit, readLimits } from '../output-limit.ts'
 import { PLAIN_CALL } from '../plain-call.ts'
 import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText, readFlag, readModel } from '../read-fields.ts'
-import { ChatV2Stream } from './chat-v2-stream.ts'
+import { ChatV2Stream, FAILED } from './chat-v2-stream.ts'
 import {
   asksForSchema,
   COHERE_MEDIA,
@@ -26,7 +26,7 @@ export const chatV2Metering: Metering = {
   prepare: prepareCohere,
   outputLimitName: (): string => 'max_tokens',
   createStreamReader: (call): StreamReader => new ChatV2Stream(call),
-  jsonMembers: ['id', 'usage'],
+  jsonMembers: ['id', 'usage', 'finish_reason'],
   readJson,
 }
 
@@ -75,5 +75,6 @@ function readJson(members: Fields): AnswerFacts {
     providerId: asText(members['id']),
     serviceTier: undefined,
     storedId: undefined,
+    ...(FAILED.has(asText(members['finish_reason']) ?? '') ? { failed: true } : {}),
   }
 }

@@ -1,3 +1,4 @@
+import { failedAnswer } from '../failed-answer.ts'
 import type { AnswerFacts } from '../provider.ts'
 import { asText } from '../read-fields.ts'
 import { readOllamaUsage } from './ollama-usage.ts'
@@ -10,5 +11,6 @@ export function readAnswer(answer: Readonly<Record<string, unknown>>): AnswerFac
     providerId: undefined,
     serviceTier: undefined,
     storedId: undefined,
+    ...failedAnswer(answer['error']),
   }
 }

@@ -11,7 +11,7 @@ import { isBadCount, readCount } from '../counts.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
-export const USAGE_MEMBERS = ['model', 'prompt_eval_count', 'eval_count', 'done_reason'] as const
+export const USAGE_MEMBERS = ['model', 'prompt_eval_count', 'eval_count', 'done_reason', 'error'] as const
 const COUNTS = ['prompt_eval_count', 'eval_count'] as const
 const LOADED = new Set<unknown>(['load', 'unload'])
 

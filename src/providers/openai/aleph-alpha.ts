@@ -7,6 +7,7 @@ import type { Usage } from '../../core/usage.ts'
 import { type ErrorFacts, tollgateMember } from '../../errors.ts'
 import { readCount } from '../counts.ts'
 import { DeltaCounter } from '../delta-tokens.ts'
+import { failedAnswer } from '../failed-answer.ts'
 import { InputCounter } from '../input-counter.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import { highestLimit, limitEdits, type NamedLimit, readLimits } from '../output-limit.ts'
@@ -37,13 +38,14 @@ export const alephAlphaMetering: Metering = {
   },
   outputLimitName: (): string => LIMIT_NAME,
   createStreamReader: (call): StreamReader => new AlephAlphaStream(call),
-  jsonMembers: COUNTS,
+  jsonMembers: [...COUNTS, 'error'],
   readJson: (members) => ({
     usage: readUsage(members),
     model: undefined,
     providerId: undefined,
     serviceTier: undefined,
     storedId: undefined,
+    ...failedAnswer(members['error']),
   }),
 }
 

@@ -1,5 +1,6 @@
 /** POST …/chat/completions. */
 import type { Upstream } from '../../config/snapshot.ts'
+import { failedAnswer } from '../failed-answer.ts'
 import { idsInBody } from '../ids-in-body.ts'
 import { InputCounter } from '../input-counter.ts'
 import type { JsonBody } from '../json-body.ts'
@@ -40,7 +41,7 @@ export const chatMetering: Metering = {
   prepare: (raw, call, edits) => prepareOpenAI(raw, call, edits, chatLimitName(edits.upstream)),
   outputLimitName: (call: CallRequest, upstream: Upstream): string => ownLimitName(call, chatLimitName(upstream)),
   createStreamReader: (call): StreamReader => new CompletionStream(call, 'chat.completion.chunk'),
-  jsonMembers: ['id', 'model', 'usage', 'service_tier', 'timings', 'x_groq'],
+  jsonMembers: ['id', 'model', 'usage', 'service_tier', 'timings', 'x_groq', 'error'],
   readJson: readCompletionJson,
 }
 
@@ -101,5 +102,6 @@ export function readCompletionJson(members: Readonly<Record<string, unknown>>, c
     ...statedCostOf(usage),
     serviceTier: answeredTier(members['service_tier'], usage),
     storedId: (call.parsed as OpenAIParsed).stored ? providerId : undefined,
+    ...failedAnswer(members['error']),
   }
 }

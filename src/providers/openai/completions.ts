@@ -22,7 +22,7 @@ export const completionsMetering: Metering = {
   prepare: (raw, call, edits) => prepareOpenAI(raw, call, edits, 'max_tokens'),
   outputLimitName: (call): string => ownLimitName(call, 'max_tokens'),
   createStreamReader: (call): StreamReader => new CompletionStream(call, 'text_completion'),
-  jsonMembers: ['id', 'model', 'usage', 'service_tier', 'timings', 'x_groq'],
+  jsonMembers: ['id', 'model', 'usage', 'service_tier', 'timings', 'x_groq', 'error'],
   readJson: readCompletionJson,
 }
 

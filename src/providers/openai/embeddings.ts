@@ -1,4 +1,5 @@
 /** POST …/embeddings: input only, JSON only. */
+import { failedAnswer } from '../failed-answer.ts'
 import { InputCounter } from '../input-counter.ts'
 import {
   type AnswerFacts,
@@ -27,7 +28,7 @@ export const embeddingsMetering: Metering = {
   prepare: (raw) => raw,
   outputLimitName: (): string => 'max_tokens',
   createStreamReader: (call): StreamReader => new CompletionStream(call, 'chat.completion.chunk'),
-  jsonMembers: ['id', 'model', 'usage', 'service_tier'],
+  jsonMembers: ['id', 'model', 'usage', 'service_tier', 'error'],
   readJson: readEmbeddingsJson,
 }
 
@@ -77,6 +78,7 @@ function readEmbeddingsJson(members: Readonly<Record<string, unknown>>): AnswerF
     ...statedCostOf(members['usage']),
     serviceTier: answeredTier(members['service_tier'], members['usage']),
     storedId: undefined,
+    ...failedAnswer(members['error']),
   }
 }
 

@@ -8,10 +8,10 @@ import type { Metering, Operation } from '../provider.ts'
 import { alephAlphaMetering } from './aleph-alpha.ts'
 import { chatMetering } from './chat.ts'
 import { embeddingsMetering } from './embeddings.ts'
+import { invocationsMetering } from './invocations.ts'
 import { agentMetering, fimMetering, promptMetering } from './named-elsewhere.ts'
 import { ocrMetering } from './ocr.ts'
 import { rerankMetering } from './rerank.ts'
-import { sagemakerMetering } from './sagemaker.ts'
 import { tgiMetering } from './tgi.ts'
 import { watsonxChatMetering, watsonxEmbeddingsMetering, watsonxGenerationMetering } from './watsonx.ts'
 
@@ -24,7 +24,7 @@ const ocr = metered('ocr', ocrMetering)
 const embeddings = metered('embeddings', embeddingsMetering)
 const alephAlpha = metered('completions', alephAlphaMetering)
 const tgi = metered('completions', tgiMetering)
-const sagemaker = metered('completions', sagemakerMetering)
+const invocations = metered('chat', invocationsMetering)
 const watsonxChat = metered('chat', watsonxChatMetering)
 const watsonxGeneration = metered('completions', watsonxGenerationMetering)
 const watsonxEmbeddings = metered('embeddings', watsonxEmbeddingsMetering)
@@ -57,7 +57,7 @@ const BY_LAST: ReadonlyMap<string, (at: At) => Operation | undefined> = new Map<
   ['generate_stream', () => tgi],
   // Anthropic's retired /v1/complete is its own.
   ['complete', (at) => (at(1) === 'v1' ? undefined : alephAlpha)],
-  ['invocations', (at) => (at(2) === 'endpoints' ? sagemaker : undefined)],
+  ['invocations', (at) => (at(2) === 'endpoints' || at(2) === 'serving-endpoints' ? invocations : undefined)],
 ])
 
 /** undefined where the path is none of these. */

@@ -5,6 +5,7 @@
  */
 import type { Usage } from '../../core/usage.ts'
 import { memberObject, readCount } from '../counts.ts'
+import { failedAnswer } from '../failed-answer.ts'
 import { likelyInput } from '../likely-input.ts'
 import { PLAIN_CALL } from '../plain-call.ts'
 import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } from '../provider.ts'
@@ -22,7 +23,7 @@ export const rerankMetering: Metering = {
   prepare: (raw) => raw,
   outputLimitName: (): string => 'max_tokens',
   createStreamReader: (): StreamReader => new SilentStream(openAIErrorBody),
-  jsonMembers: ['id', 'model', 'usage', 'meta'],
+  jsonMembers: ['id', 'model', 'usage', 'meta', 'error'],
   readJson: (members, call) => ({ ...factsOf(members), counted: countedOf(call) }),
   readOther: (_answer, call) => ({ ...factsOf({}), counted: countedOf(call) }),
 }
@@ -47,6 +48,7 @@ function factsOf(members: Fields): AnswerFacts {
     providerId: asText(members['id']),
     serviceTier: undefined,
     storedId: undefined,
+    ...failedAnswer(members['error']),
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * The model of a call to a server whose paths name one, or that has one alone: Hugging Face's `/models/OWNER/NAME` and
- * `/pipeline/TASK/OWNER/NAME`, SageMaker's `/endpoints/NAME/invocations`. A server of one model needs no name at all.
+ * `/pipeline/TASK/OWNER/NAME`, SageMaker's `/endpoints/NAME/invocations` and Databricks'
+ * `/serving-endpoints/NAME/invocations`. A server of one model needs no name at all.
  */
 import { pathSegments } from '../path-segments.ts'
 import { readModel } from '../read-fields.ts'
@@ -14,7 +15,7 @@ export function rootModel(fields: Readonly<Record<string, unknown>>, path: strin
 }
 
 function namedInPath(segments: readonly string[]): string | undefined {
-  const endpoint = segments.indexOf('endpoints')
+  const endpoint = segments.findIndex((segment) => segment === 'endpoints' || segment === 'serving-endpoints')
   if (endpoint >= 0) return segments[endpoint + 1]
   const models = segments.indexOf('models')
   if (models >= 0) {

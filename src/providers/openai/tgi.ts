@@ -9,6 +9,7 @@
  */
 import type { Usage } from '../../core/usage.ts'
 import { readCount } from '../counts.ts'
+import { failedAnswer } from '../failed-answer.ts'
 import { InputCounter } from '../input-counter.ts'
 import { likelyInput } from '../likely-input.ts'
 import { type NestedLimit, nestedLimitEdits, readNestedLimit } from '../nested-limit.ts'
@@ -51,7 +52,7 @@ export const tgiMetering: Metering = {
     outputLimit === undefined ? raw : splice(raw, nestedLimitEdits((call.parsed as TgiParsed).limit, outputLimit)),
   outputLimitName: (): string => LIMIT_NAME,
   createStreamReader: (call): StreamReader => new TgiStream(call),
-  jsonMembers: ['generated_text', 'details', '*.generated_text', '*.details'],
+  jsonMembers: ['generated_text', 'details', '*.generated_text', '*.details', 'error'],
   readJson: readTgiJson,
 }
 
@@ -119,6 +120,7 @@ function readTgiJson(members: Fields, call: CallRequest, headers: AnswerHeaders)
     providerId: undefined,
     serviceTier: undefined,
     storedId: undefined,
+    ...failedAnswer(members['error']),
   }
 }
 

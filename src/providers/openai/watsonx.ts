@@ -37,7 +37,7 @@ export const watsonxGenerationMetering: Metering = {
     outputLimit === undefined ? raw : splice(raw, nestedLimitEdits(call.parsed as NestedLimit, outputLimit)),
   outputLimitName: (): string => LIMIT_NAME,
   createStreamReader: (call): StreamReader => new WatsonxStream(call),
-  jsonMembers: ['model_id', 'results.*.input_token_count', 'results.*.generated_token_count'],
+  jsonMembers: ['model_id', 'results.*.input_token_count', 'results.*.generated_token_count', 'errors'],
   readJson: readGenerationJson,
 }
 
@@ -127,5 +127,6 @@ function factsOf(members: Fields, usage: AnswerFacts['usage']): AnswerFacts {
     providerId: undefined,
     serviceTier: undefined,
     storedId: undefined,
+    ...(Array.isArray(members['errors']) && members['errors'].length > 0 ? { failed: true } : {}),
   }
 }

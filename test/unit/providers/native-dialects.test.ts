@@ -29,7 +29,8 @@ describe('a path is known by its last segments', () => {
     ['/models/gpt2', 'completions'],
     ['/pipeline/feature-extraction/sentence-transformers/all-MiniLM-L6-v2', 'completions'],
     ['/hf-inference/models/BAAI/bge-m3/pipeline/feature-extraction', 'completions'],
-    ['/endpoints/my-llama/invocations', 'completions'],
+    ['/endpoints/my-llama/invocations', 'chat'],
+    ['/serving-endpoints/dbrx/invocations', 'chat'],
     ['/ml/v1/text/generation?version=2024-02-15', 'completions'],
     ['/ml/v1/text/generation_stream?version=2024-02-15', 'completions'],
     ['/ml/v1-beta/generation/text?version=2024-02-15', 'completions'],
@@ -176,6 +177,55 @@ describe('text generation of Hugging Face’s servers', () => {
       '{"parameters":{"max_new_tokens":5},"inputs":"x"}',
     )
     expect(sent('/endpoints/e/invocations', '{"messages":[]}', 5)).toBe('{"max_tokens":5,"messages":[]}')
+  })
+})
+
+describe('an endpoint that takes several kinds of body', () => {
+  const path = '/serving-endpoints/dbrx/invocations'
+
+  test.each([
+    ['a chat', { messages: [], max_tokens: 9, n: 2 }, { generates: true, outputLimit: 9, answers: 2 }],
+    ['completions', { prompt: ['a', 'b'], max_tokens: 9 }, { generates: true, outputLimit: 9, answers: 2 }],
+    ['embeddings', { input: ['a', 'b'] }, { generates: false, outputLimit: undefined }],
+    ['text generation', { inputs: 'a', parameters: { max_new_tokens: 9 } }, { generates: true, outputLimit: 9 }],
+  ])('%s', (_name, body, expected) => {
+    expect(prepared('openai', path, body).call).toMatchObject({ model: 'dbrx', ...expected })
+  })
+
+  test('usage that is repeated is that of the last chunk, and a stream is asked for it', () => {
+    const body = '{"messages":[],"stream":true}'
+    expect(sent(path, body, 5)).toBe(
+      '{"stream_options":{"include_usage":true},"max_tokens":5,"messages":[],"stream":true}',
+    )
+    const chunk = (content: string, completion_tokens: number) => ({
+      id: 'c-1',
+      choices: [{ index: 0, delta: { content }, finish_reason: null }],
+      usage: { prompt_tokens: 7, completion_tokens, total_tokens: 7 + completion_tokens },
+    })
+    const read = readStream(
+      prepared('openai', path, { messages: [], stream: true }),
+      'sse',
+      data(chunk('a', 1), chunk('b', 2)),
+    )
+    expect(counts(read.facts.usage)?.tokens).toEqual({ input: 7, output: 2 })
+  })
+})
+
+describe('an error where the answer should be costs nothing', () => {
+  test.each([
+    ['openai', '/v1/chat/completions', { model: 'm', messages: [] }, { error: { message: 'no provider', code: 502 } }],
+    ['openai', '/v1/completions', { model: 'm', prompt: 'x' }, { error: 'overloaded' }],
+    ['openai', '/v1/embeddings', { model: 'm', input: 'x' }, { error: { message: 'no' } }],
+    ['openai', '/generate', { inputs: 'x' }, { error: 'Input validation error', error_type: 'validation' }],
+    ['openai', '/complete', { model: 'm', prompt: 'x' }, { error: 'busy' }],
+    ['openai', '/v1/rerank', { model: 'm', query: 'q', documents: [] }, { error: { message: 'no' } }],
+    ['openai', '/ml/v1/text/generation', { model_id: 'm', input: 'x' }, { errors: [{ code: 'x' }] }],
+    ['cohere', '/v2/chat', { model: 'm', messages: [] }, { id: 'a', finish_reason: 'ERROR' }],
+    ['ollama', '/api/chat', { model: 'm', messages: [] }, { error: 'out of memory' }],
+  ] as const)('%s %s', (format, path, request, answer) => {
+    const call = prepared(format, path, request)
+    expect(readWhole(call, answer).failed).toBe(true)
+    expect(readWhole(call, { ...answer, error: null, errors: [], finish_reason: 'COMPLETE' }).failed).toBeUndefined()
   })
 })
 
