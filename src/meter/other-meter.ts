@@ -1,16 +1,16 @@
 /** Keeps the ends of an answer that is no JSON (audio, text), whatever its size. */
 import type { OtherAnswer } from '../providers/provider.ts'
+import { Tail } from './tail.ts'
 
 const HEAD_BYTES = 64 * 1024
 const TAIL_BYTES = 16 * 1024
-const EMPTY = Buffer.alloc(0)
 
 export class OtherMeter {
   readonly #contentType: string
   #bytes = 0
   #head: Buffer[] = []
   #headBytes = 0
-  #tail: Buffer = EMPTY
+  readonly #tail = new Tail(TAIL_BYTES)
 
   constructor(contentType: string) {
     this.#contentType = contentType
@@ -24,13 +24,15 @@ export class OtherMeter {
       this.#head.push(piece)
       this.#headBytes += piece.length
     }
-    this.#tail =
-      chunk.length >= TAIL_BYTES
-        ? chunk.subarray(chunk.length - TAIL_BYTES)
-        : Buffer.concat([this.#tail.subarray(Math.max(0, this.#tail.length + chunk.length - TAIL_BYTES)), chunk])
+    this.#tail.push(chunk)
   }
 
   end(): OtherAnswer {
-    return { contentType: this.#contentType, bytes: this.#bytes, head: Buffer.concat(this.#head), tail: this.#tail }
+    return {
+      contentType: this.#contentType,
+      bytes: this.#bytes,
+      head: Buffer.concat(this.#head),
+      tail: this.#tail.bytes,
+    }
   }
 }

@@ -3,6 +3,7 @@
  * until false, `keep` what is unfinished. How an event ends and how it is read is each framing's own.
  */
 import type { StreamEvent } from '../providers/provider.ts'
+import { Tail } from './tail.ts'
 
 export const EMPTY = Buffer.alloc(0)
 const CARRY_BYTES_FIRST = 1024
@@ -70,8 +71,7 @@ export abstract class Splitter {
   readonly #eventBytesMax: number
   #carry: Buffer = EMPTY
   #lost = false
-  #tail: Buffer = EMPTY
-  #tailLength = 0
+  readonly #tail = new Tail(TAIL_BYTES)
 
   constructor(eventBytesMax: number = EVENT_BYTES_MAX) {
     this.#eventBytesMax = eventBytesMax
@@ -97,7 +97,7 @@ export abstract class Splitter {
 
   /** Last bytes of an event that was too large. */
   get tail(): Buffer {
-    return this.#tail.subarray(0, this.#tailLength)
+    return this.#tail.bytes
   }
 
   /** Takes the next chunk. Returns how many of its first bytes still belong to the event before. */
@@ -116,7 +116,7 @@ export abstract class Splitter {
     this.joined = undefined
     if (this.oversized) {
       this.passing = false
-      this.#keepTail(this.chunk.subarray(0, this.end))
+      this.#tail.push(this.chunk.subarray(0, this.end))
     } else if (this.carried > 0) {
       this.joined = Buffer.concat([this.#carry.subarray(0, this.carried), this.chunk.subarray(0, this.end)])
       this.carried = 0
@@ -141,7 +141,7 @@ export abstract class Splitter {
     this.chunk = EMPTY
     if (rest.length === 0 && (this.carried === 0 || !this.#lost)) return []
     if (this.passing) {
-      this.#keepTail(rest)
+      this.#tail.push(rest)
       return [rest]
     }
     if (!this.#lost && this.carried + rest.length <= this.#eventBytesMax) {
@@ -152,9 +152,9 @@ export abstract class Splitter {
     this.first = false
     const kept = this.takeCarried()
     this.head = Buffer.concat([kept.subarray(0, HEAD_BYTES), rest.subarray(0, HEAD_BYTES)]).subarray(0, HEAD_BYTES)
-    this.#tailLength = 0
-    this.#keepTail(kept)
-    this.#keepTail(rest)
+    this.#tail.clear()
+    this.#tail.push(kept)
+    this.#tail.push(rest)
     return kept.length > 0 ? [kept, rest] : [rest]
   }
 
@@ -177,15 +177,6 @@ export abstract class Splitter {
     return offset < this.carried
       ? (this.#carry[offset] as number)
       : (this.chunk[this.start + offset - this.carried] as number)
-  }
-
-  #keepTail(bytes: Buffer): void {
-    if (this.#tail.length === 0) this.#tail = Buffer.allocUnsafe(TAIL_BYTES)
-    const added = Math.min(bytes.length, TAIL_BYTES)
-    const kept = Math.min(this.#tailLength, TAIL_BYTES - added)
-    this.#tail.copyWithin(0, this.#tailLength - kept, this.#tailLength)
-    bytes.copy(this.#tail, kept, bytes.length - added)
-    this.#tailLength = kept + added
   }
 
   #append(bytes: Buffer): void {

@@ -336,7 +336,16 @@ export const COMPOSED: readonly Composed[] = [
         ],
       },
     }),
-    usage: { tokens: { input: 99357, cached_input: 0, cache_write_5m: 0, cache_write_1h: 0, output: 92 } },
+    usage: {
+      tokens: { input: 99357, cached_input: 0, cache_write_5m: 0, cache_write_1h: 0, output: 92 },
+      passes: [
+        {
+          model: undefined,
+          tokens: { input: 99195, cached_input: 0, cache_write_5m: 0, cache_write_1h: 0, output: 81 },
+        },
+        { model: undefined, tokens: { input: 162, cached_input: 0, cache_write_5m: 0, cache_write_1h: 0, output: 11 } },
+      ],
+    },
     providerId: 'msg_1',
   },
   {

@@ -46,22 +46,6 @@ export function* inSteps(body: Buffer, step: number): Generator<Buffer> {
   for (let at = 0; at < body.length; at += step) yield body.subarray(at, at + step)
 }
 
-/** Each event cut at its `offset`-th byte and every `stride` bytes after it; shorter ones whole. */
-export function cutEvents(body: Buffer, ends: readonly number[], offset: number, stride: number): Buffer[] {
-  const pieces: Buffer[] = []
-  let start = 0
-  for (const end of [...ends, body.length]) {
-    let at = start
-    for (let cut = start + offset; cut < end; cut += stride) {
-      pieces.push(body.subarray(at, cut))
-      at = cut
-    }
-    pieces.push(body.subarray(at, end))
-    start = end
-  }
-  return pieces
-}
-
 /** Offsets behind each blank line. */
 export function eventEnds(body: Buffer): number[] {
   const ends: number[] = []

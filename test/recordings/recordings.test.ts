@@ -6,7 +6,7 @@
 import { describe, expect, test } from 'vitest'
 import { prepared, usageOf, wholeFacts } from './answer-facts.ts'
 import { asPassed, isStream, isWhole, withoutOurUsage } from './as-passed.ts'
-import { cutEvents, eventEnds, type Fed, feed, inSteps, withLineEnds } from './feed.ts'
+import { eventEnds, type Fed, feed, inSteps, withLineEnds } from './feed.ts'
 import {
   answerHeadersOf,
   framingOf,
@@ -23,15 +23,12 @@ import {
 const recordings = await loadMetered()
 if (!haveRecordings) console.warn(`no recordings at ${RECORDINGS_DIR}: their tests are skipped`)
 
-/** Cut at each byte; streams of the others in two at sampled places. */
-const OWN = new Set(['openai', 'anthropic', 'gemini', 'vertex', 'vertex-anthropic', 'bedrock', 'cohere', 'ollama'])
-/** Larger streams are cut in every event at once, a round for each offset: every byte too, in a hundredth of the time. */
-const TWO_PIECES_MAX = 8 * 1024
-const STRIDE = 512
+/** Small streams are cut in two at each byte. */
+const TWO_PIECES_MAX = 2 * 1024
+/** Larger ones are cut at each offset and every so many bytes behind it, a round for each offset: at every byte too. */
+const STRIDE = 64
 /** Two million steps of a byte each (a picture) take half a minute and cut nothing that smaller ones do not. */
 const BYTE_STEPS_MAX = 256 * 1024
-/** Streams of the other providers are cut in two at this many places, evenly spread. */
-const SAMPLED_CUTS = 24
 
 describe.skipIf(!haveRecordings)('tokens are those that the provider billed', () => {
   const stated = recordings.filter((recording) => recording.expected.tokens && !recording.expected.ambiguous)
@@ -100,7 +97,7 @@ describe.skipIf(!haveRecordings)('a stream passes byte for byte and is read the 
     if (isWhole(whole)) expect(whole.unread).toBe(false)
     same(whole, 'whole')
     for (const step of [1, 3, 1400]) same(fed(inSteps(body, step)), `in steps of ${step}`)
-    for (const [pieces, how] of cuts(recording, body)) same(fed(pieces), how)
+    for (const [pieces, how] of cuts(body)) same(fed(pieces), how)
   })
 
   const events = streams.filter((recording) => framingOf(recording) === 'sse')
@@ -123,13 +120,11 @@ describe.skipIf(!haveRecordings)('a stream passes byte for byte and is read the 
   )
 })
 
-function* cuts(recording: Recording, body: Buffer): Generator<[Buffer[], string]> {
-  if (OWN.has(recording.provider) && body.length > TWO_PIECES_MAX) {
-    const ends = framingOf(recording) === 'sse' ? eventEnds(body) : []
-    for (let offset = 1; offset <= STRIDE; offset++)
-      yield [cutEvents(body, ends, offset, STRIDE), `each event cut at ${offset}`]
+function* cuts(body: Buffer): Generator<[Iterable<Buffer>, string]> {
+  if (body.length <= TWO_PIECES_MAX) {
+    for (let at = 1; at < body.length; at++) yield [[body.subarray(0, at), body.subarray(at)], `cut at ${at}`]
     return
   }
-  const step = OWN.has(recording.provider) ? 1 : Math.ceil(body.length / SAMPLED_CUTS)
-  for (let at = 1; at < body.length; at += step) yield [[body.subarray(0, at), body.subarray(at)], `cut at ${at}`]
+  for (let offset = 1; offset <= STRIDE; offset++)
+    yield [[body.subarray(0, offset), ...inSteps(body.subarray(offset), STRIDE)], `cut at ${offset} + n × ${STRIDE}`]
 }
