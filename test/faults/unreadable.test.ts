@@ -45,7 +45,8 @@ beforeAll(async () => {
   const files = writeConfig(dir, 'http://127.0.0.1:1', redis.url, {
     entitlements: entitlementsFor('on_exhausted: { mode: postpaid }'),
     prices: '\n  - match: { model: "*" }\n    from: 2020-01-01\n    per_million: { input: "0.001", output: "0.001" }\n',
-    upstreams: `  openai: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: ["gpt-*"] }`,
+    upstreams: `  openai: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: ["gpt-*"] }
+  gemini: { format: gemini, base_url: "${upstream.url}", api_key: k, models: ["gemini-*"] }`,
   })
   gateway = await startGatewayProcess(files.tollgate)
   await warm()
@@ -107,6 +108,14 @@ function post(stream: boolean, headers: Record<string, string> = {}): Promise<Re
   })
 }
 
+function postGemini(): Promise<Response> {
+  return fetch(`${gateway.url}/v1beta/models/gemini-2.5-flash:streamGenerateContent`, {
+    method: 'POST',
+    headers: { 'x-goog-api-key': TEST_KEY, 'content-type': 'application/json' },
+    body: JSON.stringify({ contents: [{ role: 'user', parts: [{ text: 'hi' }] }] }),
+  })
+}
+
 async function endOf(response: Response): Promise<Record<string, unknown>> {
   const id = response.headers.get('x-tollgate-request-id')
   return waitFor('the end', async () => {
@@ -118,7 +127,8 @@ async function endOf(response: Response): Promise<Record<string, unknown>> {
 
 async function unreadAnswers(): Promise<number> {
   const text = await (await fetch(`${gateway.adminUrl}/metrics`)).text()
-  return Number(/^tollgate_unread_answers_total\{upstream="openai",model="gpt-5-mini"\} (\S+)/m.exec(text)?.[1] ?? 0)
+  const counts = text.matchAll(/^tollgate_unread_answers_total\{upstream="\w+",model="[\w.-]+"\} (\S+)/gm)
+  return [...counts].reduce((sum, count) => sum + Number(count[1]), 0)
 }
 
 type Part = string | Buffer | readonly [before: string | Buffer, block: Buffer, times: number]
@@ -164,6 +174,7 @@ const WHOLE = JSON.stringify({
   usage: { prompt_tokens: 3, completion_tokens: 9, total_tokens: 12 },
 })
 const STREAM = `data: ${TEXT}\n\ndata: ${STOP}\n\ndata: [DONE]\n\n`
+const GEMINI_USAGE = '"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":9,"totalTokenCount":12}'
 const STATED = { type: 'settle', usage_source: 'provider', tokens: { input: 3, output: 9 } }
 
 const run = describe.skipIf(!redisAvailable)
@@ -190,14 +201,19 @@ run('an event of 64 MB passes byte for byte in bounded memory, and what follows 
       'application/vnd.amazon.eventstream',
       [largeFrameStart(), ['', BLOCK, 64], Buffer.alloc(4), frame(TEXT), frame(STOP)],
     ],
+    [
+      'elements of a JSON array',
+      'application/json',
+      ['[{"x":"', ['', BLOCK, 64], '"},\r\n', `{"candidates":[{"finishReason":"STOP"}],${GEMINI_USAGE}}]`],
+    ],
   ])(
     '%s',
-    async (_name, type, parts) => {
+    async (name, type, parts) => {
       answer = (response) => sendAll(response, type, [], ...parts)
       let got: Response | undefined
       let read: Read | undefined
       const growth = await peakGrowth(gateway.child.pid as number, async () => {
-        got = await post(true)
+        got = await (name.includes('array') ? postGemini() : post(true))
         read = await readThrough(got)
       })
       const sent = parts.reduce((sum, part) => sum + (Array.isArray(part) ? LARGE_BYTES : (part as string).length), 0)
@@ -208,6 +224,15 @@ run('an event of 64 MB passes byte for byte in bounded memory, and what follows 
     },
     60_000,
   )
+
+  test('its usage is found where it stands at its end', async () => {
+    const start = '[{"candidates":[{"content":{"parts":[{"inlineData":{"data":"'
+    const end = `"}}]},"finishReason":"STOP"}],${GEMINI_USAGE}}]`
+    answer = (response) => sendAll(response, 'application/json', [], [start, BLOCK, 4], end)
+    const got = await postGemini()
+    expect((await readThrough(got)).broken).toBe(false)
+    expect(await endOf(got)).toMatchObject({ ...STATED, usage_flags: ['unread'] })
+  })
 })
 
 run('an answer of 100 MB passes in bounded memory', () => {
@@ -225,7 +250,9 @@ run('an answer of 100 MB passes in bounded memory', () => {
       let got: Response | undefined
       const growth = await peakGrowth(gateway.child.pid as number, async () => {
         got = await post(stream)
-        expect((await readThrough(got)).broken).toBe(false)
+        const read = await readThrough(got)
+        expect(read.tail.slice(-600), gateway.output().slice(-2000)).toContain('"total_tokens":12')
+        expect(read.broken).toBe(false)
       })
       expect(growth).toBeLessThan(GROWTH_MAX)
       const end = await endOf(got as Response)
