@@ -29,6 +29,15 @@ export interface RatioQuestion {
   readonly text: TextCount
 }
 
+export interface RatioFactors {
+  /** For `text.tokens` as they are held; 1: the safe count. Never above 2. */
+  readonly held: number
+  /** What they most likely come to, for estimates; undefined: too few calls to say. */
+  readonly likely: number | undefined
+}
+
+const UNKNOWN: RatioFactors = { held: 1, likely: undefined }
+
 /** Billed over counted, 5 % a bin. Beyond 2 it is no matter of tokenizers: the provider read what no body shows. */
 const RATIOS = { least: 1 / 64, binsPerOctave: 14, bins: 7 * 14 } as const
 const RATIO_MAX = 2
@@ -43,6 +52,8 @@ const CALLS_LEAST = 20
 const CALLS_TO_RAISE = 4
 /** Weight of what was assumed before, in calls. */
 const PRIOR_CALLS = 8
+/** From so many on it has none. */
+const CALLS_WITHOUT_PRIOR = 256
 const FAMILY_CALLS_LEAST = 50
 /** A newer model of a family may have a tokenizer of its own: Claude Opus 4.7 bills up to 1.35 times as much. */
 const FAMILY_MARGIN = 1.4
@@ -61,42 +72,39 @@ export class InputRatios {
   /** By name: the ratio of the last underestimate, fading. */
   readonly #widened = new RecentMap<number>(NAMES_MAX)
 
-  /** Factor for `text.tokens`; 1: the safe count. Never above 2. */
-  factor(question: RatioQuestion): number {
+  factors(question: RatioQuestion): RatioFactors {
     const { tokens, ownTokens, script } = question.text
-    if (tokens === 0) return 1
+    if (tokens === 0) return UNKNOWN
+    const kind = kindOf(question)
+    const name = modelName(question, kind)
+    const own = this.histograms.find(name)
     const least = Math.min(1, (OWN_TEXT_LEAST[script] * ownTokens) / tokens)
-    return Math.max(least, this.#learntFactor(question))
+    const held = Math.max(least, this.#heldFactor(question, kind, name, own))
+    return { held, likely: own === undefined || own.total < CALLS_LEAST ? undefined : own.quantile(0.5) }
   }
 
-  #learntFactor(question: RatioQuestion): number {
-    const { modelName, familyName } = namesOf(question)
-    const own = this.histograms.find(modelName)
-    const prior = this.#familyFactor(familyName)
-    if (own === undefined || own.total < CALLS_TO_RAISE) return prior
-    const learnt = Math.max(upper(own), this.#widened.get(modelName) ?? 0)
-    if (own.total < CALLS_LEAST) return Math.min(RATIO_MAX, Math.max(prior, learnt))
-    const doubt = Math.max(0, prior - learnt) * (PRIOR_CALLS / (own.total + PRIOR_CALLS))
+  #heldFactor(question: RatioQuestion, kind: string, name: string, own: LogHistogram | undefined): number {
+    const calls = own?.total ?? 0
+    const prior = calls >= CALLS_WITHOUT_PRIOR ? 0 : this.#familyFactor(familyName(question, kind))
+    if (own === undefined || calls < CALLS_TO_RAISE) return prior
+    const learnt = Math.max(upper(own), this.#widened.get(name) ?? 0)
+    if (calls < CALLS_LEAST) return Math.min(RATIO_MAX, Math.max(prior, learnt))
+    const doubt = Math.max(0, prior - learnt) * (PRIOR_CALLS / (calls + PRIOR_CALLS))
     return Math.min(RATIO_MAX, learnt + doubt)
-  }
-
-  /** What the count most likely comes to, for estimates; undefined: too few calls to say. */
-  likelyFactor(question: RatioQuestion): number | undefined {
-    const own = this.histograms.find(namesOf(question).modelName)
-    return own === undefined || own.total < CALLS_LEAST ? undefined : own.quantile(0.5)
   }
 
   /** `billedTokens`: for the text that `question` counted. `held`: the factor that the call was held at. */
   learn(question: RatioQuestion, billedTokens: number, held: number): void {
     if (question.text.tokens === 0) return
-    const { modelName, familyName } = namesOf(question)
     const ratio = Math.min(RATIO_MAX, billedTokens / question.text.tokens)
     if (!(ratio > 0)) return
-    this.histograms.add(modelName, ratio)
-    this.histograms.add(familyName, ratio)
-    const widened = this.#widened.get(modelName) ?? 0
-    if (ratio > held) this.#widened.set(modelName, Math.max(ratio * MARGIN, widened))
-    else if (widened > 0) this.#widened.set(modelName, widened * FADING)
+    const kind = kindOf(question)
+    const name = modelName(question, kind)
+    this.histograms.add(name, ratio)
+    this.histograms.add(familyName(question, kind), ratio)
+    const widened = this.#widened.get(name) ?? 0
+    if (ratio > held) this.#widened.set(name, Math.max(ratio * MARGIN, widened))
+    else if (widened > 0) this.#widened.set(name, widened * FADING)
   }
 
   #familyFactor(familyName: string): number {
@@ -110,16 +118,17 @@ function upper(histogram: LogHistogram): number {
 }
 
 /** Four sizes to a power of four: a prompt of a few words is mostly template, a long one mostly text. */
-function namesOf({ upstream, endpoint, model, tools, structured, reasoning, text }: RatioQuestion): {
-  readonly modelName: string
-  readonly familyName: string
-} {
+function kindOf({ tools, structured, reasoning, text }: RatioQuestion): string {
   const flags = `${tools ? 'T' : ''}${structured ? 'S' : ''}${reasoning ? 'R' : ''}`
-  const kind = `${text.script}${flags}${Math.floor(Math.log2(text.tokens) / 2)}`
-  return {
-    modelName: `${upstream}|${endpoint}|${kind}|${model}`,
-    familyName: `*|${endpoint}|${kind}|${familyOf(model)}`,
-  }
+  return `${text.script}${flags}${Math.floor(Math.log2(text.tokens) / 2)}`
+}
+
+function modelName({ upstream, endpoint, model }: RatioQuestion, kind: string): string {
+  return `${upstream}|${endpoint}|${kind}|${model}`
+}
+
+function familyName({ endpoint, model }: RatioQuestion, kind: string): string {
+  return `*|${endpoint}|${kind}|${familyOf(model)}`
 }
 
 /** "gpt", "claude", "llama": the letters that a model's name begins with, behind the name of its maker. */

@@ -35,7 +35,8 @@ export class HoldSizing {
     const { input } = read.call
     const { text } = input
     const question = text && ratioQuestion(read, text)
-    const factor = question === undefined ? 1 : this.#factor(read, question, exactTokens)
+    const learnt = question && this.ratios.factors(question)
+    const factor = heldFactor(read, learnt?.held ?? 1, exactTokens)
     const highTokens = text === undefined ? input.highTokens : input.highTokens - text.tokens + scaled(text, factor)
     return {
       highTokens,
@@ -43,7 +44,7 @@ export class HoldSizing {
       cacheWriteKind: input.cacheWriteKind,
       cachedTokens: read.plan.hold.input === 'recent' ? this.#prefixes.expected(prefixOf(read), read.startedAtMs) : 0,
       factor,
-      likelyTokens: this.#likelyTokens(read, question),
+      likelyTokens: likelyTokens(read, learnt?.likely),
     }
   }
 
@@ -67,22 +68,21 @@ export class HoldSizing {
     this.ratios.learn(ratioQuestion(admitted, text), billed - text.exactTokens, input.factor)
     return billed <= input.highTokens
   }
+}
 
-  #factor({ plan, call }: SizedCall, question: RatioQuestion, exactTokens: number | undefined): number {
-    if (plan.hold.tokenizer === 'high') return 1
-    const { text } = call.input
-    if (exactTokens === undefined || text?.exact === undefined) return this.ratios.factor(question)
-    return Math.min(1, (exactTokens + text.exact.besidesTokens) / text.tokens)
-  }
+function heldFactor({ plan, call }: SizedCall, learnt: number, exactTokens: number | undefined): number {
+  if (plan.hold.tokenizer === 'high') return 1
+  const { text } = call.input
+  if (exactTokens === undefined || text?.exact === undefined) return learnt
+  return Math.min(1, (exactTokens + text.exact.besidesTokens) / text.tokens)
+}
 
-  /** By what was learnt; else between what is certain and what is counted high: their geometric mean. */
-  #likelyTokens({ call }: SizedCall, question: RatioQuestion | undefined): number {
-    const { lowTokens, highTokens, text } = call.input
-    const factor = question && this.ratios.likelyFactor(question)
-    if (factor !== undefined && text !== undefined)
-      return Math.max(lowTokens, highTokens - text.tokens + scaled(text, factor))
-    return Math.round(Math.sqrt(Math.max(1, lowTokens) * Math.max(1, highTokens)))
-  }
+/** By what was learnt; else between what is certain and what is counted high: their geometric mean. */
+function likelyTokens({ call }: SizedCall, factor: number | undefined): number {
+  const { lowTokens, highTokens, text } = call.input
+  if (factor !== undefined && text !== undefined)
+    return Math.max(lowTokens, highTokens - text.tokens + scaled(text, factor))
+  return Math.round(Math.sqrt(Math.max(1, lowTokens) * Math.max(1, highTokens)))
 }
 
 function scaled(text: TextShare, factor: number): number {

@@ -25,7 +25,7 @@ function run(
   let last = 1
   for (const ratio of trueRatios) {
     const billed = Math.round(ratio * question.text.tokens)
-    last = ratios.factor(question)
+    last = ratios.factors(question).held
     if (billed > Math.ceil(last * question.text.tokens)) under++
     calls++
     ratios.learn(question, billed, last)
@@ -38,31 +38,31 @@ const unlike = (calls: number): number[] => Array.from({ length: calls }, (_, i)
 
 describe('what nothing is known of', () => {
   test('is held at the safe count', () => {
-    expect(new InputRatios().factor(ask())).toBe(1)
+    expect(new InputRatios().factors(ask()).held).toBe(1)
   })
 
   test('a call without text has a factor, and teaches nothing', () => {
     const ratios = new InputRatios()
-    expect(ratios.factor(ask(0))).toBe(1)
+    expect(ratios.factors(ask(0)).held).toBe(1)
     for (let i = 0; i < 100; i++) ratios.learn(ask(0), 10, 1)
-    expect(ratios.factor(ask(0))).toBe(1)
-    expect(ratios.factor(ask(1))).toBe(1)
+    expect(ratios.factors(ask(0)).held).toBe(1)
+    expect(ratios.factors(ask(1)).held).toBe(1)
   })
 
   test('a few calls do not lower it, twenty do', () => {
     const ratios = new InputRatios()
     expect(run(ratios, ask(), unlike(20)).last).toBe(1)
-    expect(ratios.factor(ask())).toBeLessThan(0.75)
+    expect(ratios.factors(ask()).held).toBeLessThan(0.75)
     expect(run(ratios, ask(), unlike(500)).last).toBeLessThan(0.47)
   })
 
   test('a new model starts from its family, with room for a new tokenizer; one of another family does not', () => {
     const ratios = new InputRatios()
     run(ratios, ask(), unlike(200))
-    const next = ratios.factor(ask(1000, { model: 'openai/gpt-6', upstream: 'other' }))
+    const next = ratios.factors(ask(1000, { model: 'openai/gpt-6', upstream: 'other' })).held
     expect(next).toBeGreaterThan(0.4 * 1.35)
     expect(next).toBeLessThan(0.7)
-    expect(ratios.factor(ask(1000, { model: 'claude-9' }))).toBe(1)
+    expect(ratios.factors(ask(1000, { model: 'claude-9' })).held).toBe(1)
   })
 
   test('calls that are all alike lower it less: they say little of other ones', () => {
@@ -80,7 +80,7 @@ describe('what nothing is known of', () => {
   ])('%s learns by itself', (_name, other) => {
     const ratios = new InputRatios()
     run(ratios, ask(), new Array(500).fill(0.4))
-    expect(ratios.factor(other)).toBe(1)
+    expect(ratios.factors(other).held).toBe(1)
   })
 })
 
@@ -128,8 +128,8 @@ describe('at most one call in a hundred is billed above', () => {
     const ratios = new InputRatios()
     const template = { ...ask(), text: { tokens: 1000, ownTokens: 100, script: 'latin' as const } }
     run(ratios, template, new Array(2000).fill(0.1))
-    expect(ratios.factor(template)).toBeLessThan(0.15)
-    expect(ratios.factor({ ...ask(), text: { tokens: 1000, ownTokens: 900, script: 'latin' } })).toBe(0.45)
+    expect(ratios.factors(template).held).toBeLessThan(0.15)
+    expect(ratios.factors({ ...ask(), text: { tokens: 1000, ownTokens: 900, script: 'latin' } }).held).toBe(0.45)
   })
 })
 
@@ -137,18 +137,18 @@ test('a safe count that turns out too low is raised, to twice at the most', () =
   const ratios = new InputRatios()
   expect(run(ratios, ask(), new Array(6).fill(1.3)).last).toBeGreaterThan(1.3)
   run(ratios, ask(), new Array(500).fill(300))
-  expect(ratios.factor(ask())).toBe(2)
+  expect(ratios.factors(ask()).held).toBe(2)
 })
 
 test('the likely count is the middle one, once there are enough calls', () => {
   const ratios = new InputRatios()
-  expect(ratios.likelyFactor(ask())).toBeUndefined()
+  expect(ratios.factors(ask()).likely).toBeUndefined()
   run(ratios, ask(), [...new Array(60).fill(0.3), ...new Array(30).fill(0.6)])
-  expect(ratios.likelyFactor(ask())).toBeCloseTo(0.31, 1)
+  expect(ratios.factors(ask()).likely).toBeCloseTo(0.31, 1)
 })
 
 test('a model that no text was counted of, and a bill of nothing, teach nothing', () => {
   const ratios = new InputRatios()
   for (let i = 0; i < 100; i++) ratios.learn(ask(), 0, 1)
-  expect(ratios.factor(ask())).toBe(1)
+  expect(ratios.factors(ask()).held).toBe(1)
 })
