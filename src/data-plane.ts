@@ -25,6 +25,7 @@ import type { RedisClient } from './redis/client.ts'
 import { LEARNED_INPUT_KEY, LEARNED_OUTPUT_KEY } from './redis/keys.ts'
 import { HistogramSharing } from './redis/share-histograms.ts'
 import { ExactCounter } from './tokenizer/exact-counter.ts'
+import { CutWatch } from './wallet/cuts.ts'
 import type { Outbox } from './wallet/outbox.ts'
 import type { Wallet } from './wallet/wallet-types.ts'
 
@@ -106,6 +107,10 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     for (const call of openCalls) call.tick(nowMs)
   }, 1_000)
   sharing.start()
+  const cuts = new CutWatch(options.redis, options.log, (cut) => {
+    for (const call of openCalls) call.cut(cut)
+  })
+  cuts.start()
   await listen(server, settings.gateway.host, settings.gateway.port)
   return {
     port: (server.address() as AddressInfo).port,
@@ -129,6 +134,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       clearInterval(stopCalls)
       stopAll(openCalls)
       clearInterval(ticker)
+      cuts.stop()
       await sharing.stop()
       exact.close()
       passthrough.close()

@@ -19,6 +19,7 @@ import { UpstreamPools } from './proxy/upstream.ts'
 import type { RedisClient } from './redis/client.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './redis/embedded.ts'
 import { connectGuarded, type GuardedRedis } from './redis/guarded-client.ts'
+import { tellCut } from './wallet/cuts.ts'
 import { lockDataDir } from './wallet/data-lock.ts'
 import { Outbox } from './wallet/outbox.ts'
 import { recoverOutbox } from './wallet/recover-outbox.ts'
@@ -140,6 +141,7 @@ async function start(
     log,
     reload,
     touch: (account, atMs) => core.sweeper.touch(account, atMs),
+    cut: (cut) => tellCut(core.redis, cut),
     metrics: async () => metricsText([await metrics.export(), ...((await workers?.metrics()) ?? [])]),
     ready: () => readiness(core, store, embedded),
   })

@@ -3,8 +3,18 @@ import type { AppliesTo, Grant } from '../wallet/wallet-types.ts'
 import { amountOf, mustExist, scaleOf } from './account-routes.ts'
 import { refusalError, unknown, wrongField } from './admin-error.ts'
 import { grantJson, holdJson } from './render-wallet.ts'
-import { type Answer, type Route, route } from './route.ts'
-import { type GrantBody, grantAnswer, grantBody, holdAnswer, pageOf, pageQuery, reasonBody } from './schemas.ts'
+import { type AdminDependencies, type Answer, type Route, route } from './route.ts'
+import {
+  clawbackBody,
+  type GrantBody,
+  grantAnswer,
+  grantBody,
+  holdAnswer,
+  pageOf,
+  pageQuery,
+  paymentBody,
+  reasonBody,
+} from './schemas.ts'
 
 /** One page of a list that is read whole: at most 10,000 grants or holds an account. */
 function page<Item extends { readonly id: string }>(
@@ -81,6 +91,8 @@ const create = route({
       repaysDebt: body.repays_debt ?? undefined,
       labels: body.labels,
       actor: actor.name,
+      payment: body.payment,
+      availability: body.availability,
     })
     if (result.status !== 'done') throw refusalError(result.status)
     const { effectiveAtMs, expiresAtMs } = result.value
@@ -108,6 +120,57 @@ const voidGrant = route({
   },
 })
 
+const clawback = route({
+  method: 'POST',
+  path: '/accounts/:account/grants/:grant/clawback',
+  role: 'finance',
+  summary: 'Take a grant back whose money was taken back: what is free is voided, what was spent becomes debt',
+  body: clawbackBody,
+  answer: grantAnswer,
+  async handle({ admin, path, body, actor, operationId }) {
+    const { account = '', grant = '' } = path
+    const found = await findGrant(admin, account, grant)
+    const amountAtoms = body.amount === undefined ? undefined : amountOf(body.amount, found.scale)
+    if (amountAtoms !== undefined && amountAtoms <= 0n) throw wrongField('amount', 'must be more than 0')
+    const { freeze, reason } = body
+    const request = { account, operationId, grant, amountAtoms, freeze, reason, actor: actor.name }
+    const result = await admin.wallet.clawback(request)
+    if (result.status === 'out_of_range')
+      throw wrongField(
+        'amount',
+        'more than is free and spent of it; leave it out to take all of it back',
+        'out_of_range',
+      )
+    if (result.status !== 'done') throw refusalError(result.status)
+    return { status: 200, body: grantJson(result.value) }
+  },
+})
+
+const payment = route({
+  method: 'POST',
+  path: '/accounts/:account/grants/:grant/payment',
+  role: 'finance',
+  summary: 'Say how far the payment of a grant is; one that failed takes the grant back',
+  body: paymentBody,
+  answer: grantAnswer,
+  async handle({ admin, path, body, actor, operationId }) {
+    const { account = '', grant = '' } = path
+    await findGrant(admin, account, grant)
+    const request = { account, operationId, grant, payment: body.state, reason: body.reason, actor: actor.name }
+    const result = await admin.wallet.payment(request)
+    if (result.status !== 'done') throw refusalError(result.status)
+    return { status: 200, body: grantJson(result.value) }
+  },
+})
+
+/** Throws 404. */
+async function findGrant(admin: AdminDependencies, account: string, id: string): Promise<Grant> {
+  await mustExist(admin, account)
+  const grant = (await admin.wallet.grants(account)).find((candidate) => candidate.id === id)
+  if (!grant) throw unknown('grant', id)
+  return grant
+}
+
 const holds = route({
   method: 'GET',
   path: '/accounts/:account/holds',
@@ -122,4 +185,4 @@ const holds = route({
   },
 })
 
-export const GRANT_ROUTES: readonly Route[] = [list, create, voidGrant, holds]
+export const GRANT_ROUTES: readonly Route[] = [list, create, voidGrant, clawback, payment, holds]

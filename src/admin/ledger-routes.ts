@@ -1,9 +1,8 @@
-import { NAME } from '../config/fields.ts'
 import type { LedgerEntry } from '../wallet/wallet-types.ts'
 import { mustExist } from './account-routes.ts'
-import { unknown } from './admin-error.ts'
+import { findCharge } from './correction-routes.ts'
 import { followLedger } from './follow-ledger.ts'
-import { CHARGE_TYPES, ledgerJson } from './render-wallet.ts'
+import { ledgerJson } from './render-wallet.ts'
 import { type AdminDependencies, type Route, route } from './route.ts'
 import { chargeAnswer, ledgerAnswer, ledgerQuery, pageOf } from './schemas.ts'
 
@@ -61,12 +60,7 @@ const charge = route({
   answer: chargeAnswer,
   async handle({ admin, path }) {
     const id = path['charge'] ?? ''
-    const match = /^(.+):([1-9]\d{0,15})$/.exec(id)
-    if (!match) throw unknown('charge', id)
-    const [account, seq] = [match[1] as string, Number(match[2])]
-    if (!NAME.test(account)) throw unknown('charge', id)
-    const [entry] = await admin.wallet.ledger(account, { afterSeq: seq - 1, limit: 1, type: undefined })
-    if (entry?.seq !== seq || !CHARGE_TYPES.includes(entry.type)) throw unknown('charge', id)
+    const { account, entry } = await findCharge(admin, id)
     return { status: 200, body: { ...ledgerJson(entry, account), id, account } }
   },
 })

@@ -111,6 +111,9 @@ export function grantJson(grant: Grant) {
     applies_to: grant.appliesTo ?? null,
     cost_basis: grant.costBasis ?? null,
     repays_debt: grant.repaysDebt,
+    payment: grant.payment,
+    availability: grant.availability,
+    state: grant.state,
     labels: grant.labels,
     seq: grant.seq,
   }

@@ -3,7 +3,7 @@ import type { z } from 'zod'
 import type { ConfigStore, ReloadResult } from '../config/config-store.ts'
 import type { AdminRole } from '../config/snapshot.ts'
 import type { Log } from '../log.ts'
-import type { Wallet } from '../wallet/wallet-types.ts'
+import type { StopKind, Wallet } from '../wallet/wallet-types.ts'
 import type { Actor } from './tokens.ts'
 
 export interface Readiness {
@@ -22,6 +22,8 @@ export interface AdminDependencies {
   readonly ready: () => Promise<Readiness>
   /** Something is due in an account at that time: a grant becomes effective, or expires. */
   readonly touch: (account: string, atMs: number) => void
+  /** Every gateway ends the open calls that it names, within two seconds. */
+  readonly cut: (stop: { readonly account: string; readonly kind: StopKind; readonly value: string }) => Promise<void>
   readonly nowMs?: () => number
 }
 
@@ -44,9 +46,11 @@ export interface Answer {
   readonly body: unknown
 }
 
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
+
 /** One row of the table that routing, roles, validation and openapi.json are all made from. */
 export interface Route {
-  readonly method: 'GET' | 'POST'
+  readonly method: Method
   /** Below /admin/v1; `:name` is one part, percent-decoded. */
   readonly path: string
   readonly role: AdminRole
@@ -65,7 +69,7 @@ const NO_SCHEMA = undefined
 
 /** Keeps the types of body and query together with the handler's. */
 export function route<Body = undefined, Query = undefined>(row: {
-  readonly method: 'GET' | 'POST'
+  readonly method: Method
   readonly path: string
   readonly role: AdminRole
   readonly summary: string

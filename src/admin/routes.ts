@@ -1,10 +1,12 @@
 import { z } from 'zod'
 import { ACCOUNT_ROUTES } from './account-routes.ts'
 import { CONFIG_ROUTES } from './config-routes.ts'
+import { CORRECTION_ROUTES } from './correction-routes.ts'
 import { GRANT_ROUTES } from './grant-routes.ts'
 import { LEDGER_ROUTES } from './ledger-routes.ts'
 import { openApi } from './openapi.ts'
 import { type Route, route } from './route.ts'
+import { STOP_ROUTES } from './stop-routes.ts'
 
 const describe = route({
   method: 'GET',
@@ -22,6 +24,8 @@ export const ADMIN_ROUTES: readonly Route[] = [
   ...ACCOUNT_ROUTES,
   ...GRANT_ROUTES,
   ...LEDGER_ROUTES,
+  ...CORRECTION_ROUTES,
+  ...STOP_ROUTES,
   ...CONFIG_ROUTES,
   describe,
 ]

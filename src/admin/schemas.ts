@@ -12,7 +12,7 @@ const unit = z.string().describe('ISO 4217 code or a name that the config knows'
 const time = z.iso.datetime({ offset: true, error: 'write an RFC 3339 time like 2026-11-30T00:00:00Z' })
 const reason = z.string().min(1).max(500)
 
-const notYet = z.undefined({ error: 'not supported yet' }).optional()
+const AVAILABILITIES = ['on_creation', 'on_authorized', 'on_settled'] as const
 
 export const FUNDINGS = ['promotional', 'invoiced', 'external'] as const
 
@@ -41,19 +41,16 @@ export const grantBody = z.strictObject({
     .nullish(),
   repays_debt: z.boolean().nullish(),
   labels: z.record(name, z.string().max(256)).default({}),
-  payment: notYet,
-  availability: notYet,
+  payment: z.enum(['none', 'pending', 'authorized', 'settled']).default('none').describe('How far it is paid'),
+  availability: z
+    .enum(AVAILABILITIES)
+    .default('on_creation')
+    .describe('When it can be used: at once, or when its payment is authorized or settled'),
 })
 export type GrantBody = z.infer<typeof grantBody>
 
 export const adjustBody = z.strictObject({ amount, unit, reason })
 export const reasonBody = z.strictObject({ reason: reason.default('') })
-
-export const configTexts = z.strictObject({
-  tollgate: z.string().optional().describe('Text of tollgate.yaml; left out: the one in force'),
-  entitlements: z.string().optional(),
-  prices: z.string().optional(),
-})
 
 const whole = (least: number, most: number) =>
   z
@@ -61,6 +58,110 @@ const whole = (least: number, most: number) =>
     .regex(/^\d{1,16}$/, 'a whole number')
     .transform(Number)
     .pipe(z.int().min(least).max(most))
+
+const someAmount = amount.optional().describe('Decimal string; left out: all of it')
+
+export const clawbackBody = z.strictObject({
+  amount: someAmount,
+  freeze: z.boolean().default(false).describe('Refuse new calls of the account too'),
+  reason: reason.default(''),
+})
+export const paymentBody = z.strictObject({
+  state: z.enum(['authorized', 'settled', 'failed']),
+  reason: reason.default(''),
+})
+export const refundBody = z.strictObject({
+  amount: someAmount,
+  mode: z
+    .enum(['original', 'new_grant'])
+    .default('original')
+    .describe('original: into the grants it came from; new_grant: a fresh promotional grant'),
+  reason,
+})
+export const resolveBody = z.strictObject({
+  unit,
+  amount: someAmount,
+  to: z.enum(['debt', 'overflow', 'written_off']),
+  reason: reason.default(''),
+})
+export const resolveManyBody = resolveBody.extend({
+  where: z
+    .strictObject({ plan: name.optional(), label: z.record(name, z.string()).optional() })
+    .describe('Accounts of a plan, or with all of these labels'),
+})
+export const closeBody = z.strictObject({
+  unit: unit.optional().describe('Left out: that of the plan'),
+  force: z.boolean().default(false).describe('Although open calls pin it'),
+  reason: reason.default(''),
+})
+export const stopBody = z
+  .strictObject({
+    run: z.string().min(1).max(256).optional(),
+    user: z.string().min(1).max(256).optional(),
+    key: name.optional(),
+    request_id: z.string().min(1).max(64).optional(),
+    cut: z.boolean().default(false).describe('End its open calls too, on every gateway'),
+    reason,
+  })
+  .refine(
+    (body) => [body.run, body.user, body.key, body.request_id].filter((value) => value !== undefined).length === 1,
+    'name one of run, user, key, request_id',
+  )
+
+export const stopAnswer = z.strictObject({
+  id: z.string(),
+  run: z.string().optional(),
+  user: z.string().optional(),
+  key: z.string().optional(),
+  request_id: z.string().optional(),
+  cut: z.boolean(),
+  reason: z.string(),
+  at: z.string(),
+  actor: z.string(),
+})
+
+export const refundAnswer = z.strictObject({
+  charge: z.string(),
+  unit: z.string(),
+  refunded: z.string().describe('In all'),
+  charged: z.string(),
+})
+
+export const periodAnswer = z.strictObject({
+  period: z.string(),
+  unit: z.string(),
+  state: z.enum(['open', 'closed']),
+  amount: z.string(),
+  closed_at: z.string().nullable(),
+  lines: z.array(
+    z.strictObject({ charge: z.string(), at: z.string(), amount: z.string(), model: z.string().nullable() }),
+  ),
+})
+
+export const budgetAnswer = z.strictObject({
+  name: z.string(),
+  account: z.string(),
+  values: z.record(z.string(), z.string()),
+  unit: z.string(),
+  limit: z.string().nullable().describe('null: no budget of the files has this counter any more'),
+  spent: z.string(),
+  held: z.string(),
+  window: z.string(),
+  starts_at: z.string().nullable(),
+  resets_at: z.string().nullable(),
+})
+
+export const budgetQuery = z.strictObject({
+  account: name,
+  after: z.string().max(64).optional().describe('`next` of the page before'),
+  limit: whole(1, 1000).default(100),
+})
+
+export const configTexts = z.strictObject({
+  tollgate: z.string().optional().describe('Text of tollgate.yaml; left out: the one in force'),
+  entitlements: z.string().optional(),
+  prices: z.string().optional(),
+})
 
 export const pageQuery = z.strictObject({
   after: z.string().max(256).optional().describe('`next` of the page before'),
@@ -146,6 +247,9 @@ export const grantAnswer = z.strictObject({
     .nullable(),
   cost_basis: z.string().nullable(),
   repays_debt: z.boolean(),
+  payment: z.enum(['none', 'pending', 'authorized', 'settled', 'failed']),
+  availability: z.enum(AVAILABILITIES),
+  state: z.enum(['pending', 'usable', 'expired', 'voided', 'clawed_back']),
   labels: z.record(z.string(), z.string()),
   seq: z.int(),
 })

@@ -130,7 +130,7 @@ class AdminHandler {
   }
 
   #log(row: Route, actor: string, path: Readonly<Record<string, string>>, answer: Answer | undefined): void {
-    if (row.method === 'POST')
+    if (row.method !== 'GET')
       this.#admin.log.info({ actor, call: row.path, ...path, status: answer?.status }, 'admin call')
   }
 

@@ -72,6 +72,10 @@ export class AdminClient {
     }
   }
 
+  async delete<Answer>(path: string): Promise<Answer> {
+    return (await this.#answer(await this.#send('DELETE', path, AbortSignal.timeout(ANSWER_MS)))).body as Answer
+  }
+
   /** All pages of a list, one after the other. */
   async *pages<Item>(
     path: string,

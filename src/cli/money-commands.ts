@@ -1,5 +1,6 @@
 /** Commands that change money: grant, void, adjust, freeze, unfreeze. */
-import { FUNDINGS } from '../admin/schemas.ts'
+import type { z } from 'zod'
+import { FUNDINGS, type periodAnswer } from '../admin/schemas.ts'
 import { type AdminClient, part } from './admin-client.ts'
 import { CliError } from './cli-error.ts'
 import { type AccountJson, accountText, type GrantJson, grantsText, type Output, printJson } from './read-commands.ts'
@@ -112,6 +113,103 @@ export async function freezeCommand(
     await admin.post<AccountJson>(`accounts/${part(account)}/${frozen ? 'freeze' : 'unfreeze'}`, reasonOf(options)),
     output,
   )
+}
+
+export async function clawbackCommand(
+  admin: AdminClient,
+  [account, grant]: readonly [string, string],
+  options: { readonly amount?: string; readonly freeze?: boolean; readonly reason?: string },
+  output: Output,
+): Promise<void> {
+  const { body } = await admin.post<GrantJson>(`accounts/${part(account)}/grants/${part(grant)}/clawback`, {
+    ...(options.amount === undefined ? {} : { amount: needAmount(options.amount) }),
+    freeze: options.freeze === true,
+    ...reasonOf(options),
+  })
+  if (output.json) return printJson(output, body)
+  output.print(
+    `Taken back: ${body.voided} ${body.unit} of grant ${body.id}; what was spent of it is owed\n${grantsText([body])}`,
+  )
+}
+
+export async function paymentCommand(
+  admin: AdminClient,
+  [account, grant, state]: readonly [string, string, string],
+  options: { readonly reason?: string },
+  output: Output,
+): Promise<void> {
+  if (!['authorized', 'settled', 'failed'].includes(state))
+    throw new CliError(`STATE: there is no "${state}"; choose authorized, settled or failed`, 2)
+  const path = `accounts/${part(account)}/grants/${part(grant)}/payment`
+  const { body } = await admin.post<GrantJson>(path, { state, ...reasonOf(options) })
+  if (output.json) return printJson(output, body)
+  output.print(`Payment of grant ${body.id}: ${body.payment}; the grant is ${body.state}\n${grantsText([body])}`)
+}
+
+export async function resolveCommand(
+  admin: AdminClient,
+  [account, unit, to]: readonly [string, string, string],
+  options: { readonly amount?: string; readonly reason?: string },
+  output: Output,
+): Promise<void> {
+  if (!['debt', 'overflow', 'written_off'].includes(to))
+    throw new CliError(`TO: there is no "${to}"; choose debt, overflow or written_off`, 2)
+  const amount = options.amount === undefined ? {} : { amount: needAmount(options.amount) }
+  const body = { unit, to, ...amount, ...reasonOf(options) }
+  show(await admin.post<AccountJson>(`accounts/${part(account)}/flagged/resolve`, body), output)
+}
+
+type PeriodJson = z.infer<typeof periodAnswer>
+
+export async function closePeriodCommand(
+  admin: AdminClient,
+  [account, period]: readonly [string, string],
+  options: { readonly force?: boolean; readonly reason?: string },
+  output: Output,
+): Promise<void> {
+  const path = `accounts/${part(account)}/overflow/${part(period)}/close`
+  const { body } = await admin.post<PeriodJson>(path, { force: options.force === true, ...reasonOf(options) })
+  if (output.json) return printJson(output, body)
+  output.print(
+    `Closed: ${body.period} of ${account} comes to ${body.amount} ${body.unit}, in ${body.lines.length} lines\n`,
+  )
+}
+
+export interface StopOptions {
+  readonly run?: string
+  readonly user?: string
+  readonly key?: string
+  readonly request?: string
+  readonly cut?: boolean
+  readonly lift?: string
+  readonly reason?: string
+}
+
+export async function stopCommand(
+  admin: AdminClient,
+  account: string,
+  options: StopOptions,
+  output: Output,
+): Promise<void> {
+  const { run, user, key, request, cut = false } = options
+  if (options.lift !== undefined) {
+    const lifted = await admin.delete<object>(`accounts/${part(account)}/stops/${part(options.lift)}`)
+    if (output.json) return printJson(output, lifted)
+    output.print(`Lifted: stop ${options.lift} of ${account}\n`)
+    return
+  }
+  if ([run, user, key, request].filter((value) => value !== undefined).length !== 1)
+    throw new CliError('name one of --run, --user, --key, --request (or --lift ID)', 2)
+  const { body } = await admin.post<{ readonly id: string }>(`accounts/${part(account)}/stops`, {
+    ...(run === undefined ? {} : { run }),
+    ...(user === undefined ? {} : { user }),
+    ...(key === undefined ? {} : { key }),
+    ...(request === undefined ? {} : { request_id: request }),
+    cut,
+    reason: options.reason ?? 'stopped by hand',
+  })
+  if (output.json) return printJson(output, body)
+  output.print(`Stopped: new calls are refused${cut ? ', open ones end within two seconds' : ''} (stop ${body.id})\n`)
 }
 
 function reasonOf(options: { readonly reason?: string | undefined }): object {

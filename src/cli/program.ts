@@ -5,8 +5,9 @@ import manifest from '../../package.json' with { type: 'json' }
 
 import { AdminClient, DEFAULT_ADMIN_URL } from './admin-client.ts'
 import { CliError } from './cli-error.ts'
-import type { GrantOptions } from './money-commands.ts'
+import type { GrantOptions, StopOptions } from './money-commands.ts'
 import type { LedgerOptions, Output } from './read-commands.ts'
+import type { RefundOptions } from './refund-command.ts'
 
 export interface CliEnvironment {
   readonly env: NodeJS.ProcessEnv
@@ -168,6 +169,72 @@ function addMoney(program: Command, cli: CliEnvironment): void {
     .action(async (account: string, amount: string, unit: string, options: AdminOptions) => {
       const { admin, output } = connect(cli, options)
       await (await money()).adjustCommand(admin, [account, amount, unit], options, output)
+    })
+  remote(program, 'clawback', 'take a grant back whose money was taken back; what was spent of it becomes debt')
+    .argument('<account>')
+    .argument('<grant>')
+    .option('--amount <amount>', 'default all of it')
+    .option('--freeze', 'refuse new calls of the account too')
+    .option('--reason <text>', 'for the ledger')
+    .action(async (account: string, grant: string, options: AdminOptions & { amount?: string; freeze?: boolean }) => {
+      const { admin, output } = connect(cli, options)
+      await (await money()).clawbackCommand(admin, [account, grant], options, output)
+    })
+  remote(program, 'payment', 'say how far the payment of a grant is: authorized, settled or failed')
+    .argument('<account>')
+    .argument('<grant>')
+    .argument('<state>')
+    .option('--reason <text>', 'for the ledger')
+    .action(async (account: string, grant: string, state: string, options: AdminOptions) => {
+      const { admin, output } = connect(cli, options)
+      await (await money()).paymentCommand(admin, [account, grant, state], options, output)
+    })
+  remote(program, 'resolve', 'flagged spend becomes debt, overflow, or is written_off')
+    .argument('<account>')
+    .argument('<unit>')
+    .argument('<to>', 'debt, overflow or written_off')
+    .option('--amount <amount>', 'default all of it')
+    .option('--reason <text>', 'for the ledger')
+    .action(async (account: string, unit: string, to: string, options: AdminOptions & { amount?: string }) => {
+      const { admin, output } = connect(cli, options)
+      await (await money()).resolveCommand(admin, [account, unit, to], options, output)
+    })
+  remote(program, 'close-period', 'close an overflow period: it is an invoice item then and never changes')
+    .argument('<account>')
+    .argument('<period>', 'such as 2026-10')
+    .option('--force', 'although open calls pin it')
+    .option('--reason <text>', 'for the ledger')
+    .action(async (account: string, period: string, options: AdminOptions & { force?: boolean }) => {
+      const { admin, output } = connect(cli, options)
+      await (await money()).closePeriodCommand(admin, [account, period], options, output)
+    })
+  remote(program, 'refund', 'give a charge back, or every charge of an outage')
+    .argument('[charge]', 'ACCOUNT:SEQ of its settle')
+    .option('--amount <amount>', 'default all that is left of it')
+    .option('--mode <mode>', 'original (default) or new_grant')
+    .option('--where <name=value...>', 'account, upstream, model, endpoint, key, run, user, status, label.NAME')
+    .option('--since <time>', '2026-11-01, 2026-11-01T08:00:00Z, or 24h ago')
+    .option('--until <time>', 'exclusive')
+    .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
+    .option('--timezone <zone>', 'of dates and periods (default UTC)')
+    .option('--dry-run', 'show what would be refunded')
+    .option('--reason <text>', 'required, for the ledger')
+    .action(async (charge: string | undefined, options: AdminOptions & RefundOptions) => {
+      const { admin, output } = connect(cli, options)
+      await (await import('./refund-command.ts')).refundCommand(admin, charge, options, output)
+    })
+  remote(program, 'stop', 'refuse new calls of a runaway at once')
+    .argument('<account>')
+    .option('--run <run>')
+    .option('--user <user>')
+    .option('--key <key>')
+    .option('--request <id>')
+    .option('--cut', 'end its open calls too, on every gateway within two seconds')
+    .option('--lift <stop>', 'allow its calls again')
+    .option('--reason <text>', 'for the ledger')
+    .action(async (account: string, options: AdminOptions & StopOptions) => {
+      const { admin, output } = connect(cli, options)
+      await (await money()).stopCommand(admin, account, options, output)
     })
   for (const name of ['freeze', 'unfreeze'] as const) {
     const description = name === 'freeze' ? 'refuse new calls of an account; open ones go on' : 'allow calls again'

@@ -5,6 +5,7 @@
  */
 import type { Atoms } from '../core/money.ts'
 import type { AnswerListener, UpstreamFailure, UpstreamRequest } from '../proxy/upstream.ts'
+import type { Cut } from '../wallet/cuts.ts'
 import type { KeptCall, SliceRefusal } from './hold-keeper.ts'
 import type { ResponseOwner } from './tollgate-response.ts'
 
@@ -14,6 +15,8 @@ export interface OpenCall {
   tick(nowMs: number): void
   /** The grace of a stop is over. */
   stop(): void
+  /** Somebody stopped a run, a user, a key or a request by hand: ends if it is of it, as a call whose money ended. */
+  cut(what: Cut): void
 }
 
 /** Told when the credential for the upstream is there, or cannot be had. */
@@ -179,6 +182,14 @@ export class CallGuard implements GuardedCall {
   stop(): void {
     try {
       this.#call.stop()
+    } catch (error) {
+      this.#call.fail(error)
+    }
+  }
+
+  cut(what: Cut): void {
+    try {
+      this.#call.cut(what)
     } catch (error) {
       this.#call.fail(error)
     }

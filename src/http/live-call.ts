@@ -15,6 +15,7 @@ import type { AnswerFacts, AnswerHeaders, JobFacts, StreamReader } from '../prov
 import { NoCredential } from '../proxy/credentials/upstream-credentials.ts'
 import { upstreamRequestHeaders } from '../proxy/headers.ts'
 import { targetPath, type UpstreamExchange, type UpstreamFailure, type UpstreamRequest } from '../proxy/upstream.ts'
+import { type Cut, isCut } from '../wallet/cuts.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import { type AnswerHead, RawAnswerHeaders, readAnswerHead } from './answer-head.ts'
 import { costComment, wantsCostComment } from './answer-headers.ts'
@@ -325,6 +326,19 @@ export class LiveCall implements GuardedCall {
     this.#exchange?.abort()
     const facts = this.#failure('overloaded', 'The gateway is stopping; the answer was broken off.')
     this.#caller.endWithError({ ...facts, retryAfterSeconds: 1 }, this.#stream)
+  }
+
+  /** Stopped by hand: a stream ends as one whose money ended, an answer that has not begun is refused. */
+  cut(what: Cut): void {
+    if (this.#ended || !isCut(this.admitted.terms, what)) return
+    if (this.#stream && this.#caller.headersSent) {
+      this.onNoSlice(undefined)
+      return
+    }
+    this.#end('cut')
+    this.#exchange?.abort()
+    const facts = this.#failure('stopped', 'The call was stopped by hand; ask whoever runs the account.')
+    this.#caller.endWithError({ ...facts, rule: `${what.kind}:${what.value}` }, this.#stream)
   }
 
   // A whole answer (JSON, audio, text): kept while it is small, so that its cost can go into the headers; of a larger

@@ -89,6 +89,9 @@ class PlainRelay implements OpenCall {
     if (this.#outlets.some((outlet) => outlet.stalled(nowMs))) for (const side of this.#sides) side.terminate()
   }
 
+  /** Nothing is metered here, so nothing says whose it is. */
+  cut(): void {}
+
   stop(): void {
     for (const side of this.#sides) if (side.readyState === WebSocket.OPEN) side.close(GOING_AWAY)
   }

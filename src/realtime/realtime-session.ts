@@ -10,6 +10,7 @@ import type { OpenCall } from '../http/call-guard.ts'
 import type { Ending } from '../http/decide-end.ts'
 import { type CallerFrame, InvalidCall, type SessionReader } from '../providers/provider.ts'
 import { splice } from '../providers/splice.ts'
+import { type Cut, isCut } from '../wallet/cuts.ts'
 import { Faucet } from './faucet.ts'
 import { FrameOutlet } from './frame-outlet.ts'
 import { modelRefusal } from './model-refusal.ts'
@@ -385,6 +386,17 @@ export class RealtimeSession implements OpenCall {
   }
 
   /** The grace of a stop is over. */
+  cut(what: Cut): void {
+    if (!isCut(this.#admitted.terms, what)) return
+    this.#guard(() =>
+      this.#close(
+        this.#reader.unfinished ? 'stopped' : 'complete',
+        POLICY,
+        this.#facts('stopped', 'The session was stopped by hand; ask whoever runs the account.'),
+      ),
+    )
+  }
+
   stop(): void {
     this.#guard(() =>
       this.#close(

@@ -85,7 +85,7 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
       expect((await admin.call('GET', 'keys')).body.error.code).toBe('unknown_route')
       expect((await admin.call('GET', 'keys')).status).toBe(404)
       expect((await admin.call('GET', '/elsewhere')).status).toBe(404)
-      expect((await admin.call('POST', 'charges/acme:1/refund', { body: {} })).status).toBe(404)
+      expect((await admin.call('POST', 'charges/acme:1/refunds', { body: {} })).status).toBe(404)
       const wrongMethod = await admin.call('DELETE', 'accounts/acme')
       expect(wrongMethod.status).toBe(405)
       expect(wrongMethod.headers.get('allow')).toBe('GET')
@@ -127,6 +127,7 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
         wallet: admin.wallet,
         log: memoryLog(),
         touch: () => undefined,
+        cut: async () => {},
         reload: async () => ({ result: 'unchanged', version: '', problems: [], notes: [] }),
         metrics: async () => '',
         ready: async () => ({ ready: true, checks: {} }),
@@ -268,7 +269,7 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
       ['a date that is none', { expires_at: '2027-02-30T00:00:00Z' }, 'expires_at'],
       ['an expiry in the past', { expires_at: '2020-01-01T00:00:00Z' }, 'expires_at'],
       ['a misspelt field', { prioirty: 3 }, 'prioirty'],
-      ['a payment', { payment: 'pending' }, 'payment'],
+      ['a payment that there is not', { payment: 'paid' }, 'payment'],
       ['a key with a line break', { key: 'a\nb' }, 'key'],
       ['a scope with a separator', { applies_to: { models: ['a,b'] } }, 'applies_to.models.0'],
       ['an unknown scope', { applies_to: { model: ['a'] } }, 'applies_to.model'],

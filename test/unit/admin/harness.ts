@@ -125,6 +125,7 @@ export async function startAdmin(more: Partial<AdminDependencies> = {}): Promise
     wallet,
     log,
     reload: async () => ({ result: 'unchanged', version: inForce.version, problems: [], notes: [] }),
+    cut: async () => {},
     touch: () => undefined,
     metrics: async () => 'tollgate_redis_up 1\n',
     ready: async () => ({ ready: true, checks: { redis: { ok: true, detail: 'reachable' } } }),

@@ -1,0 +1,125 @@
+/** Stops of runaways, and what budgets have counted. */
+import type { Budget } from '../core/budgets.ts'
+import { newId } from '../core/ids.ts'
+import { formatAmount } from '../core/money.ts'
+import type { BudgetCounter, Stop, StopKind } from '../wallet/wallet-types.ts'
+import { mustExist } from './account-routes.ts'
+import { refusalError, unknown } from './admin-error.ts'
+import { timeText } from './render-wallet.ts'
+import { type AdminDependencies, type Route, route } from './route.ts'
+import { budgetAnswer, budgetQuery, pageOf, stopAnswer, stopBody } from './schemas.ts'
+
+function stopJson({ id, kind, value, cut, reason, atMs, actor }: Stop) {
+  return { id, [kind === 'request' ? 'request_id' : kind]: value, cut, reason, at: timeText(atMs), actor }
+}
+
+const list = route({
+  method: 'GET',
+  path: '/accounts/:account/stops',
+  role: 'viewer',
+  summary: 'Stops in force',
+  answer: pageOf(stopAnswer),
+  async handle({ admin, path }) {
+    const account = path['account'] ?? ''
+    await mustExist(admin, account)
+    return { status: 200, body: { items: (await admin.wallet.stops(account)).map(stopJson), next: null } }
+  },
+})
+
+const create = route({
+  method: 'POST',
+  path: '/accounts/:account/stops',
+  role: 'operator',
+  summary:
+    'Refuse new calls of a run, a user, a key or a request at once; cut: end its open ones too, on every gateway',
+  body: stopBody,
+  status: 201,
+  answer: stopAnswer,
+  async handle({ admin, path, body, actor, operationId, nowMs }) {
+    const account = path['account'] ?? ''
+    await mustExist(admin, account)
+    const named: readonly (readonly [StopKind, string | undefined])[] = [
+      ['run', body.run],
+      ['user', body.user],
+      ['key', body.key],
+      ['request', body.request_id],
+    ]
+    const [kind, value] = named.find(([, name]) => name !== undefined) as readonly [StopKind, string]
+    const { cut, reason } = body
+    const stop: Stop = { id: newId(nowMs), kind, value, reason, cut, atMs: nowMs, actor: actor.name }
+    const result = await admin.wallet.setStop({ account, operationId, kind, value, stop, reason, actor: actor.name })
+    if (result.status !== 'done') throw refusalError(result.status)
+    if (cut) await admin.cut({ account, kind, value })
+    return { status: result.replay ? 200 : 201, body: stopJson(stop) }
+  },
+})
+
+const lift = route({
+  method: 'DELETE',
+  path: '/accounts/:account/stops/:stop',
+  role: 'operator',
+  summary: 'Allow its calls again',
+  answer: stopAnswer,
+  async handle({ admin, path, actor, operationId }) {
+    const { account = '', stop: id = '' } = path
+    await mustExist(admin, account)
+    const stop = (await admin.wallet.stops(account)).find((candidate) => candidate.id === id)
+    if (!stop) throw unknown('stop', id)
+    const { kind, value } = stop
+    const request = { account, operationId, kind, value, stop: undefined, reason: 'lifted', actor: actor.name }
+    const result = await admin.wallet.setStop(request)
+    if (result.status !== 'done') throw refusalError(result.status)
+    return { status: 200, body: stopJson(stop) }
+  },
+})
+
+const budgets = route({
+  method: 'GET',
+  path: '/budgets',
+  role: 'viewer',
+  summary: 'What the budgets of an account have counted, in no order',
+  query: budgetQuery,
+  answer: pageOf(budgetAnswer),
+  async handle({ admin, query }) {
+    await mustExist(admin, query.account)
+    const page = await admin.wallet.counters(query.account, query.after ?? '0', query.limit)
+    const items = page.counters.map((counter) => budgetJson(admin, query.account, counter, page.nowMs))
+    return { status: 200, body: { items, next: page.next === '0' ? null : page.next } }
+  },
+})
+
+/** NAME~MEASURE~WINDOW~name~value~… */
+function budgetJson(admin: AdminDependencies, account: string, counter: BudgetCounter, nowMs: number) {
+  const [name = '', measure = '', window = '', ...pairs] = counter.field.split('~').map(decodeURIComponent)
+  const values: Record<string, string> = {}
+  for (let i = 0; i + 1 < pairs.length; i += 2) values[pairs[i] as string] = pairs[i + 1] as string
+  const budget = admin.store.current().budgets.find((known) => known.name === name && known.measure === measure)
+  const slots = counter.slots.filter((slot) => isCurrent(slot, window, nowMs))
+  const text = (amount: bigint): string => formatAmount(amount, budget?.scale ?? scaleOf(admin, measure))
+  const last = slots.at(-1)
+  return {
+    name,
+    account,
+    values,
+    unit: measure,
+    limit: budget ? text(budget.limit) : null,
+    spent: text(slots.reduce((sum, slot) => sum + slot.spent, 0n)),
+    held: text(slots.reduce((sum, slot) => sum + slot.held, 0n)),
+    window,
+    starts_at: last?.endsAtMs === undefined ? null : timeText(last.startAtMs),
+    resets_at: last?.endsAtMs === undefined ? null : timeText(last.endsAtMs),
+  }
+}
+
+function isCurrent(slot: BudgetCounter['slots'][number], window: string, nowMs: number): boolean {
+  if (slot.endsAtMs !== undefined) return slot.startAtMs <= nowMs && nowMs < slot.endsAtMs
+  const rolling = /^rolling(\d+)$/.exec(window)
+  return rolling === null || slot.startAtMs > nowMs - Number(rolling[1]) - Number(rolling[1]) / 12
+}
+
+function scaleOf(admin: AdminDependencies, measure: Budget['measure']): number {
+  if (['tokens', 'requests', 'concurrent'].includes(measure)) return 0
+  return admin.store.current().settings.unitScales.get(measure) ?? 9
+}
+
+export const STOP_ROUTES: readonly Route[] = [list, create, lift, budgets]

@@ -1,0 +1,226 @@
+/** What finance and operators put right, through the admin API and the commands, on calls that were really made. */
+import { expect, test } from 'vitest'
+import { runCli } from '../../src/cli/program.ts'
+import { entitlementsFor, startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { redisAvailable } from '../support/redis.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const run = test.skipIf(!redisAvailable)
+
+async function withGateway(options: TestGatewayOptions, use: (gateway: TestGateway) => Promise<void>): Promise<void> {
+  const gateway = await startTestGateway(options)
+  try {
+    await use(gateway)
+  } finally {
+    await gateway.close()
+  }
+}
+
+const CHAT = { model: 'gpt-5-mini', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] }
+
+/** 0.10 charged. Answers the id of the charge. */
+async function charge(gateway: TestGateway): Promise<string> {
+  const answer = await gateway.post('/v1/chat/completions', CHAT, { 'x-simulate': 'output=100' })
+  expect(answer.status).toBe(200)
+  const id = answer.headers.get('x-tollgate-request-id')
+  const entry = await waitFor('the settle', async () =>
+    (await gateway.wallet.ledger('acme', { afterSeq: 0, limit: 1000, type: 'settle' })).find(({ op }) => op === id),
+  )
+  return `acme:${entry.seq}`
+}
+
+/** Exit code and what was printed. */
+async function tollgate(gateway: TestGateway, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', '']
+  const code = await runCli(args, {
+    env: { TOLLGATE_ADMIN_URL: gateway.adminUrl, TOLLGATE_ADMIN_TOKEN: gateway.adminToken },
+    print: (text) => {
+      out += text
+    },
+    printError: (text) => {
+      err += text
+    },
+    input: (async function* () {})(),
+  })
+  return { code, out, err }
+}
+
+run('a charge is refunded in parts, never beyond what it came to, and money comes back to the wallet', async () => {
+  await withGateway({ plan: 'trim: { enabled: false }' }, async (gateway) => {
+    await gateway.grant('1')
+    const id = await charge(gateway)
+    const refund = (body: object) => gateway.admin('POST', `charges/${id}/refund`, { reason: 'test', ...body })
+    const first = await refund({ amount: '0.04' })
+    expect([first.status, await first.json()]).toEqual([
+      200,
+      { charge: id, unit: 'USD', refunded: '0.04', charged: '0.1' },
+    ])
+    const tooMuch = await refund({ amount: '0.07' })
+    expect([tooMuch.status, await tooMuch.json()]).toMatchObject([
+      422,
+      { error: { code: 'out_of_range', fields: [{ field: 'amount' }] } },
+    ])
+    expect(await tollgate(gateway, 'refund', id, '--reason', 'the rest')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('Refunded: 0.1 of 0.1 USD'),
+    })
+    expect(await gateway.balance()).toMatchObject({ available: '1', posted: '0', held: '0' })
+    expect((await gateway.admin('POST', 'charges/acme:1/refund', { reason: 'x' })).status).toBe(404)
+  })
+})
+
+run('the charges of an outage are shown first and refunded then', async () => {
+  await withGateway({ plan: 'trim: { enabled: false }' }, async (gateway) => {
+    await gateway.grant('1')
+    await charge(gateway)
+    await charge(gateway)
+    const outage = ['refund', '--where', 'upstream=openai', '--since', '1h', '--reason', 'outage']
+    const shown = await tollgate(gateway, ...outage, '--dry-run')
+    expect([shown.code, shown.out.includes('Would be refunded: 2 charges')]).toEqual([0, true])
+    expect((await gateway.balance())['available']).toBe('0.8')
+    expect((await tollgate(gateway, ...outage)).out).toContain('Refunded: 2 charges')
+    expect((await gateway.balance())['available']).toBe('1')
+    expect(await tollgate(gateway, 'refund', '--where', 'upstrem=x', '--since', '1h', '--reason', 'x')).toMatchObject({
+      code: 2,
+    })
+  })
+})
+
+run('a payment makes a grant usable, and a chargeback makes debt of what was spent', async () => {
+  await withGateway({ plan: 'trim: { enabled: false }' }, async (gateway) => {
+    const body = { amount: '1', unit: 'USD', funding: 'external', payment: 'pending', availability: 'on_settled' }
+    const made = (await (await gateway.admin('POST', 'accounts/acme/grants', body)).json()) as {
+      id: string
+      state: string
+    }
+    expect(made).toMatchObject({ state: 'pending', payment: 'pending', availability: 'on_settled' })
+    expect((await gateway.post('/v1/chat/completions', CHAT)).status).toBe(402)
+    expect(await tollgate(gateway, 'payment', 'acme', made.id, 'settled')).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('the grant is usable'),
+    })
+    await charge(gateway)
+    expect(await tollgate(gateway, 'payment', 'acme', made.id, 'authorized')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('conflict'),
+    })
+    expect(await tollgate(gateway, 'clawback', 'acme', made.id, '--freeze', '--reason', 'chargeback')).toMatchObject({
+      code: 0,
+    })
+    expect(await gateway.balance()).toMatchObject({ available: '0', debt: '0.1', expired: '1' })
+    const refused = await gateway.post('/v1/chat/completions', CHAT)
+    expect([refused.status, refused.headers.get('x-tollgate-error')]).toEqual([403, 'account_suspended'])
+  })
+})
+
+run('flagged spend is resolved, and an overflow period tells its lines', async () => {
+  await withGateway({ plan: 'trim: { enabled: false }\non_exhausted: { mode: flag }' }, async (gateway) => {
+    await charge(gateway)
+    expect((await gateway.balance())['flagged']).toBe('0.1')
+    expect(await tollgate(gateway, 'resolve', 'acme', 'USD', 'written_off', '--amount', '0.03')).toMatchObject({
+      code: 0,
+    })
+    const many = await gateway.admin('POST', 'flagged/resolve', {
+      unit: 'USD',
+      to: 'overflow',
+      where: { plan: 'main' },
+    })
+    expect(((await many.json()) as { items: unknown[] }).items).toHaveLength(1)
+    const period = new Date().toISOString().slice(0, 7)
+    expect(await gateway.balance()).toMatchObject({ flagged: '0', overflow: '0.07' })
+    const lines = await (await gateway.admin('GET', `accounts/acme/overflow/${period}`)).json()
+    expect(lines).toMatchObject({ period, unit: 'USD', state: 'open', amount: '0.07', lines: [{ amount: '0.07' }] })
+    const early = await gateway.admin('POST', `accounts/acme/overflow/${period}/close`, {})
+    expect([early.status, ((await early.json()) as { error: { message: string } }).error.message]).toEqual([
+      422,
+      expect.stringContaining('is not over'),
+    ])
+    expect((await gateway.admin('GET', 'accounts/acme/overflow/1999-01')).status).toBe(404)
+  })
+})
+
+run('what budgets have counted is listed with their values, limits and times', async () => {
+  const entitlements = `${entitlementsFor('trim: { enabled: false }')}budgets:
+  - { name: daily, match: {}, limit: "5.00", unit: USD, window: day }
+  - { name: per-run, match: { run: "*" }, limit: 10, unit: requests, window: lifetime }
+`
+  await withGateway({ entitlements }, async (gateway) => {
+    await gateway.grant('1')
+    await gateway.post('/v1/chat/completions', CHAT, { 'x-simulate': 'output=100', 'x-tollgate-run': 'r/1' })
+    await waitFor(
+      'the settle',
+      async () => (await gateway.balance())['held'] === '0' && (await gateway.balance())['posted'] === '0.1',
+    )
+    const { items } = (await (await gateway.admin('GET', 'budgets?account=acme')).json()) as {
+      items: { name: string }[]
+    }
+    expect(items.sort((a, b) => (a.name < b.name ? -1 : 1))).toMatchObject([
+      {
+        name: 'daily',
+        values: {},
+        unit: 'USD',
+        limit: '5',
+        spent: '0.1',
+        held: '0',
+        resets_at: expect.stringMatching(/T00:00:00.000Z$/),
+      },
+      {
+        name: 'per-run',
+        values: { run: 'r/1' },
+        unit: 'requests',
+        limit: '10',
+        spent: '1',
+        held: '0',
+        resets_at: null,
+      },
+    ])
+  })
+})
+
+run.each([1, 2])(
+  'a runaway is stopped by hand: new calls refused at once, open ones ended on every gateway within 2 s (%i worker(s))',
+  async (workers) => {
+    await withGateway({ plan: 'trim: { enabled: false }', workers }, async (first) => {
+      const second = await startTestGateway({ plan: 'trim: { enabled: false }', redis: first.redis })
+      try {
+        await first.grant('10')
+        const stream = async (gateway: TestGateway, runId: string): Promise<{ ms: number; text: string }> => {
+          const body = { ...CHAT, max_tokens: 2000, stream: true }
+          const headers = { 'x-simulate': 'output=2000,tps=100', 'x-tollgate-run': runId }
+          const answer = await gateway.post('/v1/chat/completions', body, headers)
+          expect(answer.status).toBe(200)
+          const text = await answer.text()
+          return { ms: performance.now(), text }
+        }
+        const json = first.post('/v1/chat/completions', CHAT, {
+          'x-simulate': 'output=100,latency=8000',
+          'x-tollgate-run': 'runaway',
+        })
+        const open = [stream(first, 'runaway'), stream(second, 'runaway')]
+        const other = stream(second, 'well-behaved')
+        await waitFor('four holds', async () => (await first.wallet.holds('acme')).length === 4)
+        const stoppedMs = performance.now()
+        const done = await tollgate(first, 'stop', 'acme', '--run', 'runaway', '--cut', '--reason', 'loop')
+        expect([done.code, done.out]).toEqual([0, expect.stringContaining('open ones end within two seconds')])
+        const refused = await second.post('/v1/chat/completions', CHAT, { 'x-tollgate-run': 'runaway' })
+        expect([refused.status, refused.headers.get('x-tollgate-error')]).toEqual([403, 'stopped'])
+        for (const { ms, text } of await Promise.all(open)) {
+          expect(ms - stoppedMs).toBeLessThan(2500)
+          // Ended properly: the client sees "length", not a broken answer.
+          expect(text).toMatch(/"finish_reason":"length"[\s\S]*data: \[DONE\]\n\n$/)
+        }
+        expect((await json).headers.get('x-tollgate-error')).toBe('stopped')
+        const id = /stop (\w+)/.exec(done.out)?.[1] ?? ''
+        expect((await tollgate(first, 'stop', 'acme', '--lift', id)).code).toBe(0)
+        expect(
+          (await first.post('/v1/chat/completions', CHAT, { 'x-tollgate-run': 'runaway', 'x-simulate': 'output=1' }))
+            .status,
+        ).toBe(200)
+        expect((await other).text).toContain('"finish_reason":"stop"')
+      } finally {
+        await second.close()
+      }
+    })
+  },
+  60_000,
+)
