@@ -19,6 +19,7 @@ export interface CeilingCall {
   readonly outputLimit: number | undefined
   readonly answers: number
   readonly thinkingBudget: number
+  readonly leastOutputTokens?: number
   readonly reasoning: boolean
   readonly structured: boolean
   readonly tools: boolean
@@ -86,9 +87,8 @@ export function leastTokens(call: CeilingCall, plan: CeilingPlan, limitTokens: n
 
 function usefulTokens(call: CeilingCall, plan: CeilingPlan): number {
   const { minOutputTokens, minReasoningTokens } = plan.trim
-  return call.reasoning && call.thinkingBudget === 0
-    ? minReasoningTokens
-    : Math.max(1, minOutputTokens) + call.thinkingBudget
+  const least = Math.max(1, minOutputTokens, call.leastOutputTokens ?? 0)
+  return call.reasoning && call.thinkingBudget === 0 ? Math.max(minReasoningTokens, least) : least + call.thinkingBudget
 }
 
 /**

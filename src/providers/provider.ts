@@ -98,6 +98,8 @@ export interface CallRequest {
   readonly answers: number
   /** Thinking budget that the caller asked for, in tokens; 0: none stated. */
   readonly thinkingBudget: number
+  /** Below it no answer is of use (a picture): no limit is written there. */
+  readonly leastOutputTokens?: number
   /** The call asks for reasoning (a budget, an effort other than none): it is held whole, never in slices. */
   readonly reasoning: boolean
   /** A strict JSON schema was asked for. */

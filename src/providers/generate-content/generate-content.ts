@@ -19,7 +19,7 @@ import { GenerateContentStream } from './generate-content-stream.ts'
 import { readGenerateUsage, readTier } from './generate-content-usage.ts'
 import { bareModel, modelOfPath, readGoogleMethod } from './google-path.ts'
 import { countSearches, heldSearches } from './grounding.ts'
-import { DecisiveNames, type ProtoObject, readNested } from './proto-json.ts'
+import { DecisiveNames, eitherSpelling, type ProtoObject, readNested } from './proto-json.ts'
 import { readProtoLimit, writeProtoLimit } from './proto-limit.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -49,6 +49,7 @@ const CONFIG_NAMES = new DecisiveNames([
   'imageConfig',
 ])
 const THINKING_NAMES = new DecisiveNames(['thinkingBudget', 'thinkingLevel', 'includeThoughts'])
+const PICTURE_TOKENS = { usual: 1290, large: 2520 }
 const QUERIES = 'candidates.*.groundingMetadata.webSearchQueries'
 const IMAGE_QUERIES = 'candidates.*.groundingMetadata.imageSearchQueries'
 const CHUNKS = 'candidates.*.groundingMetadata.groundingChunks'
@@ -94,13 +95,19 @@ function readGenerateCall(raw: Buffer, source: CallSource): CallRequest {
     structured: isSchema(settings['responseSchema']) || isSchema(settings['responseJsonSchema']),
     tools: asArray(tools).length > 0,
     audioOutput: modalities.includes('AUDIO'),
-    ...(modalities.includes('IMAGE') || model.includes('image') ? { imageOutput: true } : {}),
+    ...(modalities.includes('IMAGE') || model.includes('image') ? pictures(settings['imageConfig']) : {}),
     ...(searchesWeb(tools) ? { units: { web_search: heldSearches(model) } } : {}),
     ...(tier === undefined ? {} : { serviceTier: tier.toLowerCase() }),
     objects: [...counter.objects],
     unseenInput: counter.unseen || cached !== undefined || fetchesInput(tools),
     parsed,
   }
+}
+
+/** A picture is whole or none. Source: ai.google.dev/gemini-api/docs/pricing, "Image output" by size. */
+function pictures(config: unknown): Pick<CallRequest, 'imageOutput' | 'leastOutputTokens'> {
+  const size = asText(eitherSpelling(asObject(config), 'imageSize'))?.toUpperCase()
+  return { imageOutput: true, leastOutputTokens: size === '4K' ? PICTURE_TOKENS.large : PICTURE_TOKENS.usual }
 }
 
 /** The path decides; a body that names another model would be read two ways. */

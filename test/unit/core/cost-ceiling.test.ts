@@ -200,6 +200,9 @@ test.each<[string, Partial<CeilingCall>, Partial<typeof TRIM>, number]>([
   ['min_output_tokens', { outputLimit: 4000 }, {}, 256],
   ["the caller's limit where that is lower", { outputLimit: 100 }, {}, 100],
   ['above the thinking budget asked for', { outputLimit: 9000, thinkingBudget: 2000, reasoning: true }, {}, 2256],
+  ['what a picture comes to', { outputLimit: 9000, leastOutputTokens: 1290 }, {}, 1290],
+  ['a picture above the thinking budget', { outputLimit: 9000, leastOutputTokens: 1290, thinkingBudget: 10 }, {}, 1300],
+  ['a picture that may be thought of', { outputLimit: 9000, leastOutputTokens: 5000, reasoning: true }, {}, 5000],
   [
     'one above the thinking budget at the very least',
     { outputLimit: 9000, thinkingBudget: 2000, reasoning: true },

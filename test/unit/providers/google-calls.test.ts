@@ -80,7 +80,16 @@ describe('what a call asks for', () => {
     ['a schema', { responseMimeType: 'application/json', responseSchema: { type: 'OBJECT' } }, { structured: true }],
     ['JSON of any shape', { responseMimeType: 'application/json' }, { structured: false }],
     ['speech', { responseModalities: ['AUDIO'] }, { audioOutput: true }],
-    ['pictures', { responseModalities: ['TEXT', 'IMAGE'] }, { audioOutput: false, imageOutput: true }],
+    [
+      'pictures',
+      { responseModalities: ['TEXT', 'IMAGE'] },
+      { audioOutput: false, imageOutput: true, leastOutputTokens: 1290 },
+    ],
+    [
+      'large pictures',
+      { responseModalities: ['IMAGE'], imageConfig: { imageSize: '4K' } },
+      { imageOutput: true, leastOutputTokens: 2520 },
+    ],
   ])('%s', (_name, generationConfig, expected) => {
     expect(read(GENERATE, { contents, generationConfig })).toMatchObject(expected)
     expect(read(GENERATE, { contents, generation_config: generationConfig })).toMatchObject(expected)
