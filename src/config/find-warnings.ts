@@ -1,3 +1,4 @@
+import { CATALOG_UNIT } from '../core/catalog-model.ts'
 import { globMatches } from '../core/glob.ts'
 import { METERED_ENDPOINTS } from './endpoints.ts'
 import { formatProblem, type Problem } from './problem.ts'
@@ -12,7 +13,7 @@ interface Files {
 
 /** What is valid and most likely not meant: `file:line:column: warning: …`, by file and position. */
 export function findWarnings(
-  parts: Pick<Snapshot, 'plans' | 'accounts' | 'keys' | 'settings' | 'priceBook'>,
+  parts: Pick<Snapshot, 'plans' | 'accounts' | 'keys' | 'settings' | 'priceBook' | 'rates'>,
   files: Files,
 ): string[] {
   const found: Problem[] = []
@@ -25,7 +26,7 @@ export function findWarnings(
 }
 
 function warnOfPlans(
-  parts: Pick<Snapshot, 'plans' | 'accounts' | 'priceBook'>,
+  parts: Pick<Snapshot, 'plans' | 'accounts' | 'priceBook' | 'rates'>,
   file: YamlFile,
   found: Problem[],
 ): void {
@@ -33,17 +34,25 @@ function warnOfPlans(
   for (const account of parts.accounts.values()) {
     if (account.plan.onExhausted.mode === 'block' && account.plan.enforcement === 'enforce') used.add(account.plan.name)
   }
-  const units = new Set([parts.priceBook.unit, ...parts.priceBook.entries.map((entry) => entry.unit)])
+  const units = unitsOfPrices(parts)
   for (const plan of parts.plans.values()) {
     const say = (message: string) =>
       found.push(file.problemAt(['plans', plan.name], 'key', `warning: plans.${plan.name}: ${message}`))
-    if (parts.priceBook.entries.length > 0 && !units.has(plan.unit)) {
-      say(`is in ${plan.unit}, and no price is; its calls are refused as unit_mismatch`)
+    if (units.size > 0 && !units.has(plan.unit)) {
+      say(`is in ${plan.unit}, and no price is, nor a rate from one that is; its calls are refused as unit_mismatch`)
     }
     if (used.has(plan.name)) {
       say('blocks without funds, and nothing here funds it; its accounts can spend what "tollgate grant" gives them')
     }
   }
+}
+
+/** Those that something can be charged in. */
+function unitsOfPrices({ priceBook, rates }: Pick<Snapshot, 'priceBook' | 'rates'>): Set<string> {
+  const priced = new Set(priceBook.entries.map((entry) => entry.unit))
+  if (priced.size > 0 || priceBook.catalog) priced.add(priceBook.unit)
+  if (priceBook.catalog) priced.add(CATALOG_UNIT)
+  return new Set([...priced, ...rates.flatMap(({ from, to }) => (priced.has(from) ? to : []))])
 }
 
 /** Upstreams and plans may be another deployment's, so a name that is not here is no error; most often it is misspelt. */

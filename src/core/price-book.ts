@@ -98,6 +98,8 @@ export interface CallPrice {
   /** Charge ÷ cost of the other kinds; left out: 1. */
   readonly markup?: string
   readonly tiers?: PriceTiers | undefined
+  /** Set where the charge is that of another price, in another unit, × rate. */
+  readonly conversion?: { readonly of: CallPrice; readonly rate: string }
   readonly contextWindow: number | undefined
   readonly maxOutputTokens: number | undefined
   /** The model reasons without being asked to. */

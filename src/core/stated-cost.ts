@@ -23,8 +23,11 @@ export function isCredibleCost(stated: string, oursAtoms: Atoms | undefined, sca
   return cost.lte(new Exact(oursAtoms.toString()).div(Exact.pow(10, scale)).times(TIMES_OURS))
 }
 
-/** A credible stated cost × markup in atoms, to the nearest, halves to the even one. */
-export function statedCharge(stated: string, markup: string, scale: number): Atoms {
-  const atoms = new Exact(stated).times(markup).times(Exact.pow(10, scale))
+/** A credible stated cost × markup × rate in atoms, to the nearest, halves to the even one. */
+export function statedCharge(
+  stated: string,
+  { markup, rate, scale }: { readonly markup: string; readonly rate: string; readonly scale: number },
+): Atoms {
+  const atoms = new Exact(stated).times(markup).times(rate).times(Exact.pow(10, scale))
   return BigInt(atoms.toDecimalPlaces(0, Decimal.ROUND_HALF_EVEN).toFixed())
 }

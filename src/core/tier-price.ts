@@ -71,6 +71,10 @@ function makeVariant(price: CallPrice, tier: ServiceTier | undefined, index: num
   const steps = (price.tiers?.longContext ?? []).slice(0, index)
   const unpricedTier = tier !== undefined && terms === undefined ? tier : undefined
   if (terms === undefined && steps.length === 0) return { cost: price.cost, charge: price.charge, unpricedTier }
+  if (price.conversion) {
+    const { cost, charge } = variantOf(price.conversion.of, tier, index)
+    return { cost, charge: markedUp(charge, price.conversion.rate), unpricedTier }
+  }
   const cost = withTerms(withSteps(price.cost, steps, price.costUnit), price.cost, terms, price.costUnit)
   return { cost, charge: chargeOf(price, cost, steps, terms), unpricedTier }
 }

@@ -4,11 +4,12 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { costCeiling } from '../core/cost-ceiling.ts'
-import { findPrice, isPriced } from '../core/find-price.ts'
+import { isPriced } from '../core/find-price.ts'
 import { outputLimit } from '../core/output-tokens.ts'
 import { Refusal } from '../errors.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import type { CallDependencies } from './call-dependencies.ts'
+import { callPrice } from './call-price.ts'
 import { entitlementRefusal, missingUsageRefusal, priceRefusal, tooExpensive } from './call-refusals.ts'
 import { answerDryRun, answerRefusal } from './dry-run.ts'
 import { LiveCall } from './live-call.ts'
@@ -50,7 +51,7 @@ export async function admitCall(
   const readMs = performance.now()
   let would = entitlementRefusal(read)
   if (would && !observe) throw new Refusal(would)
-  const price = findPrice(read.snapshot.priceBook, read.facts, read.startedAtMs)
+  const price = callPrice(read)
   would ??= priceRefusal(read, price)
   would ??= missingUsageRefusal(read, deps.denied.has(read.upstream.name, read.call.model))
   if (would && !observe) throw new Refusal(would)

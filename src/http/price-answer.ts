@@ -1,13 +1,15 @@
 /** What an answer comes to in money: by our price, or by the cost that the provider states. */
 import { isRouter } from '../core/answered-model.ts'
-import { findPrice, isPriced } from '../core/find-price.ts'
+import { isPriced } from '../core/find-price.ts'
 import type { Atoms } from '../core/money.ts'
+import type { CallPrice } from '../core/price-book.ts'
 import { type PricedUsage, priceUsage } from '../core/price-usage.ts'
 import { billedTier } from '../core/service-tier.ts'
 import { isCredibleCost, statedCharge } from '../core/stated-cost.ts'
 import type { Usage } from '../core/usage.ts'
 import type { AnswerFacts } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
+import { callPrice } from './call-price.ts'
 
 export interface PricedAnswer {
   /** By our price. `chargeAtoms` is the provider's figure × markup where `chargedBy` says so. */
@@ -26,7 +28,8 @@ const STATED_UNIT = 'USD'
 /**
  * `source`: an estimate is always priced by us; what a provider states of an answer that broke off is not its last word.
  *
- * Under `charge_by: provider` the stated cost × markup is charged where both are in USD; else ours is, and it is flagged.
+ * Under `charge_by: provider` the stated cost × markup is charged where the price is in USD or converted from it; else
+ * ours is, and it is flagged.
  * `cost` stays ours, so that the two can be compared.
  */
 export function priceAnswer(
@@ -43,7 +46,7 @@ export function priceAnswer(
     unpricedKind: admitted.snapshot.settings.metering.unpricedKind,
     tier: billedTier(facts.serviceTier, call.serviceTier),
     billedBy: call.billedBy,
-    priceOf: (model) => findPrice(admitted.snapshot.priceBook, { ...admitted.facts, model }, admitted.startedAtMs),
+    priceOf: (model) => callPrice(admitted, model),
   })
   const ours = { priced, statedCost: undefined, chargedBy: 'ours', pricedModel, flags: [] } as const
   const stated = source === 'provider' ? facts.statedCost : undefined
@@ -51,9 +54,16 @@ export function priceAnswer(
   const oursAtoms: Atoms | undefined = price?.costUnit === STATED_UNIT ? priced.costAtoms : undefined
   if (!isCredibleCost(stated, oursAtoms, costScale)) return { ...ours, flags: ['stated_cost_absurd'] }
   if (upstream.chargeBy === 'ours' || price === undefined) return { ...ours, statedCost: stated }
-  if (price.unit !== STATED_UNIT) return { ...ours, statedCost: stated, flags: ['stated_cost_other_unit'] }
-  const chargeAtoms = statedCharge(stated, price.markup ?? '1', terms.scale)
+  const rate = rateFromStated(price)
+  if (rate === undefined) return { ...ours, statedCost: stated, flags: ['stated_cost_other_unit'] }
+  const chargeAtoms = statedCharge(stated, { markup: price.markup ?? '1', rate, scale: terms.scale })
   return { priced: { ...priced, chargeAtoms }, statedCost: stated, chargedBy: 'provider', pricedModel, flags: [] }
+}
+
+/** Of one USD in the wallet's unit; undefined: the price says nothing of it. */
+function rateFromStated({ unit, conversion }: CallPrice): string | undefined {
+  if (unit === STATED_UNIT) return '1'
+  return conversion?.of.unit === STATED_UNIT ? conversion.rate : undefined
 }
 
 /**
@@ -68,7 +78,7 @@ function priceOf(
   const { price, call } = admitted
   const asked = { price, pricedModel: undefined }
   if (price === undefined || answered === undefined || !isRouter(call.model)) return asked
-  const own = findPrice(admitted.snapshot.priceBook, { ...admitted.facts, model: answered }, admitted.startedAtMs)
+  const own = callPrice(admitted, answered)
   if (own === price || !isPriced(own, call) || own.unit !== price.unit || own.costUnit !== price.costUnit) return asked
   return { price: own, pricedModel: answered }
 }

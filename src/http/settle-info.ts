@@ -43,6 +43,7 @@ export function settleInfo(admitted: AdmittedCall, figures: SettleFigures): stri
     price_version: price?.version,
     cost: price && formatAmount(priced.costAtoms, admitted.costScale),
     cost_unit: price?.costUnit,
+    rate: price?.conversion && { from: price.conversion.of.unit, to: price.unit, rate: price.conversion.rate },
     stated_cost: answer.statedCost,
     charged_by: answer.chargedBy === 'provider' ? answer.chargedBy : undefined,
     trimmed: admitted.trimmedTo,

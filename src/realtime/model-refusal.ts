@@ -1,16 +1,16 @@
 /** A further model that a session is to use (to transcribe): allowed and priced, or an error event says why not. */
 import { decideEntitlement } from '../core/entitlement.ts'
-import { findPrice } from '../core/find-price.ts'
 import { type ErrorFacts, errorFacts } from '../errors.ts'
 import type { AdmittedCall } from '../http/admitted-call.ts'
+import { callPrice } from '../http/call-price.ts'
 
 export function modelRefusal(admitted: AdmittedCall, model: string): ErrorFacts | undefined {
-  const { plan, id, snapshot, facts, operation } = admitted
+  const { plan, id, snapshot, operation } = admitted
   if (plan.enforcement === 'observe' || model === admitted.call.model) return undefined
   const denied = decideEntitlement(plan, { model, endpoint: operation.endpoint, free: false })
   if (denied) return errorFacts(denied.code, denied.message, id, { rule: denied.rule, param: 'model' })
   if (snapshot.settings.metering.unpricedModel === 'allow_unmetered') return undefined
-  const price = findPrice(snapshot.priceBook, { ...facts, model }, admitted.startedAtMs)
+  const price = callPrice(admitted, model)
   const { perMillion = {}, perUnit = {} } = price?.charge ?? {}
   if (
     price &&
@@ -20,7 +20,7 @@ export function modelRefusal(admitted: AdmittedCall, model: string): ErrorFacts 
       ? undefined
       : errorFacts(
           'unit_mismatch',
-          `The model "${model}" is priced in ${price.unit}, the wallet holds ${plan.unit}.`,
+          `The model "${model}" is priced in ${price.unit}, the wallet holds ${plan.unit}, and no rate between them is declared.`,
           id,
           { rule: 'rates' },
         )

@@ -1,18 +1,18 @@
 /** What a session's usage costs: each model that it used at its own price. */
 
-import { findPrice } from '../core/find-price.ts'
 import type { CallPrice } from '../core/price-book.ts'
 import type { PricedUsage } from '../core/price-usage.ts'
 import { priceUsage } from '../core/price-usage.ts'
 import type { Usage } from '../core/usage.ts'
 import type { AdmittedCall } from '../http/admitted-call.ts'
+import { callPrice } from '../http/call-price.ts'
 
 const NOTHING: PricedUsage = { chargeAtoms: 0n, costAtoms: 0n, unpricedKinds: [] }
 
 /** The price of a further model; that of the session's own where it has none in the wallet's unit. */
 export function priceOfModel(admitted: AdmittedCall, model: string): CallPrice | undefined {
   if (model === admitted.call.model) return admitted.price
-  const found = findPrice(admitted.snapshot.priceBook, { ...admitted.facts, model }, admitted.startedAtMs)
+  const found = callPrice(admitted, model)
   return found !== undefined && found.unit === admitted.plan.unit ? found : admitted.price
 }
 

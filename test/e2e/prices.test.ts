@@ -1,7 +1,7 @@
 /** What calls are held for and charged where tiers, long contexts, a catalog or the provider's own figure decide. */
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type CountingUpstream, startCountingUpstream } from '../support/counting-upstream.ts'
-import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { entitlementsFor, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { metricOf } from '../support/metrics.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -35,11 +35,7 @@ beforeAll(async () => {
     response.setHeader('content-type', stream ? 'text/event-stream' : 'application/json')
     response.end(stream ? `data: ${JSON.stringify(body)}\n\ndata: [DONE]\n\n` : JSON.stringify(body))
   })
-  gateway = await startTestGateway({
-    prices: PRICES,
-    upstreams: `  openai: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: ["*"] }
-  stated: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: [], charge_by: provider }`,
-  })
+  gateway = await startTestGateway({ prices: PRICES, upstreams: upstreams() })
   await gateway.grant('10000')
 }, 30_000)
 afterAll(async () => {
@@ -47,19 +43,25 @@ afterAll(async () => {
   await upstream?.close()
 })
 
+function upstreams(): string {
+  return `  openai: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: ["*"] }
+  stated: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: [], charge_by: provider }`
+}
+
 const TOKENS = { prompt_tokens: 10, completion_tokens: 20, total_tokens: 30 }
 
-let afterSeq = 0
-async function call(body: object, more: Record<string, unknown>, path = '/v1/chat/completions') {
+const seqs = new Map<TestGateway, number>()
+async function call(body: object, more: Record<string, unknown>, path = '/v1/chat/completions', through = gateway) {
   answer = { usage: TOKENS, ...more }
-  const response = await gateway.post(path, { max_tokens: 100, messages: [{ role: 'user', content: 'x' }], ...body })
+  const afterSeq = seqs.get(through) ?? 0
+  const response = await through.post(path, { max_tokens: 100, messages: [{ role: 'user', content: 'x' }], ...body })
   expect(response.status).toBe(200)
   await response.text()
   const [entry] = await waitFor('the settlement', async () => {
-    const entries = await gateway.wallet.ledger('acme', { afterSeq, limit: 1, type: 'settle' })
+    const entries = await through.wallet.ledger('acme', { afterSeq, limit: 1, type: 'settle' })
     return entries.length > 0 && entries
   })
-  afterSeq = entry?.seq ?? afterSeq
+  seqs.set(through, entry?.seq ?? afterSeq)
   return { hold: response.headers.get('x-tollgate-hold'), ...(entry?.fields as Record<string, unknown>) } as Record<
     string,
     unknown
@@ -151,4 +153,37 @@ run('a provider that states none is charged by ours', async () => {
   const settled = await call({ model: 'gpt-4o' }, {}, STATED)
   expect(settled).toMatchObject({ charged: '0.0003375' })
   expect([settled['stated_cost'], settled['charged_by']]).toEqual([undefined, undefined])
+})
+
+async function inEuros(rates: string, body: (gateway: TestGateway) => Promise<void>): Promise<void> {
+  const entitlements = `${entitlementsFor('').replace('USD', 'EUR')}${rates}`
+  const euros = await startTestGateway({ prices: PRICES, upstreams: upstreams(), entitlements })
+  try {
+    await euros.grant('100', 'acme', 'EUR')
+    await body(euros)
+  } finally {
+    await euros.close()
+  }
+}
+
+run('a wallet in another unit is held and charged at the declared rate, and what it costs us stays', async () => {
+  await inEuros('rates: [ { from: USD, to: EUR, rate: "0.8" } ]\n', async (euros) => {
+    const rate = { from: 'USD', to: 'EUR', rate: '0.8' }
+    const ours = await call(
+      { model: 'tiered', service_tier: 'priority' },
+      { service_tier: 'priority' },
+      undefined,
+      euros,
+    )
+    expect(ours).toMatchObject({ hold: '0.24', charged: '0.048', cost: '0.06', cost_unit: 'USD', rate })
+    const stated = await call({ model: 'gpt-4o' }, COST, STATED, euros)
+    expect(stated).toMatchObject({ stated_cost: '0.5', charged: '0.6', charged_by: 'provider', cost: '0.000225', rate })
+  })
+})
+
+run('without a rate a wallet in another unit is refused', async () => {
+  await inEuros('rates: [ { from: EUR, to: USD, rate: "1.25" } ]\n', async (euros) => {
+    const response = await euros.post('/v1/chat/completions', { model: 'tiered', messages: [] })
+    expect([response.status, response.headers.get('x-tollgate-error')]).toEqual([402, 'unit_mismatch'])
+  })
 })

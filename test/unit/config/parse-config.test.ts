@@ -325,8 +325,21 @@ test('warnings name what is valid and most likely not meant, and are no problems
   expect(parsed.problems).toBeUndefined()
   expect(parsed.snapshot?.warnings).toEqual([
     't.yaml:1:1: warning: no upstreams; every call is refused',
-    'e.yaml:2:3: warning: plans.pro: is in credits, and no price is; its calls are refused as unit_mismatch',
+    'e.yaml:2:3: warning: plans.pro: is in credits, and no price is, nor a rate from one that is; its calls are refused as unit_mismatch',
     'e.yaml:2:3: warning: plans.pro: blocks without funds, and nothing here funds it; its accounts can spend what "tollgate grant" gives them',
     'p.yaml:2:26: warning: entries[0].match.upstream: fits no upstream that there is',
   ])
+})
+
+test.each([
+  ['an entry in it', 'entries: [ { match: {}, unit: credits, per_million: { input: "1" } } ]\n', ''],
+  ['a rate from the unit of an entry', 'entries: [ { match: {}, per_million: { input: "1" } } ]\n', 'USD'],
+  ['a rate from the unit of the catalog', 'catalog: genai-prices\n', 'USD'],
+  ['neither entries nor a catalog', 'catalog: none\n', ''],
+])('a plan in another unit is no cause for a warning with %s', (_, prices, from) => {
+  const rates = from && `rates: [ { from: ${from}, to: credits, rate: "100", valid_from: 2026-01-01 } ]\n`
+  const warnings = (text: string) =>
+    parseTexts({ entitlements: `plans:\n  pro: { unit: credits }\n${text}`, prices }).snapshot?.warnings
+  expect(warnings(rates)).toEqual(['t.yaml:1:1: warning: no upstreams; every call is refused'])
+  if (rates) expect(warnings('')).toContainEqual(expect.stringContaining('unit_mismatch'))
 })

@@ -26,5 +26,5 @@ test.each([
   ['0.00033881250000000003', '1', 9, 338_813n],
   ['1.239', '1', 2, 124n],
 ])('%s × %s at scale %i is rounded once', (stated, markup, scale, atoms) => {
-  expect(statedCharge(stated, markup, scale)).toBe(atoms)
+  expect(statedCharge(stated, { markup, rate: '1', scale })).toBe(atoms)
 })
