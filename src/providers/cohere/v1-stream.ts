@@ -7,6 +7,7 @@ import type { Usage } from '../../core/usage.ts'
 import type { ErrorFacts } from '../../errors.ts'
 import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
+import { readJsonText } from '../json-text.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, Framing, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
 import { usageInTail } from '../usage-in-tail.ts'
@@ -156,7 +157,7 @@ export class V1Stream implements StreamReader {
   }
 
   #response(meta: Fields): Fields {
-    const texts = (this.#texts ?? []).map(unescaped)
+    const texts = Array.from(this.#texts ?? [], (text) => readJsonText(text ?? ''))
     if (this.#kind === 'chat')
       return { text: texts[0] ?? '', generation_id: this.#id, finish_reason: 'MAX_TOKENS', meta }
     const generations = texts.map((text, index) => ({ index, text, finish_reason: 'MAX_TOKENS' }))
@@ -172,9 +173,4 @@ export class V1Stream implements StreamReader {
     const line = JSON.stringify({ is_finished: true, event_type: 'stream-end', ...fields })
     return Buffer.from(this.#framing === 'sse' ? `event: stream-end\ndata: ${line}\n\n` : `${line}\n`)
   }
-}
-
-/** Text as it stood in JSON, put together from whole strings. */
-function unescaped(text: string | undefined): string {
-  return JSON.parse(`"${text ?? ''}"`) as string
 }

@@ -7,6 +7,7 @@ import type { ErrorFacts } from '../../errors.ts'
 import { tollgateMember } from '../../errors.ts'
 import { readCount } from '../counts.ts'
 import { JsonCursor } from '../json-cursor.ts'
+import { readJsonText } from '../json-text.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
 import { dataLine, type Fields, TextStream } from './text-stream.ts'
 
@@ -76,7 +77,7 @@ export class TgiStream extends TextStream {
       dataLine({
         index: this.#tokens + 1,
         token: { id: 0, text: '', logprob: 0, special: true },
-        generated_text: JSON.parse(`"${this.#text ?? ''}"`),
+        generated_text: readJsonText(this.#text ?? ''),
         details: { finish_reason: 'length', generated_tokens: this.#tokens, seed: null },
       }),
     )
