@@ -11,11 +11,11 @@ export interface SharingClient {
 }
 
 const EVERY_MS = 15_000
-/** Names a round: more wait for the next one. */
+/** Names a question; a round asks as often as there are more, up to all that a store can have. */
 const NAMES_MAX = 512
-/** Fields a hash: beyond it, some that chance names are forgotten. */
+const QUESTIONS_MAX = 8
+/** Fields a hash: those beyond it are forgotten, by chance. */
 const FIELDS_MAX = 8192
-const FORGOTTEN_AT_ONCE = 256
 const KEPT_SECONDS = 30 * 24 * 3600
 const LAST_ROUND_MS = 1_000
 
@@ -53,31 +53,41 @@ export class HistogramSharing {
   async #exchangeAll(): Promise<void> {
     for (const [key, store] of this.#stores) {
       try {
-        await this.#exchangeOne(key, store)
+        let questions = 0
+        let exchanged = 0
+        do {
+          exchanged = await this.#exchangeSome(key, store)
+          if (exchanged > 0) questions++
+        } while (exchanged === NAMES_MAX && questions < QUESTIONS_MAX)
+        if (questions > 0) await this.#forgetSome(key)
       } catch {
         // Redis is away, or has something else under the key: the next round tries again.
       }
     }
   }
 
-  async #exchangeOne(key: string, store: LearnedHistograms): Promise<void> {
+  /** How many were exchanged. */
+  async #exchangeSome(key: string, store: LearnedHistograms): Promise<number> {
     const names = store.namesToExchange(NAMES_MAX)
-    if (names.length === 0) return
+    if (names.length === 0) return 0
     const shared = await this.#redis.call('HMGET', key, ...names)
-    if (!Array.isArray(shared)) return
+    if (!Array.isArray(shared)) return 0
     const changed: string[] = []
     names.forEach((name, i) => {
       const sum = store.exchange(name, typeof shared[i] === 'string' ? shared[i] : '')
       if (sum !== undefined) changed.push(name, sum)
     })
-    if (changed.length === 0) return
-    await this.#redis.call('HSET', key, ...changed)
-    await this.#redis.call('EXPIRE', key, KEPT_SECONDS)
-    if (Number(await this.#redis.call('HLEN', key)) > FIELDS_MAX) await this.#forgetSome(key)
+    if (changed.length > 0) {
+      await this.#redis.call('HSET', key, ...changed)
+      await this.#redis.call('EXPIRE', key, KEPT_SECONDS)
+    }
+    return names.length
   }
 
   async #forgetSome(key: string): Promise<void> {
-    const names = await this.#redis.call('HRANDFIELD', key, FORGOTTEN_AT_ONCE)
+    const tooMany = Number(await this.#redis.call('HLEN', key)) - FIELDS_MAX
+    if (!(tooMany > 0)) return
+    const names = await this.#redis.call('HRANDFIELD', key, tooMany)
     if (Array.isArray(names) && names.length > 0) await this.#redis.call('HDEL', key, ...names.map(String))
   }
 }
