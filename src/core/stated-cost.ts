@@ -1,5 +1,9 @@
 import { Decimal } from 'decimal.js'
 import type { Atoms } from './money.ts'
+import type { CallPrice } from './price-book.ts'
+
+/** What providers state their costs in. */
+export const STATED_UNIT = 'USD'
 
 const Exact = Decimal.clone({ precision: 200, toExpNeg: -1e6, toExpPos: 1e6 })
 const DECIMAL = /^\d{1,30}(?:\.\d{1,60})?$/
@@ -23,11 +27,18 @@ export function isCredibleCost(stated: string, oursAtoms: Atoms | undefined, sca
   return cost.lte(new Exact(oursAtoms.toString()).div(Exact.pow(10, scale)).times(TIMES_OURS))
 }
 
-/** A credible stated cost × markup × rate in atoms, to the nearest, halves to the even one. */
-export function statedCharge(
-  stated: string,
-  { markup, rate, scale }: { readonly markup: string; readonly rate: string; readonly scale: number },
-): Atoms {
-  const atoms = new Exact(stated).times(markup).times(rate).times(Exact.pow(10, scale))
-  return BigInt(atoms.toDecimalPlaces(0, Decimal.ROUND_HALF_EVEN).toFixed())
+/**
+ * A credible stated cost × the price's markup in the unit of the price, to the nearest atom, halves to the even one;
+ * undefined: the price is neither in USD nor converted from it.
+ */
+export function statedCharge(stated: string, price: CallPrice, scale: number): Atoms | undefined {
+  const rate = rateFromStated(price)
+  if (rate === undefined) return undefined
+  const exact = new Exact(stated).times(price.markup ?? '1').times(rate)
+  return BigInt(exact.times(Exact.pow(10, scale)).toDecimalPlaces(0, Decimal.ROUND_HALF_EVEN).toFixed())
+}
+
+function rateFromStated({ unit, conversion }: CallPrice): string | undefined {
+  if (unit === STATED_UNIT) return '1'
+  return conversion?.of.unit === STATED_UNIT ? conversion.rate : undefined
 }

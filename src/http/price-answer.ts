@@ -2,10 +2,9 @@
 import { isRouter } from '../core/answered-model.ts'
 import { isPriced } from '../core/find-price.ts'
 import type { Atoms } from '../core/money.ts'
-import type { CallPrice } from '../core/price-book.ts'
 import { type PricedUsage, priceUsage } from '../core/price-usage.ts'
 import { billedTier } from '../core/service-tier.ts'
-import { isCredibleCost, statedCharge } from '../core/stated-cost.ts'
+import { isCredibleCost, STATED_UNIT, statedCharge } from '../core/stated-cost.ts'
 import type { Usage } from '../core/usage.ts'
 import type { AnswerFacts } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
@@ -23,14 +22,11 @@ export interface PricedAnswer {
   readonly flags: readonly string[]
 }
 
-const STATED_UNIT = 'USD'
-
 /**
  * `source`: an estimate is always priced by us; what a provider states of an answer that broke off is not its last word.
  *
  * Under `charge_by: provider` the stated cost × markup is charged where the price is in USD or converted from it; else
- * ours is, and it is flagged.
- * `cost` stays ours, so that the two can be compared.
+ * ours is, and it is flagged. `cost` stays ours, so that the two can be compared.
  */
 export function priceAnswer(
   admitted: AdmittedCall,
@@ -54,16 +50,9 @@ export function priceAnswer(
   const oursAtoms: Atoms | undefined = price?.costUnit === STATED_UNIT ? priced.costAtoms : undefined
   if (!isCredibleCost(stated, oursAtoms, costScale)) return { ...ours, flags: ['stated_cost_absurd'] }
   if (upstream.chargeBy === 'ours' || price === undefined) return { ...ours, statedCost: stated }
-  const rate = rateFromStated(price)
-  if (rate === undefined) return { ...ours, statedCost: stated, flags: ['stated_cost_other_unit'] }
-  const chargeAtoms = statedCharge(stated, { markup: price.markup ?? '1', rate, scale: terms.scale })
+  const chargeAtoms = statedCharge(stated, price, terms.scale)
+  if (chargeAtoms === undefined) return { ...ours, statedCost: stated, flags: ['stated_cost_other_unit'] }
   return { priced: { ...priced, chargeAtoms }, statedCost: stated, chargedBy: 'provider', pricedModel, flags: [] }
-}
-
-/** Of one USD in the wallet's unit; undefined: the price says nothing of it. */
-function rateFromStated({ unit, conversion }: CallPrice): string | undefined {
-  if (unit === STATED_UNIT) return '1'
-  return conversion?.of.unit === STATED_UNIT ? conversion.rate : undefined
 }
 
 /**

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { CallPrice } from '../../../src/core/price-book.ts'
 import { isCredibleCost, statedCharge } from '../../../src/core/stated-cost.ts'
 
 test.each<[string, string, bigint | undefined, boolean]>([
@@ -19,6 +20,17 @@ test.each<[string, string, bigint | undefined, boolean]>([
   expect(isCredibleCost(stated, ours, 9)).toBe(credible)
 })
 
+const NO_RATES = { perMillion: {}, perUnit: {} }
+const PRICE: CallPrice = {
+  version: 'v',
+  unit: 'USD',
+  costUnit: 'USD',
+  cost: NO_RATES,
+  charge: NO_RATES,
+  contextWindow: undefined,
+  maxOutputTokens: undefined,
+}
+
 test.each([
   ['0.5', '1.1', 9, 550_000_000n],
   ['0.0000000005', '1', 9, 0n], // half an atom: to the even one
@@ -26,5 +38,15 @@ test.each([
   ['0.00033881250000000003', '1', 9, 338_813n],
   ['1.239', '1', 2, 124n],
 ])('%s × %s at scale %i is rounded once', (stated, markup, scale, atoms) => {
-  expect(statedCharge(stated, { markup, rate: '1', scale })).toBe(atoms)
+  expect(statedCharge(stated, { ...PRICE, markup }, scale)).toBe(atoms)
+})
+
+test('a stated cost is charged in the unit that the price was converted to, and in no other', () => {
+  const price = { ...PRICE, markup: '1.2', unit: 'EUR' }
+  const conversion = { of: PRICE, rate: '0.5' }
+  expect(statedCharge('0.5', { ...price, conversion }, 2)).toBe(30n)
+  expect(statedCharge('0.5', { ...price, conversion: { ...conversion, of: { ...PRICE, unit: 'credits' } } }, 2)).toBe(
+    undefined,
+  )
+  expect(statedCharge('0.5', price, 2)).toBe(undefined)
 })
