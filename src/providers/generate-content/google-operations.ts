@@ -85,9 +85,7 @@ export class GoogleOperations {
     return operation?.kind === 'free' ? { operation, objectId: undefined, model } : of(operation)
   }
 
-  /**
-   * A resource under a version of the API or a project: `segments` are those behind it.
-   */
+  /** A resource under a version of the API or a project: `segments` are those behind it. */
   resource(httpMethod: string, segments: readonly string[]): OperationMatch | undefined {
     const [collection = '', last = ''] = segments.map(decoded)
     if (segments.length === 1) return this.#collection(httpMethod, collection)
