@@ -9,6 +9,7 @@ import { alephAlphaMetering } from './aleph-alpha.ts'
 import { chatMetering } from './chat.ts'
 import { embeddingsMetering } from './embeddings.ts'
 import { invocationsMetering } from './invocations.ts'
+import { modelRootMetering } from './model-root.ts'
 import { agentMetering, fimMetering, promptMetering } from './named-elsewhere.ts'
 import { ocrMetering } from './ocr.ts'
 import { rerankMetering } from './rerank.ts'
@@ -24,6 +25,7 @@ const ocr = metered('ocr', ocrMetering)
 const embeddings = metered('embeddings', embeddingsMetering)
 const alephAlpha = metered('completions', alephAlphaMetering)
 const tgi = metered('completions', tgiMetering)
+const modelRoot = metered('completions', modelRootMetering)
 const invocations = metered('chat', invocationsMetering)
 const watsonxChat = metered('chat', watsonxChatMetering)
 const watsonxGeneration = metered('completions', watsonxGenerationMetering)
@@ -67,7 +69,7 @@ export function matchNative(segments: readonly string[]): Operation | undefined 
 
 /** The root of a model or of a server that has one alone: looked for after every other path. */
 export function matchModelRoot(segments: readonly string[]): Operation | undefined {
-  return isModelRoot(segments) ? tgi : undefined
+  return isModelRoot(segments) ? modelRoot : undefined
 }
 
 /** `/`, `/models/OWNER/NAME`, `/hf-inference/models/…`, `/pipeline/TASK/OWNER/NAME`, `/models/…/pipeline/TASK`. */

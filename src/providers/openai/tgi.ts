@@ -38,6 +38,9 @@ const BYTES_PER_TOKEN = 4
 /** Tasks of Hugging Face's pipelines that write text; the others sort, mark or embed what they read. */
 const WRITING_TASKS = new Set(['text-generation', 'text2text-generation', 'summarization', 'translation'])
 
+/** Where an answer’s text stands, by the task. */
+const TEXTS = ['generated_text', 'summary_text', 'translation_text']
+
 /** `CallRequest.parsed` of this dialect. */
 export interface TgiParsed {
   readonly limit: NestedLimit
@@ -52,7 +55,7 @@ export const tgiMetering: Metering = {
     outputLimit === undefined ? raw : splice(raw, nestedLimitEdits((call.parsed as TgiParsed).limit, outputLimit)),
   outputLimitName: (): string => LIMIT_NAME,
   createStreamReader: (call): StreamReader => new TgiStream(call),
-  jsonMembers: ['generated_text', 'details', '*.generated_text', '*.details', 'error'],
+  jsonMembers: [...TEXTS, ...TEXTS.map((name) => `*.${name}`), 'details', '*.details', 'error'],
   readJson: readTgiJson,
 }
 
@@ -103,7 +106,7 @@ function writes(path: string): boolean {
 }
 
 function readTgiJson(members: Fields, call: CallRequest, headers: AnswerHeaders): AnswerFacts {
-  const texts = listOf(members, 'generated_text').map((text) => asText(text) ?? '')
+  const texts = TEXTS.flatMap((name) => listOf(members, name)).map((text) => asText(text) ?? '')
   const details = listOf(members, 'details').map(asObject)
   const generated = sumOf(details.map((one) => readCount(one, 'generated_tokens')))
   const prompt = sumOf(details.map(promptTokens))

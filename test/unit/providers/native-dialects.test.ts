@@ -7,7 +7,8 @@ import { errorFacts } from '../../../src/errors.ts'
 import { InvalidCall } from '../../../src/providers/provider.ts'
 import { providers } from '../../../src/providers/registry.ts'
 import { testUpstream } from '../../recordings/recordings.ts'
-import { NO_HEADERS } from '../../support/call-source.ts'
+import { wavFile } from '../../support/audio-files.ts'
+import { NO_HEADERS, SOURCE } from '../../support/call-source.ts'
 import { counts, cutStream, prepared, readStream, readWhole } from '../../support/read-answer.ts'
 
 const UPSTREAM = testUpstream('https://api.example.com')
@@ -144,6 +145,34 @@ describe('text generation of Hugging Face’s servers', () => {
       [0.1, 0.2],
     ])
     expect(Object.keys(embedding.counted?.tokens ?? {})).toEqual(['input'])
+  })
+
+  test('pictures and sound are counted as what they are, sent or made', () => {
+    const metering = providers.get('openai')?.match('POST', '/models/org/name')?.operation.metering
+    if (!metering?.readOther) throw new Error('not metered')
+    const read = (type: string, raw: Buffer) =>
+      metering.readCall(raw, { ...SOURCE, path: '/models/org/name', headers: { 'content-type': type } })
+    const sound = read('audio/wav', wavFile(4))
+    expect(sound).toMatchObject({ model: 'org/name', generates: false, billedBy: ['seconds', 'images'] })
+    expect(counts(metering.readJson({}, sound, NO_HEADERS).counted)).toEqual({
+      tokens: { input: 50 },
+      units: { seconds: 4 },
+    })
+    const picture = read('image/png', Buffer.alloc(5000))
+    expect(counts(metering.readJson({}, picture, NO_HEADERS).counted)?.units).toEqual({ images: 1 })
+    const bytes = Buffer.alloc(3)
+    expect(metering.prepare(bytes, picture, { outputLimit: 5, upstream: UPSTREAM })).toBe(bytes)
+    const text = read('application/json', Buffer.from('{"inputs":"a cat"}'))
+    const made = { bytes: 90_000, head: Buffer.alloc(0), tail: Buffer.alloc(0) }
+    const image = metering.readOther({ ...made, contentType: 'image/jpeg' }, text, NO_HEADERS).counted
+    expect([image?.units, Object.keys(image?.tokens ?? {})]).toEqual([{ images: 1 }, ['input']])
+  })
+
+  test('the text of a summary or a translation counts too', () => {
+    for (const name of ['summary_text', 'translation_text']) {
+      const facts = readWhole(prepared('openai', '/models/org/name', { inputs: 'x' }), [{ [name]: 'y'.repeat(40) }])
+      expect(facts.counted?.tokens.output).toBe(10)
+    }
   })
 
   test('an error inside the 200 is seen', () => {

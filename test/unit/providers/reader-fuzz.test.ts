@@ -184,33 +184,34 @@ describe.each(DIALECTS.map((dialect) => [`${dialect.format} ${dialect.path}`, di
     const call = prepared(dialect.format, dialect.path, dialect.request)
     const framing = call.metering.framing ?? 'sse'
 
-    test.skipIf(dialect.events.length === 0)('a stream', () => {
-      const one = fc.record({
-        event: fc.nat(dialect.events.length - 1),
-        at: fc.nat(40),
-        odd: fc.nat(ODD.length),
-        byte: fc.option(fc.record({ at: fc.nat(200), value: fc.nat(255) }), { nil: undefined }),
-        name: fc.constantFrom('', 'error', 'message-end', 'message'),
-      })
-      fc.assert(
-        fc.property(fc.array(one, { maxLength: 8 }), (steps) => {
-          const reader = call.metering.createStreamReader(call.call, framing, NO_HEADERS)
-          for (const { event, at, odd, byte, name } of steps) {
-            const bytes = Buffer.from(JSON.stringify(changed(dialect.events[event], at, odd)))
-            if (byte) bytes[byte.at % bytes.length] = byte.value
-            expect(reader.textTokens(eventOf(bytes, name))).toBeGreaterThanOrEqual(0)
-            reader.onEvent(eventOf(bytes, name))
+    if (dialect.events.length > 0)
+      test('a stream', () => {
+        const one = fc.record({
+          event: fc.nat(dialect.events.length - 1),
+          at: fc.nat(40),
+          odd: fc.nat(ODD.length),
+          byte: fc.option(fc.record({ at: fc.nat(200), value: fc.nat(255) }), { nil: undefined }),
+          name: fc.constantFrom('', 'error', 'message-end', 'message'),
+        })
+        fc.assert(
+          fc.property(fc.array(one, { maxLength: 8 }), (steps) => {
+            const reader = call.metering.createStreamReader(call.call, framing, NO_HEADERS)
+            for (const { event, at, odd, byte, name } of steps) {
+              const bytes = Buffer.from(JSON.stringify(changed(dialect.events[event], at, odd)))
+              if (byte) bytes[byte.at % bytes.length] = byte.value
+              expect(reader.textTokens(eventOf(bytes, name))).toBeGreaterThanOrEqual(0)
+              reader.onEvent(eventOf(bytes, name))
+              expectSound(reader.facts)
+              expect(Number.isSafeInteger(reader.outputTokens) && reader.outputTokens >= 0).toBe(true)
+            }
+            reader.onOversized(Buffer.from('{"done":true'), Buffer.from('"meta":{"billed_units":{"input_tokens":-4}}}'))
             expectSound(reader.facts)
-            expect(Number.isSafeInteger(reader.outputTokens) && reader.outputTokens >= 0).toBe(true)
-          }
-          reader.onOversized(Buffer.from('{"done":true'), Buffer.from('"meta":{"billed_units":{"input_tokens":-4}}}'))
-          expectSound(reader.facts)
-          reader.cutEnding()
-          reader.errorEvent(ERROR)
-        }),
-        { seed: SEED, numRuns: RUNS },
-      )
-    })
+            reader.cutEnding()
+            reader.errorEvent(ERROR)
+          }),
+          { seed: SEED, numRuns: RUNS },
+        )
+      })
 
     test('a whole answer', () => {
       const one = fc.record({ answer: fc.nat(dialect.answers.length - 1), at: fc.nat(40), odd: fc.nat(ODD.length) })
