@@ -1,5 +1,6 @@
 /** The data port: one request in, one answer out, whatever comes. */
 import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Settings } from '../config/snapshot.ts'
 import { newId } from '../core/ids.ts'
 import { type ErrorFacts, errorFacts, Refusal } from '../errors.ts'
@@ -53,7 +54,11 @@ export function isWebSocket(request: IncomingMessage): boolean {
 
 function boundConnections(server: Server, perAddress: number): void {
   const open = new Map<string, number>()
-  server.on('connection', (socket) => {
+  const counted = new WeakSet<Socket>()
+  server.on('connection', (socket: Socket) => {
+    // One whose request asked for another protocol comes twice.
+    if (counted.has(socket)) return
+    counted.add(socket)
     const address = socket.remoteAddress ?? ''
     const count = (open.get(address) ?? 0) + 1
     if (count > perAddress) {

@@ -18,7 +18,7 @@ import { admitCall } from '../http/handle-call.ts'
 import { type IncomingCall, readCall, type Whereabouts } from '../http/read-call.ts'
 import { requestProblem } from '../http/request-gate.ts'
 import { findRoute } from '../http/route.ts'
-import { callerKey, factsOf } from '../http/server.ts'
+import { callerKey, factsOf, isWebSocket } from '../http/server.ts'
 import { endCall } from '../http/settlement.ts'
 import { TollgateResponse } from '../http/tollgate-response.ts'
 import { writeError } from '../http/write-error.ts'
@@ -59,6 +59,10 @@ export class SocketGate {
 
   attach(server: Server): void {
     server.on('upgrade', (request, socket, head) => {
+      if (!isWebSocket(request)) {
+        readAsPlainRequest(server, request, socket, head)
+        return
+      }
       // A reset is seen where the socket is used.
       socket.on('error', () => {})
       this.#onUpgrade(request, socket, head).catch((error: unknown) => {
@@ -195,6 +199,21 @@ function responseOn(request: IncomingMessage, socket: Duplex): () => TollgateRes
 }
 
 /** What the handshake lacks, as a sentence: what `ws` would refuse is refused before anything is held. */
+/**
+ * Before its `shouldUpgradeCallback`, Node hands over every request that asks for another protocol, as Java's client does
+ * with h2c. Its head is read again without that wish, before the bytes that came after it.
+ */
+function readAsPlainRequest(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const { method, url, httpVersion, rawHeaders } = request
+  let text = `${method} ${url} HTTP/${httpVersion}\r\n`
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() !== 'upgrade') text += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`
+  }
+  if (head.length > 0) socket.unshift(head)
+  socket.unshift(Buffer.from(`${text}\r\n`, 'latin1'))
+  server.emit('connection', socket)
+}
+
 function socketProblem(request: IncomingMessage): string | undefined {
   const { headers, method } = request
   if (method !== 'GET') return 'A WebSocket is opened by GET.'

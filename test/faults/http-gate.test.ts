@@ -104,7 +104,19 @@ run.each([
   ['250 headers', post(`${'x-many: a\r\n'.repeat(250)}${length(BODY)}`), 431, 0],
   ['HEAD of a call', `HEAD /v1/chat/completions HTTP/1.1\r\nhost: x\r\n${AUTH}\r\n`, 403, 0],
   ['OPTIONS without a key', 'OPTIONS /v1/chat/completions HTTP/1.1\r\nhost: x\r\n\r\n', 401, 0],
-  ['an upgrade is a plain request', post(`connection: upgrade\r\nupgrade: websocket\r\n${length(BODY)}`), 200, 1],
+  ['a WebSocket by POST', post(`connection: upgrade\r\nupgrade: websocket\r\n${length(BODY)}`), 400, 0],
+  [
+    'a wish for h2c is a plain request',
+    post(`connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n${length(BODY)}`),
+    200,
+    1,
+  ],
+  [
+    'a wish for h2c with two lengths',
+    post(`connection: upgrade\r\nupgrade: h2c\r\ncontent-length: 5\r\n${length(BODY)}`),
+    400,
+    0,
+  ],
   ['a compressed body', post(`content-encoding: gzip\r\n${length(BODY)}`), 400, 0],
   ['a length above the bound', post('content-length: 70000\r\n', ''), 413, 0],
   ['chunks above the bound', post('transfer-encoding: chunked\r\n', chunked('a'.repeat(70_000))), 413, 0],
@@ -181,7 +193,7 @@ run('a caller that hangs up on pipelined requests leaves nothing held', async ()
 run.each([
   ['401', `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n`, 401],
   ['413', post('', '').slice(0, -2), 413],
-  ['403', post('', '', 'POST /v1/audio/speech HTTP/1.1').slice(0, -2), 403],
+  ['403', post('', '', 'POST /v1/nothing HTTP/1.1').slice(0, -2), 403],
   ['400', post('', '', 'POST /v1/x/../y HTTP/1.1').slice(0, -2), 400],
 ])('after an early %s the rest of the upload is never a request', async (_name, head, status) => {
   // The upload is announced as 1 MiB and looks like a request of its own.
