@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConfigStore } from './config/config-store.ts'
 import type { Plan, Snapshot } from './config/snapshot.ts'
+import { BatchFiles } from './http/batch-files.ts'
 import type { CallDependencies } from './http/call-dependencies.ts'
 import type { OpenCall } from './http/call-guard.ts'
 import { type DeniedModel, DeniedModels } from './http/denied-models.ts'
@@ -89,6 +90,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     longCalls: options.longCalls,
     passthrough,
     objects: new ProviderObjects(options.redis),
+    batchFiles: new BatchFiles(options.redis),
     sizing,
     exact,
     denied,

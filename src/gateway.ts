@@ -6,6 +6,7 @@ import { type ConfigStore, openConfigStore } from './config/config-store.ts'
 import { formatProblem } from './config/problem.ts'
 import type { Snapshot } from './config/snapshot.ts'
 import { type DataPlane, startDataPlane } from './data-plane.ts'
+import { ProviderObjects } from './http/provider-objects.ts'
 import { JobList } from './jobs/job-list.ts'
 import { listJob } from './jobs/list-job.ts'
 import { LongCalls } from './jobs/long-calls.ts'
@@ -241,7 +242,9 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const sweeper = createSweeper({ wallet, redis: guard, accounts: () => store.current().accounts.keys(), log })
   const pools = new UpstreamPools(settings.upstreams, limits)
   const credentials = new UpstreamCredentials(settings.upstreams, { log, now: Date.now })
+  const objects = new ProviderObjects(guard)
   const longCalls = new LongCalls({
+    objects,
     list,
     snapshot: () => store.current(),
     pools,

@@ -101,6 +101,7 @@ function buildLimits(read: TollgateFile['limits']): Settings['limits'] {
     connectionsPerAddress: read.connections_per_address,
     bodyBytes: read.body_bytes,
     fileBytes: read.file_bytes,
+    batchLineBytes: read.batch_line_bytes,
     jsonDepth: read.json_depth,
     upstreamConnectMs: read.upstream_connect_timeout,
     upstreamFirstByteStreamMs: read.upstream_first_byte_timeout_stream,

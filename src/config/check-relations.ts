@@ -112,6 +112,7 @@ function checkAmounts(file: YamlFile, fields: Fields, unit: unknown, units: Fiel
   const exhausted = mapOf(fields['on_exhausted'])
   const amounts: readonly [unknown, Path][] = [
     [fields['max_cost_per_call'], ['max_cost_per_call']],
+    [fields['max_cost_per_batch'], ['max_cost_per_batch']],
     [exhausted['floor'], ['on_exhausted', 'floor']],
     [exhausted['cap'], ['on_exhausted', 'cap']],
   ]

@@ -109,8 +109,8 @@ const planFields = {
     .describe('how much of a call is held'),
   allowance: later(anything).describe('credit granted each period'),
   alerts: later(z.array(anything), []).describe('thresholds that raise events'),
-  max_cost_per_batch: later(decimal()).describe('most a batch may cost'),
-  batch_output_tokens: later(integer(1, 100_000_000)).describe('held for a batch line without a limit'),
+  max_cost_per_batch: decimal().describe('most a batch may cost, in the plan’s unit; left out: no limit'),
+  batch_output_tokens: integer(1, 100_000_000).describe('output tokens held for a line of a batch that names no limit'),
 }
 
 const planOverrides = z
@@ -130,6 +130,7 @@ const plan = z
     trim: planFields.trim.prefault({}),
     hold: planFields.hold.prefault({}),
     require: planFields.require.prefault([]),
+    batch_output_tokens: planFields.batch_output_tokens.prefault(1024),
   })
 
 const key = z.strictObject({

@@ -24,6 +24,7 @@ const ENTITLEMENTS: Examples = {
   'plans.*': 'pro',
   'plans.*.endpoints': ['chat', 'messages', 'embeddings'],
   'plans.*.max_cost_per_call': '0.50',
+  'plans.*.max_cost_per_batch': '20.00',
   'plans.*.max_output_tokens': 8192,
   'plans.*.on_exhausted.floor': '-20.00',
   'plans.*.on_exhausted.cap': '500.00',

@@ -33,6 +33,7 @@ export const limits = z.strictObject({
     .optional(),
   body_bytes: bytes('32MiB', KIB, 512 * MIB, 'size of a request body'),
   file_bytes: bytes('256MiB', KIB, 8192 * MIB, 'size of a file or another body that passes as it comes'),
+  batch_line_bytes: bytes('8MiB', KIB, 512 * MIB, 'size of one line of a file that a batch is made of'),
   json_depth: count(128, 4, 10_000, 'nesting of a JSON body'),
   upstream_connect_timeout: time('5s', 10, 10 * MINUTE, 'time to connect to an upstream'),
   upstream_first_byte_timeout_stream: time('120s', 10, DAY, 'time to the first byte of a streamed answer'),

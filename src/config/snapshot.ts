@@ -103,7 +103,10 @@ export interface Plan {
   /** undefined: all. */
   readonly endpoints: readonly string[] | undefined
   readonly maxCostPerCallAtoms: Atoms | undefined
+  readonly maxCostPerBatchAtoms: Atoms | undefined
   readonly maxOutputTokens: number | undefined
+  /** Held for a line of a batch that names no limit. */
+  readonly batchOutputTokens: number
   readonly trim: {
     readonly enabled: boolean
     readonly minOutputTokens: number
@@ -165,6 +168,8 @@ export interface Limits {
   readonly bodyBytes: number
   /** Of a body that passes as it comes. */
   readonly fileBytes: number
+  /** Of one line of a file that a batch is made of. */
+  readonly batchLineBytes: number
   readonly jsonDepth: number
   readonly upstreamConnectMs: number
   readonly upstreamFirstByteStreamMs: number

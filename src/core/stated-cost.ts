@@ -42,3 +42,9 @@ function rateFromStated({ unit, conversion }: CallPrice): string | undefined {
   if (unit === STATED_UNIT) return '1'
   return conversion?.of.unit === STATED_UNIT ? conversion.rate : undefined
 }
+
+/** Stated costs of several answers together; undefined where one of them is no amount. */
+export function addStated(sum: string | undefined, stated: string): string | undefined {
+  if (!DECIMAL.test(stated)) return undefined
+  return sum === undefined ? stated : new Exact(sum).plus(stated).toFixed()
+}

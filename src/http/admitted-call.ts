@@ -1,6 +1,7 @@
 import type { Plan, Snapshot, Upstream, VirtualKey } from '../config/snapshot.ts'
 import type { CostCeiling } from '../core/cost-ceiling.ts'
 import type { CallFacts, CallPrice } from '../core/price-book.ts'
+import type { ModelPrice } from '../jobs/long-call.ts'
 import type { RequestLabels } from '../metrics/metric-events.ts'
 import type { CallRequest, Metering, Operation, Provider } from '../providers/provider.ts'
 import type { Held, HoldTerms } from '../wallet/wallet-types.ts'
@@ -38,6 +39,8 @@ export interface AdmittedCall {
   readonly where: RequestLabels
   /** Undefined: nothing prices the model, and it was let through all the same (observe, allow_unmetered). */
   readonly price: CallPrice | undefined
+  /** Of a batch: a price for each model in it. */
+  readonly batchPrices?: readonly ModelPrice[]
   /** Decimals of the price's cost unit. */
   readonly costScale: number
   /** Its input as it is held. */

@@ -9,6 +9,7 @@ import type { UpstreamPools } from '../proxy/upstream.ts'
 import type { ExactCounter } from '../tokenizer/exact-counter.ts'
 import type { OutboxShape } from '../wallet/outbox-types.ts'
 import type { Wallet } from '../wallet/wallet-types.ts'
+import type { BatchFiles } from './batch-files.ts'
 import type { OpenCall } from './call-guard.ts'
 import type { DeniedModels } from './denied-models.ts'
 import type { HoldSizing } from './hold-sizing.ts'
@@ -27,6 +28,7 @@ export interface CallDependencies {
   readonly credentials: UpstreamCredentials
   readonly passthrough: Passthrough
   readonly objects: ProviderObjects
+  readonly batchFiles: BatchFiles
   readonly uploads: UploadBudget
   readonly longCalls: Pick<LongCalls, 'register' | 'ended' | 'hurry' | 'askNow'>
   readonly sizing: HoldSizing

@@ -12,6 +12,7 @@ import type { CallDependencies } from './call-dependencies.ts'
 import { forwardUnmetered } from './forward-unmetered.ts'
 import { findOwner, notFound, ownObjects } from './own-objects.ts'
 import { type IncomingCall, wholeBody } from './read-call.ts'
+import { readUpload } from './read-upload.ts'
 import { upstreamForModel, upstreamWithoutModel } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 import { callerAddress, rewriteUploadAddress } from './upload-address.ts'
@@ -19,19 +20,27 @@ import { watchObjects } from './watch-objects.ts'
 
 const NO_RULES: ObjectRules = {}
 
-/** `ownHeaders`: further headers of ours. Throws Refusal; resolves with the bytes of the answer when it has ended. */
+export interface FreeOptions {
+  /** Further headers of ours. */
+  readonly ownHeaders?: readonly string[]
+  /** The body, where it was read already, and names nothing. */
+  readonly body?: Buffer
+}
+
+/** Throws Refusal; resolves with the bytes of the answer when it has ended. */
 export async function handleFree(
   deps: CallDependencies,
   incoming: IncomingCall,
   request: IncomingMessage,
   response: TollgateResponse,
-  ownHeaders: readonly string[] = [],
+  { ownHeaders = [], body: readBody }: FreeOptions = {},
 ): Promise<number> {
   const first = incoming.route.matches[0] as OperationMatch
   const rules = first.operation.objects ?? NO_RULES
-  const body = rules.readsBody && hasBody(request) ? await wholeBody(deps, incoming, request, response) : undefined
-  if (rules.readsBody && hasBody(request) && body === undefined) return 0
-  const ids = body === undefined ? [] : namedIn(incoming, rules, body)
+  const reads = rules.readsBody === true && readBody === undefined && hasBody(request)
+  const body = reads ? await wholeBody(deps, incoming, request, response) : readBody
+  if (reads && body === undefined) return 0
+  const ids = reads && body !== undefined ? namedIn(incoming, rules, body) : []
   const upstream = await upstreamOf(deps, incoming, first, ids)
   const match = incoming.route.matches.find(({ operation }) => operation.format === upstream.format) ?? first
   incoming.where.upstream = upstream.name
@@ -39,13 +48,18 @@ export async function handleFree(
   await ownObjects(deps, incoming, upstream, ids)
   await refuseOthers(deps, incoming, upstream, match.parts ?? [])
   if (rules.deletes && match.objectId !== undefined) await deps.longCalls.askNow(upstream.name, match.objectId)
-  const watch = watchObjects(deps, incoming, upstream, match)
+  const upload =
+    rules.upload && match.objectId === undefined
+      ? readUpload(request, deps.providers.get(upstream.format), incoming.snapshot.settings.limits)
+      : undefined
+  const watch = watchObjects(deps, incoming, upstream, match, upload)
   const caller = rules.upload ? callerAddress(request) : undefined
   const options = {
     ownHeaders,
     ...(body === undefined ? {} : { body }),
     ...(watch ? { watch } : {}),
     ...(caller ? { editHeaders: (headers: string[]) => rewriteUploadAddress(headers, caller, upstream) } : {}),
+    ...(upload ? { onRequestBytes: (bytes: Buffer) => upload.push(bytes) } : {}),
   }
   return forwardUnmetered(deps, incoming, upstream, match.operation.endpoint, request, response, options)
 }

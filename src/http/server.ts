@@ -9,6 +9,7 @@ import { authenticate, queryWithoutKey } from './authenticate.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { readCallerHeaders } from './caller-headers.ts'
 import { forwardUnmetered } from './forward-unmetered.ts'
+import { handleBatch } from './handle-batch.ts'
 import { handleCall } from './handle-call.ts'
 import { handleFree, notShared } from './handle-free.ts'
 import type { IncomingCall, Whereabouts } from './read-call.ts'
@@ -101,7 +102,8 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
     where.endpoint = operation?.endpoint ?? 'unmetered'
     const incoming: IncomingCall = { id, startedAtMs, startedMonotonicMs, snapshot, key, caller, route, where }
     const kind = operation?.kind
-    if (kind === 'metered') await handleCall(deps, incoming, request, response)
+    if (operation?.batch) await handleBatch(deps, incoming, request, response)
+    else if (kind === 'metered') await handleCall(deps, incoming, request, response)
     else if (kind === 'free') await handleFree(deps, incoming, request, response)
     else await handleUnmetered(deps, incoming, request, response)
   } catch (error) {
@@ -207,7 +209,7 @@ async function handleUnmetered(
     ownHeaders.push('x-tollgate-would', would.code)
   }
   const bytes = objects
-    ? await handleFree(deps, incoming, request, response, ownHeaders)
+    ? await handleFree(deps, incoming, request, response, { ownHeaders })
     : await forwardUnmetered(deps, incoming, upstream, 'unmetered', request, response, { ownHeaders })
   deps.metrics.unmeteredBytes(upstream.name, 'received', bytes)
 }

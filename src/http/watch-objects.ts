@@ -6,6 +6,7 @@ import type { MadeObjects, OperationMatch } from '../providers/provider.ts'
 import type { AnswerWatch } from '../proxy/passthrough.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import type { IncomingCall } from './read-call.ts'
+import type { UploadReading } from './read-upload.ts'
 
 /** Undefined: the answer changes nothing of who owns what. */
 export function watchObjects(
@@ -13,11 +14,12 @@ export function watchObjects(
   incoming: IncomingCall,
   upstream: Upstream,
   match: OperationMatch,
+  upload?: UploadReading,
 ): AnswerWatch | undefined {
   const { objects: rules } = match.operation
   const deletes = rules?.deletes === true && match.objectId !== undefined
   if (rules?.makes === undefined && !deletes) return undefined
-  return new ObjectWatch(deps, incoming, upstream, rules?.makes, deletes ? match.objectId : undefined)
+  return new ObjectWatch(deps, incoming, upstream, rules?.makes, deletes ? match.objectId : undefined, upload)
 }
 
 class ObjectWatch implements AnswerWatch {
@@ -26,6 +28,7 @@ class ObjectWatch implements AnswerWatch {
   readonly #upstream: Upstream
   readonly #makes: MadeObjects | undefined
   readonly #deleted: string | undefined
+  readonly #upload: UploadReading | undefined
   readonly #meter: JsonMeter
   #decoder: Decoder | undefined
   #decoded: Promise<void> = Promise.resolve()
@@ -37,12 +40,14 @@ class ObjectWatch implements AnswerWatch {
     upstream: Upstream,
     makes: MadeObjects | undefined,
     deleted: string | undefined,
+    upload: UploadReading | undefined,
   ) {
     this.#deps = deps
     this.#incoming = incoming
     this.#upstream = upstream
     this.#makes = makes
     this.#deleted = deleted
+    this.#upload = upload
     this.#meter = new JsonMeter(makes?.members ?? [])
   }
 
@@ -62,14 +67,18 @@ class ObjectWatch implements AnswerWatch {
     if (!this.#succeeded) return
     await this.#decoded
     await this.#decoder?.end()
-    const { objects, log } = this.#deps
+    const { objects, batchFiles, log } = this.#deps
     const { account } = this.#incoming.key
     try {
       const answer = this.#meter.end()
       const made = this.#makes?.read(answer) ?? []
       const tokens = this.#makes?.tokens?.(answer) ?? 0
       await Promise.all(made.map((id) => objects.record(id, account.id, this.#upstream, tokens)))
-      if (this.#deleted !== undefined) await objects.forget(this.#deleted, this.#upstream)
+      const file = this.#upload?.file
+      if (file !== undefined) await Promise.all(made.map((id) => batchFiles.keep(id, this.#upstream, file)))
+      if (this.#deleted === undefined) return
+      await objects.forget(this.#deleted, this.#upstream)
+      await batchFiles.forget(this.#deleted, this.#upstream)
     } catch {
       log.warn(
         { request_id: this.#incoming.id, account: account.id, upstream: this.#upstream.name },

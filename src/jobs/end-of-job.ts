@@ -1,29 +1,38 @@
 /** What a call that went on comes to in money, once it is known how it ended. Pure. */
 import { type Atoms, formatAmount } from '../core/money.ts'
+import type { CallPrice } from '../core/price-book.ts'
 import { type PricedUsage, priceUsage } from '../core/price-usage.ts'
+import { billedTier, serviceTier } from '../core/service-tier.ts'
+import { isCredibleCost, STATED_UNIT, statedCharge } from '../core/stated-cost.ts'
 import type { Usage } from '../core/usage.ts'
 import { boundedRaw, countsOf } from '../core/usage-fields.ts'
 import type { AnswerFacts, JobState } from '../providers/provider.ts'
+import { fixedPrice, priceOf } from './job-price.ts'
 import type { LongCall, ModelPrice } from './long-call.ts'
 import { UsageSum } from './sum-usage.ts'
 
-export type JobEnd =
-  | { readonly kind: 'void'; readonly reason: string }
-  | {
-      readonly kind: 'settle'
-      /** By model as the provider answered it; one of '' where it names none. */
-      readonly used: readonly ModelUsage[]
-      readonly source: 'provider' | 'estimate'
-      readonly facts: Pick<AnswerFacts, 'model' | 'serviceTier'>
-      /** The provider's own words on the whole, for the ledger. */
-      readonly raw: unknown
-      /** Of a batch: how many results were read. */
-      readonly results?: number
-    }
+export type JobEnd = { readonly kind: 'void'; readonly reason: string } | SettledEnd
+
+export interface SettledEnd {
+  readonly kind: 'settle'
+  /** By model as the provider answered it; one of '' where it names none. */
+  readonly used: readonly ModelUsage[]
+  readonly source: 'provider' | 'estimate'
+  readonly facts: Pick<AnswerFacts, 'model' | 'serviceTier' | 'statedCost'>
+  /** The provider's own words on the whole, for the ledger. */
+  readonly raw: unknown
+  /** Of a batch: how many results there were. */
+  readonly results?: number
+  /** Of a batch: results that could not be read. */
+  readonly unread?: number
+}
 
 export interface ModelUsage {
   readonly model: string
   readonly usage: Usage
+  /** Of a sum of results: how many there are, and the length of their inputs, as a number of the price's long contexts. */
+  readonly lines?: number
+  readonly longContexts?: number
 }
 
 /** An object that says all of it: its usage, or an estimate of what it shows; nothing where it failed before it began. */
@@ -52,76 +61,116 @@ export interface PricedPart extends ModelUsage {
 }
 
 /** Each model's usage at the price that was fixed for it when the call began. */
-export function settleJob(
-  call: LongCall,
-  end: Extract<JobEnd, { readonly kind: 'settle' }>,
-  nowMs: number,
-): SettledJob {
-  const parts = end.used.map((part): PricedPart => {
-    const price = priceOf(call.prices, part.model)
-    const options = { scale: call.terms.scale, costScale: price.costScale, unpricedKind: call.unpricedKind }
-    return { ...part, price, priced: priceUsage(price.price, part.usage, options) }
-  })
-  const atoms = parts.reduce((sum, { priced }) => sum + priced.chargeAtoms, 0n)
+export function settleJob(call: LongCall, end: SettledEnd, chargeBy: 'ours' | 'provider', nowMs: number): SettledJob {
+  const parts = end.used.map((part) => pricePart(call, end, part))
+  const ours = parts.reduce((sum, { priced }) => sum + priced.chargeAtoms, 0n)
+  const stated = statedOf(call, end, parts)
+  const charged = chargeBy === 'provider' && stated?.chargeAtoms !== undefined ? stated.chargeAtoms : ours
   const { heldAtoms, terms } = call
   // An estimate of ours makes no debt where the plan allows none.
   const bounded = end.source === 'estimate' && heldAtoms !== undefined && terms.onExhausted.mode === 'block'
   return {
-    finalAtoms: bounded && atoms > heldAtoms ? heldAtoms : atoms,
-    info: infoOf(call, end, parts, nowMs),
+    finalAtoms: bounded && charged > heldAtoms ? heldAtoms : charged,
+    info: infoOf(call, end, parts, { stated: stated?.cost, byProvider: charged !== ours }, nowMs),
     parts,
   }
 }
 
-/** The model as it was named, else the one whose dated name the answer has, else the dearest: a name is no way to pay less. */
-export function priceOf(prices: readonly ModelPrice[], answered: string): ModelPrice {
-  const exact = prices.find(({ model }) => model === answered)
-  if (exact) return exact
-  const dated = prices
-    .filter(({ model }) => model !== '' && answered.startsWith(model))
-    .sort((a, b) => b.model.length - a.model.length)[0]
-  return dated ?? (prices.toSorted((a, b) => outputRate(b) - outputRate(a))[0] as ModelPrice)
+function pricePart(call: LongCall, end: SettledEnd, part: ModelUsage): PricedPart {
+  const price = priceOf(call.prices, part.model)
+  const scales = { scale: call.terms.scale, costScale: price.costScale, unpricedKind: call.unpricedKind }
+  if (price.price === undefined || part.longContexts === undefined) {
+    const tier = billedTier(end.facts.serviceTier, call.tier)
+    const passPrice = (model: string) => call.prices.find((one) => one.model === model)?.price
+    return { ...part, price, priced: priceUsage(price.price, part.usage, { ...scales, tier, priceOf: passPrice }) }
+  }
+  const fixed = fixedPrice(price.price, serviceTier(call.tier), part.longContexts)
+  // A fee for each request: the sum stands for many.
+  const fee = fixed.price.charge.perUnit.requests ?? fixed.price.cost.perUnit.requests
+  const units = fee === undefined ? part.usage.units : { requests: part.lines ?? 1, ...part.usage.units }
+  const priced = priceUsage(fixed.price, { ...part.usage, ...(units ? { units } : {}) }, scales)
+  const unpriced = fixed.unpricedTier === undefined ? [] : [`tier:${fixed.unpricedTier}`]
+  return { ...part, price, priced: { ...priced, unpricedKinds: [...priced.unpricedKinds, ...unpriced] } }
 }
 
-/** For an order alone, never for an amount. */
-function outputRate({ price }: ModelPrice): number {
-  const { input = '0', output = '0' } = price?.charge.perMillion ?? {}
-  return Number(input) + Number(output)
+/** What the provider says it cost, where that can be true; and the charge by it, where all is in USD. */
+function statedOf(
+  call: LongCall,
+  end: SettledEnd,
+  parts: readonly PricedPart[],
+): { readonly cost: string; readonly chargeAtoms: Atoms | undefined } | undefined {
+  const { statedCost } = end.facts
+  const first = parts[0]?.price
+  if (statedCost === undefined || end.source !== 'provider' || first === undefined) return undefined
+  const comparable = parts.every(
+    ({ price }) => price.price?.costUnit === STATED_UNIT && price.costScale === first.costScale,
+  )
+  const ours = comparable ? parts.reduce((sum, { priced }) => sum + priced.costAtoms, 0n) : undefined
+  if (!isCredibleCost(statedCost, ours, first.costScale)) return undefined
+  const { price } = first
+  return { cost: statedCost, chargeAtoms: price && statedCharge(statedCost, price, call.terms.scale) }
+}
+
+interface Stated {
+  readonly stated: string | undefined
+  readonly byProvider: boolean
 }
 
 function infoOf(
   call: LongCall,
-  end: Extract<JobEnd, { readonly kind: 'settle' }>,
+  end: SettledEnd,
   parts: readonly PricedPart[],
+  { stated, byProvider }: Stated,
   nowMs: number,
 ): string {
   const sum = new UsageSum()
   for (const { usage } of parts) sum.add(usage)
   const whole = sum.total(end.raw)
   const unpriced = new Set(parts.flatMap(({ priced }) => priced.unpricedKinds))
-  const first = parts[0]?.price
   return JSON.stringify({
     ...call.info,
     provider_request_id: call.job.id,
     answered_model: end.facts.model === call.info['model'] ? undefined : end.facts.model,
-    service_tier: end.facts.serviceTier,
+    service_tier: end.facts.serviceTier ?? (end.results === undefined ? undefined : call.tier),
     tokens: countsOf(whole),
     units: whole.units,
-    by_model: parts.length > 1 ? Object.fromEntries(parts.map((part) => [part.model, partOf(call, part)])) : undefined,
+    by_model: byModel(call, parts),
     results: end.results,
+    unread_results: end.unread || undefined,
     usage_source: end.source,
     usage: boundedRaw(end.raw),
     usage_flags: whole.flags,
     unpriced_kinds: unpriced.size > 0 ? [...unpriced] : undefined,
-    price_version: first?.price?.version,
+    price_version: parts[0]?.price.price?.version,
     ...costOf(parts),
+    rate: conversionOf(parts[0]?.price.price),
+    stated_cost: stated,
+    charged_by: byProvider ? 'provider' : undefined,
     status: 200,
     duration_ms: Math.max(0, nowMs - call.startedAtMs),
   })
 }
 
-function partOf(call: LongCall, { usage, priced }: PricedPart): object {
-  return { tokens: countsOf(usage), units: usage.units, charged: formatAmount(priced.chargeAtoms, call.terms.scale) }
+function conversionOf(price: CallPrice | undefined): object | undefined {
+  return price?.conversion && { from: price.conversion.of.unit, to: price.unit, rate: price.conversion.rate }
+}
+
+/** Models kept apart in an entry; a batch of more names the first of them. */
+const MODELS_MAX = 32
+
+function byModel(call: LongCall, parts: readonly PricedPart[]): object | undefined {
+  const models = Map.groupBy(parts, ({ model }) => model)
+  if (models.size < 2) return undefined
+  return Object.fromEntries(
+    [...models].slice(0, MODELS_MAX).map(([model, own]) => {
+      const sum = new UsageSum()
+      for (const { usage } of own) sum.add(usage)
+      const { tokens, units, reasoning } = sum.total(null)
+      const atoms = own.reduce((total, { priced }) => total + priced.chargeAtoms, 0n)
+      const counts = countsOf(reasoning === undefined ? { tokens } : { tokens, reasoning })
+      return [model.slice(0, 256), { tokens: counts, units, charged: formatAmount(atoms, call.terms.scale) }]
+    }),
+  )
 }
 
 /** One sum where all prices have one cost unit. */

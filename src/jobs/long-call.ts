@@ -20,6 +20,8 @@ export interface LongCall {
   /** Prices fixed when the call began, by the model that the caller named. */
   readonly prices: readonly ModelPrice[]
   readonly unpricedKind: UnpricedKind
+  /** Class of service that was asked for; a batch is one of its own. */
+  readonly tier: string | undefined
   /** For an end without usage. */
   readonly input: { readonly lowTokens: number; readonly likelyTokens: number }
   /** The settle entry as far as it is known. */

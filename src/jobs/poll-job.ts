@@ -5,7 +5,7 @@ import { DEFAULT_SCALE } from '../core/money.ts'
 import type { Log } from '../log.ts'
 import { JsonMeter } from '../meter/json-meter.ts'
 import type { Metrics } from '../metrics/metrics.ts'
-import type { JobReader, JobState } from '../providers/provider.ts'
+import type { AnswerFacts, JobReader, JobState } from '../providers/provider.ts'
 import { totalInput, totalOutput } from '../providers/usage-totals.ts'
 import type { UpstreamCredentials } from '../proxy/credentials/upstream-credentials.ts'
 import type { UpstreamPools } from '../proxy/upstream.ts'
@@ -16,6 +16,7 @@ import { endOfObject, type JobEnd, settleJob } from './end-of-job.ts'
 import type { ListedJob, PollState } from './job-list.ts'
 import type { LongCall } from './long-call.ts'
 import { nextPollMs } from './next-poll.ts'
+import { type Get, InlineResults, readResults } from './read-results.ts'
 import { type GetAnswer, NoAnswer, upstreamGet } from './upstream-get.ts'
 
 export interface PollContext {
@@ -25,6 +26,9 @@ export interface PollContext {
   readonly readers: (format: Format, name: string) => JobReader | undefined
   readonly outbox: Pick<OutboxShape, 'settle' | 'void' | 'job'>
   readonly wallet: Pick<Wallet, 'checkpoint'>
+  readonly objects: {
+    record(id: string, account: string, upstream: { readonly name: string }, tokens?: number): Promise<void>
+  }
   readonly sweeper: { touch(account: string, deadlineAtMs: number): void }
   readonly metrics: Metrics
   readonly log: Log
@@ -109,7 +113,12 @@ async function askUpstream(
   reader: JobReader,
 ): Promise<Polled> {
   const meter = new JsonMeter(reader.members)
-  const answer = await get(context, call, upstream, call.job.path, (bytes) => meter.push(bytes))
+  const inline =
+    reader.results && reader.results.inline.length > 0 ? new InlineResults(reader.results, call) : undefined
+  const answer = await get(context, call, upstream, call.job.path, (bytes) => {
+    meter.push(bytes)
+    inline?.push(bytes)
+  })
   if (answer.status === 404 || answer.status === 410) return { result: 'missing' }
   if (answer.status !== 200) {
     context.log.warn(
@@ -120,7 +129,35 @@ async function askUpstream(
   }
   const state: JobState = reader.read(meter.end(), call.job.notes)
   if (state.status === 'open') return { result: 'open' }
-  return { result: 'ended', end: endOfObject(call, state) }
+  if (state.status === 'ended') {
+    await recordObjects(context, call, state.facts)
+    return { result: 'ended', end: endOfObject(call, state) }
+  }
+  if (reader.results === undefined) return { result: 'failed' }
+  const getResult: Get = async (path, onBytes) => (await get(context, call, upstream, path, onBytes)).status
+  const end = await readResults(call, reader.results, state, inline, getResult)
+  if (end === undefined) {
+    context.log.warn({ request_id: call.terms.id, upstream: upstream.name }, 'results of a batch could not be read now')
+    return { result: 'failed' }
+  }
+  if (end === 'open') return { result: 'open' }
+  await recordObjects(context, call, { objectIds: state.objectIds })
+  return { result: 'ended', end }
+}
+
+/** What a job made belongs to the account that began it. */
+async function recordObjects(
+  { objects }: PollContext,
+  call: LongCall,
+  facts: Pick<AnswerFacts, 'objectIds'> & Partial<Pick<AnswerFacts, 'usage' | 'storedId' | 'carrierId'>>,
+): Promise<void> {
+  const { account } = call.terms
+  const upstream = { name: call.upstream }
+  const tokens = facts.usage ? totalInput(facts.usage) + totalOutput(facts.usage) : 0
+  const output = facts.usage ? totalOutput(facts.usage) : 0
+  for (const id of [facts.storedId, facts.carrierId])
+    if (id !== undefined) await objects.record(id, account, upstream, tokens)
+  await Promise.all((facts.objectIds ?? []).map((id) => objects.record(id, account, upstream, output)))
 }
 
 function get(
@@ -147,7 +184,7 @@ async function endJob(context: PollContext, call: LongCall, end: JobEnd): Promis
     metrics.ended({ ...base, ...untimed, outcome: 'failed', model, usage: undefined, priced: undefined })
     return
   }
-  const { finalAtoms, info, parts } = settleJob(call, end, context.now())
+  const { finalAtoms, info, parts } = settleJob(call, end, chargeBy(context, call), context.now())
   const { rates, settings } = context.snapshot()
   const tokens = parts.reduce((sum, part) => sum + totalInput(part.usage) + totalOutput(part.usage), 0)
   const finals = measuredFinals(terms, { atoms: finalAtoms, tokens }, (measure) => {
@@ -175,6 +212,10 @@ async function endJob(context: PollContext, call: LongCall, end: JobEnd): Promis
       usageMissing: end.source === 'estimate',
       priced,
     })
+}
+
+function chargeBy(context: PollContext, { upstream }: LongCall): 'ours' | 'provider' {
+  return context.snapshot().settings.upstreams.find(({ name }) => name === upstream)?.chargeBy ?? 'ours'
 }
 
 /**

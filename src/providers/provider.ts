@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Endpoint, Format, Upstream } from '../config/snapshot.ts'
+import type { BatchLine, BatchSummary } from '../core/batch-sum.ts'
 import type { ExactTexts } from '../core/encoding.ts'
 import type { Script } from '../core/input-ratios.ts'
 import type { CountedKind, TokenCounts, TokenKind, UnitCounts, Usage } from '../core/usage.ts'
@@ -22,6 +23,34 @@ export interface Operation {
   readonly objects?: ObjectRules
   /** Only of metered operations. */
   readonly metering?: Metering
+  /** The call is a batch of calls; `metering` reads its answer alone. */
+  readonly batch?: BatchReading
+}
+
+export interface BatchReading {
+  /** Reads the body. Throws InvalidCall. */
+  read(body: Buffer, source: CallSource): BatchRequest
+}
+
+/** What a batch is made of: files that passed before, or lines in its own body. */
+export interface BatchRequest {
+  /** Ids of files with lines. */
+  readonly files: readonly string[]
+  /** Lines of the body; undefined: it has none. */
+  readonly lines: BatchSummary | undefined
+  /** Ids of objects at the provider that these lines name. */
+  readonly objects: readonly string[]
+  /** Model of lines that name none. */
+  readonly model: string | undefined
+  /** Endpoint that every line must be of; undefined: each says its own. */
+  readonly endpoint: string | undefined
+  /** Kept for the answer's reader (CallRequest.parsed). */
+  readonly parsed: unknown
+}
+
+/** One line of a file as a call, and the objects that it names. */
+export interface ReadBatchLine extends BatchLine {
+  readonly objects: readonly string[]
 }
 
 /** A path that was recognised. */
@@ -323,6 +352,38 @@ export interface JobReader {
   readonly members: readonly string[]
   /** How it stands, by those members. */
   read(members: Readonly<Record<string, unknown>>, notes: JobNotes): JobState
+  /** Of batches: how their results are read. */
+  readonly results?: ResultReader
+}
+
+/** Reads the results of a batch one by one, each as its bytes pass. */
+export interface ResultReader {
+  /**
+   * Arrays inside the job's own object whose elements are results (JsonElements' paths). Where there are several, they are
+   * the same results: the first that has any counts.
+   */
+  readonly inline: readonly string[]
+  /** Members that are needed of one result. */
+  readonly members: readonly string[]
+  /** Undefined: it is another call's. Must not throw. */
+  read(result: Readonly<Record<string, unknown>>, notes: JobNotes): JobResult | undefined
+}
+
+export interface JobResult {
+  /** The same result may come twice: it is counted once by this. Undefined: nothing tells it from others. */
+  readonly id: string | undefined
+  readonly model: string | undefined
+  /** undefined: it used nothing (an error). */
+  readonly usage: Usage | undefined
+  readonly statedCost?: string | undefined
+}
+
+/** Where results of a batch stand. */
+export interface ResultSource {
+  /** With its query. */
+  readonly path: string
+  /** A result a line, or an element of the array `results`, with the token of the next page beside it. */
+  readonly form: 'lines' | 'pages'
 }
 
 export type JobState =
@@ -335,6 +396,17 @@ export type JobState =
       readonly failed: boolean
       /** Output that it shows, counted: for one that states no usage. */
       readonly outputTokens: number
+    }
+  | {
+      /** It has its end, and what it used is the sum of its results: those inside the object, and these. */
+      readonly status: 'results'
+      readonly sources: (jobPath: string) => readonly ResultSource[]
+      /** Fewer results than this: it has no end yet. */
+      readonly expects?: number
+      /** Objects that it made: they belong to who began it. */
+      readonly objectIds: readonly string[]
+      /** What the provider says of the whole, for the ledger. */
+      readonly raw: unknown
     }
 
 /**
@@ -408,6 +480,8 @@ export interface Provider {
   match(method: string, path: string, headers?: IncomingHttpHeaders): OperationMatch | undefined
   /** Of the calls that go on after their answer. */
   readonly jobs?: readonly JobReader[]
+  /** One line of a file that a batch may be made of. Throws InvalidCall. */
+  readBatchLine?(line: Buffer, jsonDepth: number): ReadBatchLine
   /** Body of one of our refusals, in this API's shape. `target`: path and query of the request, as they came. */
   errorBody(error: ErrorFacts, target?: string): ErrorBody
 }

@@ -79,6 +79,8 @@ export const FAULTS = {
   total_off: 'Google: the total is one short',
   usage_in_headers: 'Bedrock invoke: the body counts nothing, headers and metrics alone do',
   metrics_differ: 'Bedrock invoke: the metrics of a stream count fewer output tokens than the message',
+  duplicate_results: 'batches: each result twice',
+  partial_failures: 'batches: every second line is an error',
   malformed: 'JSON that cannot be parsed: the body, or one event after some tokens',
 } as const
 export type Fault = keyof typeof FAULTS

@@ -38,7 +38,10 @@ export const DIALECTS: Readonly<Record<Dialect, DialectWords>> = {
 /** `path`: without query. */
 export function dialectOf({ headers }: IncomingMessage, path: string): Dialect {
   if (isBedrockRequest(headers, path)) return 'bedrock'
-  if (headers['anthropic-version'] !== undefined || /\/messages(\/count_tokens)?$|:(streamR|r)awPredict$/.test(path))
+  if (
+    headers['anthropic-version'] !== undefined ||
+    /\/messages(\/count_tokens)?$|\/messages\/batches(\/|$)|:(streamR|r)awPredict$/.test(path)
+  )
     return 'anthropic'
   if (isCoherePath(path)) return 'cohere'
   if (isOllamaPath(path)) return 'ollama'

@@ -4,6 +4,7 @@ import type { Call, JsonObject, Reply } from './call.ts'
 import { cohereRoute } from './cohere-routes.ts'
 import type { Dialect } from './dialect.ts'
 import { googleRoute } from './google-routes.ts'
+import { objectRoute } from './object-routes.ts'
 import { ollamaRoute } from './ollama-routes.ts'
 import { chat } from './openai-chat.ts'
 import { completions } from './openai-completions.ts'
@@ -50,11 +51,13 @@ export function findRoute(method: string, path: string, dialect: Dialect): Route
   if (bedrock !== undefined) return bedrock
   const google = googleRoute(method, path, dialect === 'google')
   if (google !== undefined) return google
+  const object = objectRoute(method, path)
+  if (object !== undefined) return object
   const own = cohereRoute(method, path) ?? ollamaRoute(method, path)
   if (own !== undefined) return own
   const found = method === 'POST' ? POST.find(([ending]) => path.endsWith(ending))?.[1] : undefined
   if (found !== undefined) return withDeployment(found, path)
-  return objectRoute(method, path, dialect === 'anthropic')
+  return otherRoute(method, path, dialect === 'anthropic')
 }
 
 /** Azure takes the model from the path, whatever the body says. */
@@ -63,7 +66,7 @@ function withDeployment(route: Route, path: string): Route {
   return deployment === undefined ? route : { ...route, model: decodeURIComponent(deployment) }
 }
 
-function objectRoute(method: string, path: string, anthropic: boolean): Route | undefined {
+function otherRoute(method: string, path: string, anthropic: boolean): Route | undefined {
   const format = anthropic ? 'anthropic' : 'openai'
   const free = (answer: Route['answer']): Route => ({ format, generates: false, answer })
   const response = /\/responses\/([^/]+)(\/input_items|\/cancel)?$/.exec(path)

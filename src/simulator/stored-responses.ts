@@ -1,12 +1,21 @@
+import type { KeptMessageBatch } from './anthropic-batches.ts'
 import type { JsonObject } from './call.ts'
 import type { JobProgress } from './job-progress.ts'
+import { KeptObjects } from './kept-objects.ts'
+import type { KeptBatch } from './openai-batches.ts'
+import type { KeptConversation } from './openai-conversations.ts'
+import type { KeptFile } from './openai-files.ts'
 
 /** Enough for any test or demo; the oldest goes first. */
 const STORED_MAX = 1000
 
-/** Responses that the provider keeps for `GET /v1/responses/:id` and `previous_response_id`. */
+/** What the provider keeps: responses for `GET /v1/responses/:id` and `previous_response_id`, and other objects beside them. */
 export class StoredResponses {
   readonly #byId = new Map<string, StoredResponse>()
+  readonly files = new KeptObjects<KeptFile>('File object')
+  readonly batches = new KeptObjects<KeptBatch>('Batch')
+  readonly messageBatches = new KeptObjects<KeptMessageBatch>('message batch')
+  readonly conversations = new KeptObjects<KeptConversation>('Conversation')
 
   get(id: string): StoredResponse | undefined {
     return this.#byId.get(id)
@@ -27,6 +36,7 @@ export class StoredResponses {
 
   clear(): void {
     this.#byId.clear()
+    for (const objects of [this.files, this.batches, this.messageBatches, this.conversations]) objects.clear()
   }
 }
 

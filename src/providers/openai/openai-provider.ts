@@ -1,8 +1,10 @@
 /** The OpenAI API and those who copy it: paths, refusals. */
 import type { Endpoint } from '../../config/snapshot.ts'
+import { madeIn } from '../made-objects.ts'
 import { isPlainId } from '../object-id.ts'
 import { pathSegments } from '../path-segments.ts'
 import {
+  type BatchReading,
   type Metering,
   type ObjectRules,
   type Operation,
@@ -10,6 +12,9 @@ import {
   type Provider,
   SOCKET,
 } from '../provider.ts'
+import { addedAnswer, batchAnswer, batches, mistralJobs, xaiRequests } from './batch.ts'
+import { batchJobReader, xaiRequestsReader } from './batch-job.ts'
+import { readOpenAILine } from './batch-lines.ts'
 import { chatMetering } from './chat.ts'
 import { completionsMetering } from './completions.ts'
 import { embeddingsMetering } from './embeddings.ts'
@@ -32,6 +37,9 @@ const speech = metered('speech', speechMetering)
 const transcriptions = metered('transcriptions', transcriptionsMetering)
 const realtime = metered('realtime', realtimeMetering)
 const moderations = free('moderations')
+const batch = batchOf(batchAnswer, batches(matchPost))
+const mistralJob = batchOf(batchAnswer, mistralJobs(matchPost))
+const xaiAdding = batchOf(addedAnswer, xaiRequests(matchPost))
 const storedResponse = free('responses')
 const storedChat = free('chat')
 const deletedResponse = free('responses', { deletes: true })
@@ -51,12 +59,15 @@ export const openAIProvider: Provider = {
     const root = matchModelRoot(segments)
     return root && of(root)
   },
-  jobs: [responseJobReader],
+  jobs: [responseJobReader, batchJobReader, xaiRequestsReader],
+  readBatchLine: (line, jsonDepth) => readOpenAILine(line, jsonDepth, matchPost),
   errorBody: openAIErrorBody,
 }
 
 /** The calls that make something, by their last segments. */
 function matchCall(segments: readonly string[]): OperationMatch | undefined {
+  const batched = matchBatch(segments)
+  if (batched) return of(batched)
   const native = matchNative(segments)
   if (native) return of(native)
   const last = segments.at(-1)
@@ -64,6 +75,13 @@ function matchCall(segments: readonly string[]): OperationMatch | undefined {
   if (last === 'responses') return of(responses)
   if (last === 'embeddings') return of(embeddings)
   return matchMedia(last ?? '', segments.at(-2) ?? '')
+}
+
+function matchBatch(segments: readonly string[]): Operation | undefined {
+  const [before, last] = segments.slice(-2)
+  if (last === 'batches' && before !== 'messages') return batch
+  if (before === 'batch' && last === 'jobs') return mistralJob
+  return last === 'requests' && segments.at(-3) === 'batches' && isPlainId(before) ? xaiAdding : undefined
 }
 
 /** Images, audio, and what is free beside them. */
@@ -96,6 +114,17 @@ function matchStored(method: string, segments: readonly string[]): OperationMatc
   if (segments.at(-3) === 'completions' && segments.at(-4) === 'chat' && method === 'GET' && last === 'messages')
     return stored(storedChat, before)
   return undefined
+}
+
+function batchOf(metering: Metering, reading: BatchReading): Operation {
+  // xAI makes a batch empty, which is free; whatever makes one, it belongs to who asked.
+  const objects = { makes: madeIn('id', 'batch_id') }
+  return { format: 'openai', endpoint: 'batches', kind: 'metered', metering, batch: reading, objects }
+}
+
+/** What a line of a batch calls. */
+function matchPost(path: string): OperationMatch | undefined {
+  return openAIProvider.match('POST', path, {})
 }
 
 function metered(endpoint: Endpoint, metering: Metering): Operation {
