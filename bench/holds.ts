@@ -5,8 +5,9 @@
  *   node src/bootstrap.js bench/holds.ts [--rounds 100] [--seed 1]
  */
 import { parseArgs } from 'node:util'
+import { HoldSizing } from '../src/http/hold-sizing.ts'
 import { haveRecordings } from '../test/recordings/recordings.ts'
-import { type HoldFigures, type HoldPlan, recordedCalls, replay } from './hold-accuracy.ts'
+import { type HoldFigures, type HoldPlan, type RecordedCall, recordedCalls, replay } from './hold-accuracy.ts'
 import { printTable } from './print.ts'
 
 const { values } = parseArgs({
@@ -62,4 +63,41 @@ printTable(
     `${(100 * f.underestimated).toFixed(2)} %`,
     `${(100 * f.beyond).toFixed(2)} %`,
   ]),
+)
+
+const CALLS = 200_000
+const COST_ROUNDS = 7
+
+/** CPU of sizing a hold and of learning from it, in microseconds a call: the median of some rounds. */
+function cost(hold: HoldPlan): readonly [size: string, learn: string] {
+  const sizing = new HoldSizing()
+  const [recorded] = calls as [RecordedCall]
+  const read = { ...recorded.read, plan: { ...recorded.read.plan, hold } }
+  const input = sizing.input(read)
+  const learnt = { ...read, input, ceiling: { limitTokens: 1000 } as never, trimmedTo: undefined }
+  const size = medianMicros(() => {
+    sizing.input(read)
+    sizing.output(read, 1000)
+  })
+  const learn = medianMicros(() => sizing.learn(learnt, recorded.usage))
+  return [size.toFixed(2), learn.toFixed(2)]
+}
+
+function medianMicros(work: () => unknown): number {
+  const rounds = Array.from({ length: COST_ROUNDS }, () => {
+    const before = process.cpuUsage()
+    for (let i = 0; i < CALLS; i++) work()
+    const { user, system } = process.cpuUsage(before)
+    return (user + system) / CALLS
+  })
+  return rounds.toSorted((a, b) => a - b)[COST_ROUNDS >> 1] as number
+}
+
+printTable(
+  'CPU a call, µs',
+  ['hold', 'sizing', 'learning'],
+  [
+    ['estimate, ceiling (default)', ...cost(USUAL)],
+    ['estimate, p99, recent', ...cost({ ...P99, input: 'recent' })],
+  ],
 )

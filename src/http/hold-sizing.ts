@@ -50,7 +50,8 @@ export class HoldSizing {
 
   /** Tokens of one answer that are held at first; undefined: the whole limit. */
   output(read: SizedCall, limitTokens: number): number | undefined {
-    if (read.plan.hold.output !== 'p99' || !read.call.generates) return undefined
+    // One that goes on after its answer has no stream to ask for more on: it is held whole.
+    if (read.plan.hold.output !== 'p99' || !read.call.generates || read.call.goesOn) return undefined
     return this.outputs.expected(outputQuestion(read, limitTokens))
   }
 
