@@ -1,7 +1,10 @@
 /** Whether an answer is by the model that was asked for. */
 
-/** Names of a choice among models, not of one: OpenRouter's auto, Azure's model-router, and the like. */
-const ROUTER = /(^|[/_-])(auto|router)$/
+/**
+ * Names of a choice among models, not of one: OpenRouter's auto, Azure's model-router, and the like; and OpenAI's
+ * assistants, which have a model that no call names.
+ */
+const ROUTER = /(^|[/_-])(auto|router)$|^asst_[a-z0-9]+$/
 
 /** The caller asked for whichever model a router takes. */
 export function isRouter(model: string): boolean {

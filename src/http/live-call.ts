@@ -400,7 +400,8 @@ export class LiveCall implements GuardedCall {
       // At once: its owner may ask for the answer before the stream ends.
       this.#objectRecorded = true
       this.#recordObject(stream.facts.storedId, 0)
-      if (stream.facts.job) this.#goesOn(stream.facts.job)
+      const { job, model } = stream.facts
+      if (job) this.#goesOn(job, model)
     }
     if (this.#ended) {
       this.#writeAll(stream.takeAfterTerminal())
@@ -514,7 +515,7 @@ export class LiveCall implements GuardedCall {
       this.#logFault(error)
     }
     if (facts.job && ending !== 'refused') {
-      this.#goesOn(facts.job)
+      this.#goesOn(facts.job, facts.model)
       if (facts.storedId !== undefined) this.#recordObject(facts.storedId, 0)
       return undefined
     }
@@ -537,10 +538,14 @@ export class LiveCall implements GuardedCall {
   }
 
   /** The call is not over with its answer: it is on the list of those that are asked how they stand, and its hold lives on. */
-  #goesOn(job: JobFacts): void {
-    if (this.#jobId === job.id) return
+  #goesOn(job: JobFacts, model: string | undefined): void {
+    if (this.#jobId === job.id) {
+      // Its own stream tells nothing more of it.
+      this.#deps.longCalls.hurry(this.admitted.upstream.name, job.id)
+      return
+    }
     this.#jobId = job.id
-    this.#deps.longCalls.register(longCallOf(this.admitted, job, this.#request.rawHeaders, this.#deps.now()))
+    this.#deps.longCalls.register(longCallOf(this.admitted, job, model, this.#request.rawHeaders, this.#deps.now()))
   }
 
   /** A fault of the gateway in the middle of the call: what was used is charged, and the caller is told. */

@@ -2,6 +2,7 @@
 import type { LongCall } from '../jobs/long-call.ts'
 import type { JobFacts } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
+import { priceOf } from './price-answer.ts'
 import { longCallInfo } from './settle-info.ts'
 
 /** How the provider is spoken to: a poll without them would be another API version, or another project's. */
@@ -17,14 +18,17 @@ const KEPT_HEADERS = new Set([
 /** While a stream is open it tells its end itself. */
 const STREAM_FIRST_POLL_MS = 60_000
 
+/** `answered`: the model that the answer names. */
 export function longCallOf(
   admitted: AdmittedCall,
   job: JobFacts,
+  answered: string | undefined,
   rawHeaders: readonly string[],
   nowMs: number,
 ): LongCall {
   const { terms, held, upstream, operation, snapshot, call, route } = admitted
   const { limits, metering } = snapshot.settings
+  const { price, pricedModel } = priceOf(admitted, answered)
   return {
     terms,
     heldAtoms: held?.heldAtoms,
@@ -33,11 +37,11 @@ export function longCallOf(
     endpoint: operation.endpoint,
     job: { id: job.id, reader: job.reader, path: job.pollPath(route.path) + route.query, notes: job.notes ?? {} },
     headers: keptHeaders(rawHeaders),
-    prices: admitted.batchPrices ?? [{ model: call.model, price: admitted.price, costScale: admitted.costScale }],
+    prices: admitted.batchPrices ?? [{ model: pricedModel ?? call.model, price, costScale: admitted.costScale }],
     unpricedKind: metering.unpricedKind,
     tier: admitted.batchPrices ? 'batch' : call.serviceTier,
     input: { lowTokens: call.input.lowTokens, likelyTokens: admitted.input.likelyTokens },
-    info: longCallInfo(admitted),
+    info: { ...longCallInfo(admitted), priced_model: pricedModel },
     startedAtMs: admitted.startedAtMs,
     firstPollAtMs: nowMs + (call.stream ? STREAM_FIRST_POLL_MS : limits.pollFirstMs),
     deadlineAtMs: admitted.startedAtMs + limits.jobDeadlineMs,

@@ -60,7 +60,7 @@ export function priceAnswer(
  * an alias or a deployment is priced by its own entry. A router's is the exception where the model that it took is
  * priced in the same units: its own entry then only says what is held.
  */
-function priceOf(
+export function priceOf(
   admitted: AdmittedCall,
   answered: string | undefined,
 ): { readonly price: AdmittedCall['price']; readonly pricedModel: string | undefined } {

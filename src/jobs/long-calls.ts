@@ -33,6 +33,8 @@ export class LongCalls {
   #timer: NodeJS.Timeout | undefined
   #looking: Promise<void> | undefined
   readonly #polls = new Set<Promise<unknown>>()
+  /** Those on their way to the list, by key. */
+  readonly #listing = new Map<string, Promise<unknown>>()
   #countAtMs = 0
   #stopped = false
 
@@ -45,21 +47,34 @@ export class LongCalls {
    * another hold already (a retry under one idempotency key), this hold is returned.
    */
   register(call: LongCall): void {
-    void this.#options.outbox.job(call.terms.id, call.terms.account, encodeLongCall(call))
+    const key = jobKey(call.upstream, call.job.id)
+    const listed = this.#options.outbox.job(call.terms.id, call.terms.account, encodeLongCall(call))
+    this.#listing.set(key, listed)
+    const done = () => {
+      if (this.#listing.get(key) === listed) this.#listing.delete(key)
+    }
+    listed.then(done, done)
   }
 
   /** It had its end otherwise (its own stream came to it): nobody need ask. */
   ended(upstream: string, jobId: string): void {
-    this.#options.list.remove(jobKey(upstream, jobId)).catch(() => {
+    const key = jobKey(upstream, jobId)
+    this.#whenListed(key, () => this.#options.list.remove(key)).catch(() => {
       // It is asked for once more, and answered as before.
     })
   }
 
-  /** Someone saw that it has ended: asked for at the next look. */
+  /** Its own stream is over, or someone saw that it has ended: asked for at the next look. */
   hurry(upstream: string, jobId: string): void {
-    this.#options.list.hurry(jobKey(upstream, jobId), this.#options.now()).catch(() => {
+    const key = jobKey(upstream, jobId)
+    this.#whenListed(key, () => this.#options.list.hurry(key, this.#options.now())).catch(() => {
       // Then it is asked for in its turn.
     })
+  }
+
+  async #whenListed(key: string, run: () => Promise<void>): Promise<void> {
+    await this.#listing.get(key)
+    await run()
   }
 
   /** Asks now, before the job can no longer be asked for (its owner deletes it). Resolves when it is done, whatever came. */

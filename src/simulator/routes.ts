@@ -6,6 +6,7 @@ import type { Dialect } from './dialect.ts'
 import { googleRoute } from './google-routes.ts'
 import { objectRoute } from './object-routes.ts'
 import { ollamaRoute } from './ollama-routes.ts'
+import { createAssistant, createMessage, createThread, listMessages } from './openai-assistants.ts'
 import { chat } from './openai-chat.ts'
 import { completions } from './openai-completions.ts'
 import { embeddings } from './openai-embeddings.ts'
@@ -13,6 +14,7 @@ import { images } from './openai-images.ts'
 import { getModel, listModels } from './openai-models.ts'
 import { moderations } from './openai-moderations.ts'
 import { cancelResponse, deleteResponse, getResponse, listInputItems, responses } from './openai-responses.ts'
+import { cancelRun, createRun, createThreadAndRun, getRun, submitToolOutputs } from './openai-runs.ts'
 import { speech } from './openai-speech.ts'
 import { transcriptions } from './openai-transcriptions.ts'
 
@@ -69,6 +71,8 @@ function withDeployment(route: Route, path: string): Route {
 function otherRoute(method: string, path: string, anthropic: boolean): Route | undefined {
   const format = anthropic ? 'anthropic' : 'openai'
   const free = (answer: Route['answer']): Route => ({ format, generates: false, answer })
+  const assistants = assistantRoute(method, path)
+  if (assistants !== undefined) return free(assistants)
   const response = /\/responses\/([^/]+)(\/input_items|\/cancel)?$/.exec(path)
   if (response !== null) return responseRoute(method, response[1] as string, response[2], free)
   if (method !== 'GET') return undefined
@@ -88,4 +92,32 @@ function responseRoute(
   if (method === 'GET' && part === '/input_items') return free((call) => listInputItems(call, id))
   if (method === 'DELETE' && part === undefined) return free((call) => deleteResponse(call, id))
   return undefined
+}
+
+const THREAD = /\/threads\/([^/]+)\/messages$/
+const RUN = /\/threads\/([^/]+)\/runs(?:\/([^/]+)(\/submit_tool_outputs|\/cancel)?)?$/
+
+function assistantRoute(method: string, path: string): Route['answer'] | undefined {
+  const thread = THREAD.exec(path)?.[1]
+  if (thread !== undefined)
+    return (call) => (method === 'POST' ? createMessage(call, thread) : listMessages(call, thread))
+  const [run, of, id, part] = RUN.exec(path) ?? []
+  if (run !== undefined) return runRoute(method, of as string, id, part)
+  if (method !== 'POST') return undefined
+  if (path.endsWith('/threads/runs')) return createThreadAndRun
+  if (path.endsWith('/threads')) return createThread
+  return path.endsWith('/assistants') ? createAssistant : undefined
+}
+
+function runRoute(
+  method: string,
+  thread: string,
+  id: string | undefined,
+  part: string | undefined,
+): Route['answer'] | undefined {
+  if (method === 'POST' && id === undefined) return (call) => createRun(call, thread)
+  if (id === undefined) return undefined
+  if (method === 'GET' && part === undefined) return (call) => getRun(call, id)
+  if (method !== 'POST' || part === undefined) return undefined
+  return part === '/cancel' ? (call) => cancelRun(call, id) : (call) => submitToolOutputs(call, id)
 }

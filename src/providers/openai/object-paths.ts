@@ -83,6 +83,8 @@ const CONVERSATIONS: readonly ObjectRow[] = [
 const ASSISTANTS: readonly ObjectRow[] = [
   ['GET', 'threads/:id/runs/:part/steps/:part', 'responses'],
   ['GET', 'threads/:id/runs/:part/steps', 'responses'],
+  // Both belong to the run, which is charged when it has its end.
+  ['POST', 'threads/:id/runs/:part/submit_tool_outputs', 'responses', READS],
   ['POST', 'threads/:id/runs/:part/cancel', 'responses'],
   ['GET POST', 'threads/:id/runs/:part', 'responses', READS],
   ['GET', 'threads/:id/runs', 'responses'],

@@ -39,6 +39,7 @@ const DECISIVE = new Set([
   'background',
   'previous_response_id',
   'conversation',
+  'assistant_id',
   'service_tier',
 ])
 

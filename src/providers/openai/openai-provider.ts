@@ -25,6 +25,8 @@ import { openAIObjects } from './object-paths.ts'
 import { realtimeMetering } from './realtime.ts'
 import { responseJobReader } from './response-job.ts'
 import { responsesMetering } from './responses.ts'
+import { runJobReader } from './run-job.ts'
+import { runsMetering, startsRun } from './runs.ts'
 import { speechMetering } from './speech.ts'
 import { transcriptionsMetering } from './transcriptions.ts'
 
@@ -36,6 +38,7 @@ const images = metered('images', imagesMetering)
 const speech = metered('speech', speechMetering)
 const transcriptions = metered('transcriptions', transcriptionsMetering)
 const realtime = metered('realtime', realtimeMetering)
+const runs = metered('responses', runsMetering)
 const moderations = free('moderations')
 const batch = batchOf(batchAnswer, batches(matchPost))
 const mistralJob = batchOf(batchAnswer, mistralJobs(matchPost))
@@ -52,6 +55,8 @@ export const openAIProvider: Provider = {
   match: (method, path) => {
     const segments = pathSegments(path)
     if (method === SOCKET) return segments.at(-1) === 'realtime' ? of(realtime) : undefined
+    // Before the objects: `threads/runs` looks like a thread of that id.
+    if (method === 'POST' && startsRun(segments)) return of(runs)
     const object = openAIObjects(method, segments) ?? matchStored(method, segments)
     if (object || method !== 'POST') return object
     const call = matchCall(segments)
@@ -59,7 +64,7 @@ export const openAIProvider: Provider = {
     const root = matchModelRoot(segments)
     return root && of(root)
   },
-  jobs: [responseJobReader, batchJobReader, xaiRequestsReader],
+  jobs: [responseJobReader, runJobReader, batchJobReader, xaiRequestsReader],
   readBatchLine: (line, jsonDepth) => readOpenAILine(line, jsonDepth, matchPost),
   errorBody: openAIErrorBody,
 }
