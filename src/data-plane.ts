@@ -49,6 +49,7 @@ export interface DataPlaneOptions {
   readonly pools: UpstreamPools
   readonly credentials: UpstreamCredentials
   readonly longCalls: CallDependencies['longCalls']
+  readonly allowances: CallDependencies['allowances']
   readonly metrics: Metrics
   readonly log: Log
   /** The gateway's other processes; left out: there are none. */
@@ -88,6 +89,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     pools: options.pools,
     credentials: options.credentials,
     longCalls: options.longCalls,
+    allowances: options.allowances,
     passthrough,
     objects: new ProviderObjects(options.redis),
     batchFiles: new BatchFiles(options.redis),

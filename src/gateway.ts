@@ -20,6 +20,7 @@ import { UpstreamPools } from './proxy/upstream.ts'
 import type { RedisClient } from './redis/client.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './redis/embedded.ts'
 import { connectGuarded, type GuardedRedis } from './redis/guarded-client.ts'
+import { AllowanceKeeper } from './wallet/allowance-keeper.ts'
 import { tellCut } from './wallet/cuts.ts'
 import { lockDataDir } from './wallet/data-lock.ts'
 import { Outbox } from './wallet/outbox.ts'
@@ -90,6 +91,8 @@ async function start(
   }
   core.sweeper.start()
   core.longCalls.start()
+  core.allowances.start()
+  undo.push(() => core.allowances.stop())
   undo.push(() => core.longCalls.stop())
   undo.push(() => core.sweeper.stop())
   const gauges = createWalletGauges({
@@ -122,6 +125,7 @@ async function start(
       pools: core.pools,
       credentials: core.credentials,
       longCalls: core.longCalls,
+      allowances: core.allowances,
       metrics,
       log,
     })
@@ -135,6 +139,7 @@ async function start(
   watchConfig(store, metrics, log)
   store.onReload(({ result }) => {
     if (result !== 'rejected') workers?.forgetDenied()
+    if (result === 'applied') void core.allowances.tick()
   })
   const { server, adminToken } = createAdminServer({
     store,
@@ -160,6 +165,7 @@ async function start(
       await Promise.all([plane?.stop(settings.limits.graceMs), workers?.stop(settings.limits.graceMs)])
       await gauges.stop()
       await core.longCalls.stop()
+      await core.allowances.stop()
       await core.sweeper.stop()
       await closeAdmin(server)
       await core.close(5_000)
@@ -180,6 +186,7 @@ export interface Core {
   readonly pools: UpstreamPools
   readonly credentials: UpstreamCredentials
   readonly longCalls: LongCalls
+  readonly allowances: AllowanceKeeper
   close(withinMs: number): Promise<void>
 }
 
@@ -198,6 +205,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const { settings } = store.current()
   const { limits } = settings
   let outbox: Outbox | undefined
+  let allowances: AllowanceKeeper | undefined
   // Nothing is asked of a Redis that has not been looked at: an emptied or evicting one must not hold money.
   const guard = await connectGuarded(
     {
@@ -222,6 +230,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       log,
       onOtherServer: () => {
         const entries = outbox?.resendKept() ?? 0
+        allowances?.forget()
         log.warn({ entries }, 'another Redis server answers; what was acknowledged lately is sent again')
       },
     },
@@ -240,6 +249,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   })
   metrics.watchOutbox(outbox)
   const sweeper = createSweeper({ wallet, redis: guard, accounts: () => store.current().accounts.keys(), log })
+  allowances = new AllowanceKeeper({ wallet, redis: guard, accounts: () => store.current().accounts, log })
   const pools = new UpstreamPools(settings.upstreams, limits)
   const credentials = new UpstreamCredentials(settings.upstreams, { log, now: Date.now })
   const objects = new ProviderObjects(guard)
@@ -266,6 +276,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     pools,
     credentials,
     longCalls,
+    allowances,
     async close(withinMs) {
       await pools.close()
       credentials.close()

@@ -64,6 +64,7 @@ async function run(): Promise<void> {
     pools: core.pools,
     credentials: core.credentials,
     longCalls: core.longCalls,
+    allowances: core.allowances,
     metrics,
     log,
     peers: { tellDenied: (upstream, model) => tell({ type: 'denied', models: [[upstream, model]] }) },

@@ -107,6 +107,12 @@ function scopeText(grant: GrantJson): string {
     .join('; ')
 }
 
+function labelsText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(', ')
+}
+
 const GRANT_COLUMNS: readonly Column<GrantJson>[] = [
   { title: 'GRANT', text: (row) => row.id },
   { title: 'FUNDING', text: (row) => row.funding },
@@ -122,6 +128,7 @@ const GRANT_COLUMNS: readonly Column<GrantJson>[] = [
   { title: 'EXPIRES', text: (row) => (row.expires_at === null ? 'never' : day(row.expires_at)) },
   { title: 'FOR', text: scopeText },
   { title: 'KEY', text: (row) => row.key ?? '' },
+  { title: 'LABELS', text: (row) => labelsText(row.labels) },
 ]
 
 export function grantsText(grants: readonly GrantJson[]): string {

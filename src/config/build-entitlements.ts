@@ -1,4 +1,6 @@
+import { type Allowance, makeAllowance } from '../core/allowance.ts'
 import { type Atoms, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
+import type { AllowanceFields } from './allowance-schema.ts'
 import type { EntitlementsFile, PlanFields, PlanOverrides } from './entitlements-schema.ts'
 import type { Account, OnExhausted, Plan, VirtualKey } from './snapshot.ts'
 
@@ -32,7 +34,9 @@ export function buildEntitlements(
     const resolve = (from: Plan, layers: readonly PlanOverrides[], path: readonly (string | number)[]): Plan => {
       if (Object.keys(layers.at(-1) ?? {}).length === 0) return from
       try {
-        return buildPlan(entry.plan, Object.assign({}, fields, ...layers) as PlanFields, scales)
+        const built = buildPlan(entry.plan, Object.assign({}, fields, ...layers) as PlanFields, scales)
+        // A wallet belongs to the account: its allowance is in the account's unit, whatever a key's calls are charged in.
+        return layers.length > 1 ? Object.freeze({ ...built, allowance: from.allowance }) : built
       } catch (error) {
         refuse(path, error as Error)
         return from
@@ -85,7 +89,29 @@ function buildPlan(name: string, fields: PlanFields, scales: ReadonlyMap<string,
     hold: fields.hold,
     require: fields.require,
     topUpUrl: fields.top_up_url,
+    allowance: fields.allowance && buildAllowance(fields.allowance, fields, scale),
   })
+}
+
+function buildAllowance(read: AllowanceFields, { unit, timezone }: PlanFields, scale: number): Allowance {
+  const amountAtoms = parseAmount(read.amount, scale)
+  const { rollover } = read
+  const terms = {
+    unit,
+    scale,
+    amountAtoms,
+    every: read.every,
+    timezone,
+    anchor: read.anchor,
+    funding: read.funding,
+    rollover: rollover && {
+      // 1% is 10,000 millionths.
+      percentMillionths: Number(parseAmount(rollover.percent, 4)),
+      minAtoms: parseAmount(rollover.min, scale),
+      maxAtoms: rollover.max === undefined ? amountAtoms : parseAmount(rollover.max, scale),
+    },
+  }
+  return makeAllowance(terms, read.on_change)
 }
 
 function buildOnExhausted(read: PlanFields['on_exhausted'], atoms: (amount: string) => Atoms): OnExhausted {

@@ -5,6 +5,7 @@
  */
 import { isIP } from 'node:net'
 import { AmountError, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
+import { checkAllowance } from './allowance-schema.ts'
 import { shorten, shownField } from './describe-issues.ts'
 import type { Path, YamlFile } from './read-yaml.ts'
 import { remedy } from './suggest.ts'
@@ -101,7 +102,15 @@ export function checkEntitlements(file: YamlFile, tollgate: unknown): void {
       ids.add(key['id'], [...path, 'id'], true)
       hashes.add(lower(key['sha256']), [...path, 'sha256'], false)
       const overrides = mapOf(key['plan_overrides'])
-      amounts(overrides, overrides['unit'] ?? unit, [...path, 'plan_overrides'])
+      if (overrides['allowance'] !== undefined) {
+        const field = [...path, 'plan_overrides', 'allowance']
+        file.report(
+          field,
+          'key',
+          `${shownField(field)}: a wallet belongs to the account; write it in the account’s plan_overrides, and cap the key by a budget`,
+        )
+      }
+      amounts({ ...overrides, allowance: undefined }, overrides['unit'] ?? unit, [...path, 'plan_overrides'])
     })
   }
 }
@@ -110,11 +119,17 @@ function checkAmounts(file: YamlFile, fields: Fields, unit: unknown, units: Fiel
   const scale = mapOf(units[String(unit)])['scale'] ?? DEFAULT_SCALE
   if (typeof scale !== 'number' || !Number.isInteger(scale) || scale < 0 || scale > 12) return
   const exhausted = mapOf(fields['on_exhausted'])
+  const allowance = mapOf(fields['allowance'])
+  const rollover = mapOf(allowance['rollover'])
+  checkAllowance(file, allowance, scale, [...path, 'allowance'])
   const amounts: readonly [unknown, Path][] = [
     [fields['max_cost_per_call'], ['max_cost_per_call']],
     [fields['max_cost_per_batch'], ['max_cost_per_batch']],
     [exhausted['floor'], ['on_exhausted', 'floor']],
     [exhausted['cap'], ['on_exhausted', 'cap']],
+    [allowance['amount'], ['allowance', 'amount']],
+    [rollover['min'], ['allowance', 'rollover', 'min']],
+    [rollover['max'], ['allowance', 'rollover', 'max']],
   ]
   for (const [amount, field] of amounts) {
     // What is no decimal at all is the schema's to refuse.

@@ -1,5 +1,6 @@
 /** config/entitlements.yaml: the one source of its checks, its defaults and its JSON Schema. */
 import * as z from 'zod'
+import { allowance } from './allowance-schema.ts'
 import { budget, rate } from './budget-schema.ts'
 import { METERED_ENDPOINTS } from './endpoints.ts'
 import {
@@ -58,7 +59,7 @@ const required = field({ type: 'string' }, (value) => {
 /** The fields of a plan without their defaults: what an override may replace, each whole. */
 const planFields = {
   unit: unitName().describe('unit that its calls are charged in'),
-  timezone: timezone().describe('of overflow periods'),
+  timezone: timezone().describe('of allowances and overflow periods'),
   on_exhausted: onExhausted.describe('what happens to a call that the grants do not cover'),
   enforcement: oneOf(['enforce', 'observe']).describe(
     'observe: decide and record everything, refuse and change nothing',
@@ -107,7 +108,7 @@ const planFields = {
         .prefault('estimate'),
     })
     .describe('how much of a call is held'),
-  allowance: later(anything).describe('credit granted each period'),
+  allowance: allowance.describe('credit granted each period; left out: none'),
   alerts: later(z.array(anything), []).describe('thresholds that raise events'),
   max_cost_per_batch: decimal().describe('most a batch may cost, in the plan’s unit; left out: no limit'),
   batch_output_tokens: integer(1, 100_000_000).describe('output tokens held for a line of a batch that names no limit'),

@@ -183,6 +183,16 @@ export function factor(): Field<string> {
   })
 }
 
+/** From "0" to "100", with at most four decimals. */
+export function percent(): Field<string> {
+  return field(DECIMAL_JSON, (value) => {
+    const string = readDecimal(value)
+    if (string.startsWith('-') || Number(string) > 100) throw new FieldError('%v is out of range; from "0" to "100"')
+    if ((string.split('.')[1] ?? '').length > 4) throw new FieldError('%v has more than four decimals')
+    return string
+  })
+}
+
 /** A SHA-256 as 64 hex digits, in lower case. */
 export function sha256(): Field<string> {
   return field(orEnvironment({ type: 'string', pattern: '^[0-9a-fA-F]{64}$' }), (value) => {

@@ -32,7 +32,8 @@ function warnOfPlans(
 ): void {
   const used = new Set<string>()
   for (const account of parts.accounts.values()) {
-    if (account.plan.onExhausted.mode === 'block' && account.plan.enforcement === 'enforce') used.add(account.plan.name)
+    const { onExhausted, enforcement, allowance, name } = account.plan
+    if (onExhausted.mode === 'block' && enforcement === 'enforce' && !allowance) used.add(name)
   }
   const units = unitsOfPrices(parts)
   for (const plan of parts.plans.values()) {

@@ -3,6 +3,7 @@
  * snapshot it started with to its end. Built by parse-config.ts; nothing below `config` knows YAML.
  */
 
+import type { Allowance } from '../core/allowance.ts'
 import type { Budget } from '../core/budgets.ts'
 import type { Rate } from '../core/convert.ts'
 import type { Atoms } from '../core/money.ts'
@@ -126,6 +127,8 @@ export interface Plan {
   }
   readonly require: readonly string[]
   readonly topUpUrl: string | undefined
+  /** Of a key's plan: the account's. undefined: none. */
+  readonly allowance?: Allowance | undefined
 }
 
 export interface Account {

@@ -1,4 +1,4 @@
-import { randomFillSync } from 'node:crypto'
+import { createHash, randomFillSync } from 'node:crypto'
 
 const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 const random = Buffer.alloc(4096)
@@ -14,14 +14,24 @@ export function newId(nowMs: number): string {
     randomFillSync(random)
     offset = 0
   }
+  const id = idOf(nowMs, random, offset)
+  offset += 16
+  return id
+}
+
+/** An id of the same form that is the same for the same time and seed: what several processes make once between them. */
+export function stableId(timeMs: number, seed: string): string {
+  return idOf(timeMs, createHash('sha256').update(seed).digest(), 0)
+}
+
+function idOf(timeMs: number, bytes: Buffer, from: number): string {
   let id = ''
-  let time = nowMs
+  let time = timeMs
   for (let i = 0; i < 10; i++) {
     id = ALPHABET[time % 32] + id
     time = Math.floor(time / 32)
   }
-  for (let i = 0; i < 16; i++) id += ALPHABET[(random[offset + i] as number) & 31]
-  offset += 16
+  for (let i = 0; i < 16; i++) id += ALPHABET[(bytes[from + i] as number) & 31]
   return id
 }
 

@@ -7,6 +7,7 @@ import type { UpstreamCredentials } from '../proxy/credentials/upstream-credenti
 import type { Passthrough } from '../proxy/passthrough.ts'
 import type { UpstreamPools } from '../proxy/upstream.ts'
 import type { ExactCounter } from '../tokenizer/exact-counter.ts'
+import type { AllowanceKeeper } from '../wallet/allowance-keeper.ts'
 import type { OutboxShape } from '../wallet/outbox-types.ts'
 import type { Wallet } from '../wallet/wallet-types.ts'
 import type { BatchFiles } from './batch-files.ts'
@@ -31,6 +32,7 @@ export interface CallDependencies {
   readonly batchFiles: BatchFiles
   readonly uploads: UploadBudget
   readonly longCalls: Pick<LongCalls, 'register' | 'ended' | 'hurry' | 'askNow'>
+  readonly allowances: Pick<AllowanceKeeper, 'covers' | 'ensure'>
   readonly sizing: HoldSizing
   readonly exact: Pick<ExactCounter, 'count'>
   readonly denied: DeniedModels

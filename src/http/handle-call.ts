@@ -72,6 +72,9 @@ export async function admitCall(
   if (ceiling.would) would ??= tooExpensive(read, ceiling.would)
   for (const kind of ceiling.guesses) deps.metrics.assumedLimit(read.call.model, kind)
   const terms = termsOf(read, ceiling, usable?.version ?? '')
+  const { id, plan } = read.key.account
+  // Once an account, period and process: then the background is ahead.
+  if (plan.allowance && !deps.allowances.covers(id, plan.allowance)) await deps.allowances.ensure(id)
   if (read.caller.dryRun) {
     await answerDryRun(deps, read, terms, ceiling, would, response())
     return undefined

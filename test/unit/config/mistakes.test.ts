@@ -302,7 +302,6 @@ test.each<[field: string, texts: Texts, line: string]>([
   ],
   ['webhooks', entitlements('webhooks: [ { url: x } ]\n'), 'e.yaml:1:1: webhooks: not supported yet'],
   ['defaults.plan', entitlements(`${PLAN}defaults: { plan: pro }\n`), 'e.yaml:3:13: defaults.plan: not supported yet'],
-  ['allowance', plan('allowance: { amount: "1" }'), 'e.yaml:2:10: plans.pro.allowance: not supported yet'],
   ['alerts', plan('alerts: [ { at: 20% } ]'), 'e.yaml:2:10: plans.pro.alerts: not supported yet'],
   [
     'acts_for',

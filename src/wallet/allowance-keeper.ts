@@ -1,0 +1,264 @@
+/**
+ * Sees to it that every account with an allowance has the grants of the running and of the next period: in the
+ * background, well before a period begins, and before the first call of an account that was not looked at yet. The keys
+ * of the grants make it idempotent: whichever process asks, and however often, there is one.
+ */
+import { type Allowance, allowanceChanges, allowancePeriods, type WantedGrant } from '../core/allowance.ts'
+import { newId } from '../core/ids.ts'
+import type { Log } from '../log.ts'
+import type { RedisClient } from '../redis/client.ts'
+import { type AdminResult, type Grant, type Wallet, WalletUnavailable } from './wallet-types.ts'
+
+/** A set: accounts that were given an allowance, so that one taken away while no gateway ran is noticed. */
+export const ALLOWANCES_KEY = 'tg:allowances'
+
+const TICK_MS = 10_000
+/** Accounts looked at side by side, so that calls find their turn in Redis. */
+const AT_ONCE = 8
+const HOUR_MS = 3_600_000
+/** After a refusal that an operator has to see to. */
+const AGAIN_MS = 60_000
+// Another process may change the same account meanwhile: what it left is read again.
+const ROUNDS_MAX = 5
+const NAMES_AT_ONCE = 500
+
+export interface AllowanceKeeperOptions {
+  readonly wallet: Pick<Wallet, 'grants' | 'grant' | 'voidGrant'>
+  readonly redis: Pick<RedisClient, 'call'>
+  /** Configured accounts; those that are not there are another gateway's to see to. */
+  readonly accounts: () => ReadonlyMap<string, { readonly plan: { readonly allowance?: Allowance | undefined } }>
+  readonly log: Log
+  readonly intervalMs?: number
+  readonly nowMs?: () => number
+}
+
+interface Covered {
+  readonly terms: string
+  /** End of the last period that has its grant. */
+  readonly untilMs: number
+  /** When the one after it is made. */
+  readonly dueMs: number
+}
+
+export class AllowanceKeeper {
+  readonly #options: AllowanceKeeperOptions
+  readonly #nowMs: () => number
+  readonly #covered = new Map<string, Covered>()
+  readonly #running = new Map<string, Promise<void>>()
+  /** Accounts in the set of Redis, as far as this process knows; undefined: not read yet. */
+  #listed: Set<string> | undefined
+  #ticker: NodeJS.Timeout | undefined
+  #round: Promise<void> | undefined
+  #again = false
+  #stopped = false
+
+  constructor(options: AllowanceKeeperOptions) {
+    this.#options = options
+    this.#nowMs = options.nowMs ?? Date.now
+  }
+
+  /** In one process of a gateway; the others look after the accounts whose calls they get. */
+  start(): void {
+    this.#ticker = setInterval(() => void this.tick(), this.#options.intervalMs ?? TICK_MS).unref()
+    void this.tick()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearInterval(this.#ticker)
+    await this.#round
+  }
+
+  /** Whether this process knows that the account has its grant of the running period. No await: every call asks. */
+  covers(account: string, allowance: Allowance): boolean {
+    const covered = this.#covered.get(account)
+    return covered !== undefined && covered.terms === allowance.terms && this.#nowMs() < covered.untilMs
+  }
+
+  /** Makes what the account lacks; calls at the same time share the work. Never throws: Redis away, the hold will say so. */
+  async ensure(account: string): Promise<void> {
+    await this.#tried(account)
+  }
+
+  /** Another Redis answers: what was made is not known to be there. */
+  forget(): void {
+    this.#covered.clear()
+    this.#listed = undefined
+  }
+
+  /** One round over all accounts that are due; asked for meanwhile, another follows. */
+  tick(): Promise<void> {
+    if (this.#round) this.#again = true
+    this.#round ??= this.#rounds().finally(() => {
+      this.#round = undefined
+    })
+    return this.#round
+  }
+
+  async #rounds(): Promise<void> {
+    do {
+      this.#again = false
+      try {
+        await this.#look()
+      } catch (error) {
+        // The next round finds the same accounts due.
+        if (!(error instanceof WalletUnavailable)) this.#options.log.error({ error }, 'looking after allowances failed')
+      }
+    } while (this.#again && !this.#stopped)
+  }
+
+  async #look(): Promise<void> {
+    this.#listed ??= await this.#readListed()
+    const nowMs = this.#nowMs()
+    const due: string[] = []
+    for (const [account, { plan }] of this.#options.accounts()) {
+      if (this.#isDue(account, plan.allowance, nowMs)) due.push(account)
+    }
+    await this.#list(due)
+    const waiting = due.values()
+    let away = false
+    const work = async (): Promise<void> => {
+      for (const account of waiting) {
+        if (this.#stopped || away) return
+        away = !(await this.#tried(account))
+      }
+    }
+    await Promise.all(Array.from({ length: AT_ONCE }, work))
+  }
+
+  /** False where Redis is away. An account that fails for another reason is tried again later, and the others go on. */
+  async #tried(account: string): Promise<boolean> {
+    try {
+      await this.#see(account)
+    } catch (error) {
+      if (error instanceof WalletUnavailable) return false
+      this.#options.log.error({ error, account }, 'an allowance failed')
+      const nowMs = this.#nowMs()
+      const terms = this.#options.accounts().get(account)?.plan.allowance?.terms ?? ''
+      this.#covered.set(account, { terms, untilMs: nowMs, dueMs: nowMs + AGAIN_MS })
+    }
+    return true
+  }
+
+  #isDue(account: string, allowance: Allowance | undefined, nowMs: number): boolean {
+    const covered = this.#covered.get(account)
+    if (!allowance) return covered !== undefined || this.#listed?.has(account) === true
+    return covered === undefined || covered.terms !== allowance.terms || covered.dueMs <= nowMs
+  }
+
+  #see(account: string): Promise<void> {
+    let running = this.#running.get(account)
+    if (running === undefined) {
+      running = this.#reconcile(account).finally(() => this.#running.delete(account))
+      this.#running.set(account, running)
+    }
+    return running
+  }
+
+  async #reconcile(account: string): Promise<void> {
+    const configured = this.#options.accounts().get(account)
+    if (!configured) return
+    const { allowance } = configured.plan
+    const nowMs = this.#nowMs()
+    const changed = new Set<string>()
+    let refused: string | undefined
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      const found = await this.#options.wallet.grants(account)
+      const changes = allowanceChanges(account, allowance, found, nowMs, changed)
+      for (const grant of changes.voids) await this.#void(account, grant)
+      let again = false
+      for (const grant of changes.doubts) {
+        if (!(await this.#wasOurs(account, grant))) continue
+        changed.add(grant)
+        again = true
+      }
+      refused = undefined
+      for (const wanted of allowance ? changes.makes : []) {
+        const { status } = await this.#make(account, allowance as Allowance, wanted)
+        if (status === 'conflict' || status === 'expired') again = true
+        else if (status !== 'done') refused = status
+      }
+      if (!again) break
+    }
+    if (refused !== undefined)
+      this.#options.log.error({ account, status: refused }, 'an allowance cannot be granted; it is tried again')
+    if (allowance) this.#remember(account, allowance, nowMs, refused === undefined)
+    else await this.#forget(account)
+  }
+
+  #remember(account: string, allowance: Allowance, nowMs: number, done: boolean): void {
+    const [current, next] = allowancePeriods(allowance, nowMs)
+    // Not all accounts at the boundary: it is the time when their calls need Redis too.
+    const spreadMs = Math.min(HOUR_MS, (next.endMs - next.startMs) / 2)
+    const dueMs = done ? current.endMs + Math.random() * spreadMs : nowMs + AGAIN_MS
+    this.#covered.set(account, { terms: allowance.terms, untilMs: next.endMs, dueMs })
+  }
+
+  async #forget(account: string): Promise<void> {
+    this.#covered.delete(account)
+    if (!this.#listed?.has(account)) return
+    await this.#options.redis.call('SREM', ALLOWANCES_KEY, account)
+    this.#listed.delete(account)
+  }
+
+  #make(account: string, allowance: Allowance, wanted: WantedGrant): Promise<AdminResult<Grant>> {
+    const nowMs = this.#nowMs()
+    return this.#options.wallet.grant({
+      account,
+      operationId: newId(nowMs),
+      id: newId(nowMs),
+      key: wanted.key,
+      unit: allowance.unit,
+      scale: allowance.scale,
+      amountAtoms: wanted.amountAtoms,
+      funding: allowance.funding,
+      priority: wanted.priority,
+      effectiveAtMs: wanted.effectiveAtMs,
+      expiresAtMs: wanted.expiresAtMs,
+      appliesTo: undefined,
+      costBasis: undefined,
+      repaysDebt: undefined,
+      labels: wanted.labels,
+      actor: 'allowance',
+      ...(wanted.rollover === undefined ? {} : { rollover: wanted.rollover }),
+    })
+  }
+
+  /** Once for each grant: sent again it is a replay, unless somebody else has voided the grant. */
+  #void(account: string, grant: string): Promise<AdminResult<Grant>> {
+    return this.#options.wallet.voidGrant({
+      account,
+      operationId: `allowance-change:${grant}`,
+      grant,
+      reason: 'change of the allowance',
+      actor: 'allowance',
+    })
+  }
+
+  /** Of a voided grant: whether a change of the plan voided it (in the last 35 days). What a person voids stays void. */
+  async #wasOurs(account: string, grant: string): Promise<boolean> {
+    return (await this.#void(account, grant)).status === 'done'
+  }
+
+  async #readListed(): Promise<Set<string>> {
+    const names = new Set<string>()
+    let cursor = '0'
+    do {
+      const reply = await this.#options.redis.call('SSCAN', ALLOWANCES_KEY, cursor, 'COUNT', NAMES_AT_ONCE)
+      const [next, page] = reply as [unknown, unknown[]]
+      for (const name of page) names.add(String(name))
+      cursor = String(next)
+    } while (cursor !== '0')
+    return names
+  }
+
+  /** Before the first grant is made: one that nobody knows of could not be taken away. */
+  async #list(accounts: readonly string[]): Promise<void> {
+    const fresh = accounts.filter((account) => !this.#listed?.has(account))
+    for (let i = 0; i < fresh.length; i += NAMES_AT_ONCE) {
+      const names = fresh.slice(i, i + NAMES_AT_ONCE)
+      await this.#options.redis.call('SADD', ALLOWANCES_KEY, ...names)
+      for (const name of names) this.#listed?.add(name)
+    }
+  }
+}
