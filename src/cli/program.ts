@@ -217,8 +217,8 @@ function addMoney(program: Command, cli: CliEnvironment): void {
     .option('--until <time>', 'exclusive')
     .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
     .option('--timezone <zone>', 'of dates and periods (default UTC)')
-    .option('--dry-run', 'show what would be refunded')
-    .option('--reason <text>', 'required, for the ledger')
+    .option('--dry-run', 'with --where: show what would be refunded')
+    .option('--reason <text>', 'required for the ledger, but in a dry run')
     .action(async (charge: string | undefined, options: AdminOptions & RefundOptions) => {
       const { admin, output } = connect(cli, options)
       await (await import('./refund-command.ts')).refundCommand(admin, charge, options, output)

@@ -31,7 +31,8 @@ export async function refundCommand(
   options: RefundOptions,
   output: Output,
 ): Promise<void> {
-  if (options.reason === undefined) throw new CliError('--reason is missing: it stands in the ledger', 2)
+  if (options.reason === undefined && options.dryRun !== true)
+    throw new CliError('--reason is missing: it stands in the ledger', 2)
   const mode = options.mode ?? 'original'
   if (!MODES.includes(mode)) throw new CliError(`--mode: there is no "${mode}"; choose ${MODES.join(' or ')}`, 2)
   if ((charge === undefined) === (options.where === undefined))
@@ -39,6 +40,8 @@ export async function refundCommand(
       'name a CHARGE (ACCOUNT:SEQ), or choose many with --where upstream=openai --since … --until …',
       2,
     )
+  if (charge !== undefined && options.dryRun === true)
+    throw new CliError('--dry-run goes with --where: of one charge nothing is chosen', 2)
   if (charge !== undefined) return refundOne(admin, charge, mode, options, output)
   if (options.amount !== undefined)
     throw new CliError('--amount has no meaning with --where: whole charges are refunded', 2)
