@@ -8,6 +8,7 @@ import { JsonCursor } from '../json-cursor.ts'
 import { anthropicError } from '../messages/error-body.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
+import { namedEvent } from '../sse-event.ts'
 
 const TYPE = Buffer.from('type')
 const COMPLETION = Buffer.from('completion')
@@ -93,10 +94,10 @@ export class CompleteStream implements StreamReader {
       stop: null,
       log_id: this.#id ?? 'compl_tollgate',
     }
-    return Buffer.from(`event: completion\ndata: ${JSON.stringify(end)}\n\n`)
+    return Buffer.from(namedEvent('completion', end))
   }
 
   errorEvent(error: ErrorFacts): Buffer {
-    return Buffer.from(`event: error\ndata: ${JSON.stringify(anthropicError(error))}\n\n`)
+    return Buffer.from(namedEvent('error', anthropicError(error)))
   }
 }

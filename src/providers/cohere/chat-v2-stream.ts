@@ -9,6 +9,7 @@ import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
+import { namedEvent } from '../sse-event.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
 import { cohereError } from './cohere-error.ts'
 import { readCohereUsage } from './cohere-usage.ts'
@@ -148,18 +149,18 @@ export class ChatV2Stream implements StreamReader {
     const events: string[] = []
     if (!this.#started)
       events.push(
-        namedEvent('message-start', {
+        event('message-start', {
           id: this.#id ?? 'tollgate',
           delta: { message: { role: 'assistant', content: [] } },
         }),
       )
     // What was opened last is closed first: a citation stands inside its content.
     for (const { kind, index } of [...this.#open.values()].reverse())
-      events.push(namedEvent(CLOSED_BY[kind], index < 0 ? {} : { index }))
+      events.push(event(CLOSED_BY[kind], index < 0 ? {} : { index }))
     const input = this.#usage ? totalInput(this.#usage) : this.#call.input.highTokens
     const counts = { input_tokens: input, output_tokens: this.outputTokens }
     events.push(
-      namedEvent('message-end', {
+      event('message-end', {
         delta: { finish_reason: 'MAX_TOKENS', usage: { billed_units: counts, tokens: counts } },
       }),
     )
@@ -169,7 +170,7 @@ export class ChatV2Stream implements StreamReader {
   /** The format tells a failure by its last event. */
   errorEvent(error: ErrorFacts): Buffer {
     const { message, ...more } = cohereError(error)
-    return Buffer.from(namedEvent('message-end', { ...more, delta: { finish_reason: 'ERROR', error: message } }))
+    return Buffer.from(event('message-end', { ...more, delta: { finish_reason: 'ERROR', error: message } }))
   }
 }
 
@@ -181,6 +182,6 @@ function isTextName(): boolean {
   return TEXT_NAMES.some((name) => cursor.keyIs(name))
 }
 
-function namedEvent(type: string, fields: Fields): string {
-  return `event: ${type}\ndata: ${JSON.stringify({ type, ...fields })}\n\n`
+function event(type: string, fields: Fields): string {
+  return namedEvent(type, { type, ...fields })
 }

@@ -9,6 +9,7 @@ import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
+import { namedEvent } from '../sse-event.ts'
 import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
 import { googleError } from './google-error.ts'
@@ -158,7 +159,7 @@ export class InteractionsStream implements StreamReader {
   }
 
   cutEnding(): Buffer {
-    const events = [...this.#open].map((index) => namedEvent('step.stop', { index }))
+    const events = [...this.#open].map((index) => event('step.stop', { index }))
     const interaction = {
       id: this.#id ?? '',
       status: 'incomplete',
@@ -166,7 +167,7 @@ export class InteractionsStream implements StreamReader {
       object: 'interaction',
       model: this.#model ?? this.#call.model,
     }
-    events.push(namedEvent('interaction.completed', { interaction }), 'event: done\ndata: [DONE]\n\n')
+    events.push(event('interaction.completed', { interaction }), 'event: done\ndata: [DONE]\n\n')
     return Buffer.from(events.join(''))
   }
 
@@ -185,10 +186,10 @@ export class InteractionsStream implements StreamReader {
   /** The event's `code` is a text; all else is as in Google's other errors. */
   errorEvent(error: ErrorFacts): Buffer {
     const { error: google } = googleError(error) as { readonly error: Fields }
-    return Buffer.from(namedEvent('error', { error: { ...google, code: error.code } }))
+    return Buffer.from(event('error', { error: { ...google, code: error.code } }))
   }
 }
 
-function namedEvent(type: string, fields: Fields): string {
-  return `event: ${type}\ndata: ${JSON.stringify({ ...fields, event_type: type })}\n\n`
+function event(type: string, fields: Fields): string {
+  return namedEvent(type, { ...fields, event_type: type })
 }

@@ -9,6 +9,7 @@ import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
+import { namedEvent } from '../sse-event.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { totalOutput } from '../usage-totals.ts'
 import { anthropicError } from './error-body.ts'
@@ -139,7 +140,11 @@ export class MessagesStream implements StreamReader {
   }
 
   cutEnding(): Buffer {
-    return Buffer.from(this.cutEvents().map(namedEvent).join(''))
+    return Buffer.from(
+      this.cutEvents()
+        .map((event) => namedEvent(event.type, event))
+        .join(''),
+    )
   }
 
   /** The ending for "max_tokens" as objects, for those who frame events in another way. */
@@ -157,14 +162,10 @@ export class MessagesStream implements StreamReader {
   }
 
   errorEvent(error: ErrorFacts): Buffer {
-    return Buffer.from(`event: error\ndata: ${JSON.stringify(anthropicError(error))}\n\n`)
+    return Buffer.from(namedEvent('error', anthropicError(error)))
   }
 }
 
 function isTextName(): boolean {
   return TEXT_NAMES.some((name) => cursor.keyIs(name))
-}
-
-function namedEvent(event: MessagesEvent): string {
-  return `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`
 }

@@ -15,8 +15,9 @@ import { PLAIN_CALL } from '../plain-call.ts'
 import type { CallRequest, CallSource, Metering, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText, readFlag, readModel, readWholeNumber } from '../read-fields.ts'
 import { splice } from '../splice.ts'
+import { dataEvent } from '../sse-event.ts'
 import { readOpenAIBody } from './openai-call.ts'
-import { dataLine, type Fields, TextStream } from './text-stream.ts'
+import { type Fields, TextStream } from './text-stream.ts'
 
 const LIMIT_NAME = 'maximum_tokens'
 const COUNTS = ['num_tokens_prompt_total', 'num_tokens_generated'] as const
@@ -115,12 +116,12 @@ class AlephAlphaStream extends TextStream {
   override cutEnding(): Buffer {
     const counts = { num_tokens_prompt_total: this.call.input.highTokens, num_tokens_generated: this.outputTokens }
     return Buffer.from(
-      dataLine({ type: 'stream_summary', index: 0, model_version: '', finish_reason: 'maximum_tokens' }) +
-        dataLine({ type: 'completion_summary', ...counts }),
+      dataEvent({ type: 'stream_summary', index: 0, model_version: '', finish_reason: 'maximum_tokens' }) +
+        dataEvent({ type: 'completion_summary', ...counts }),
     )
   }
 
   override errorEvent(error: ErrorFacts): Buffer {
-    return Buffer.from(dataLine({ error: error.message, code: error.code, tollgate: tollgateMember(error) }))
+    return Buffer.from(dataEvent({ error: error.message, code: error.code, tollgate: tollgateMember(error) }))
   }
 }

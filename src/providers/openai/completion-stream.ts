@@ -11,6 +11,7 @@ import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
+import { dataEvent } from '../sse-event.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
@@ -222,8 +223,8 @@ export class CompletionStream implements StreamReader {
       model: this.#model ?? this.#call.model,
     }
     const open = this.#open.size > 0 ? [...this.#open] : this.#closed.size > 0 ? [] : [0]
-    const events = open.map((index) => dataLine({ ...head, choices: [this.#lengthChoice(index)] }))
-    if (this.#callerAsked) events.push(dataLine({ ...head, choices: [], usage: this.#countedUsage() }))
+    const events = open.map((index) => dataEvent({ ...head, choices: [this.#lengthChoice(index)] }))
+    if (this.#callerAsked) events.push(dataEvent({ ...head, choices: [], usage: this.#countedUsage() }))
     return Buffer.from(`${events.join('')}data: [DONE]\n\n`)
   }
 
@@ -281,8 +282,4 @@ function scanChunk(data: Buffer, scan: Scan): void {
 function isTextName(): boolean {
   const names = TEXT_BY_LENGTH.get(cursor.keyLength)
   return names?.some((name) => cursor.keyIs(name)) ?? false
-}
-
-function dataLine(value: unknown): string {
-  return `data: ${JSON.stringify(value)}\n\n`
 }

@@ -1,6 +1,7 @@
 /** Our refusals and failures in OpenAI's words. Source: openai-node src/core/error.ts, APIError.generate. */
 import { type ErrorFacts, formatErrorType, tollgateMember } from '../../errors.ts'
 import type { ErrorBody } from '../provider.ts'
+import { dataEvent } from '../sse-event.ts'
 
 /** The `error` member of a body or an event; the SDKs read message, type, param, code. */
 export function openAIError(error: ErrorFacts): Readonly<Record<string, unknown>> {
@@ -19,5 +20,5 @@ export function openAIErrorBody(error: ErrorFacts): ErrorBody {
 
 /** An event after which nothing follows: no `[DONE]`, so that no client takes the answer for complete. */
 export function completionErrorEvent(error: ErrorFacts): Buffer {
-  return Buffer.from(`data: ${JSON.stringify({ error: openAIError(error) })}\n\n`)
+  return Buffer.from(dataEvent({ error: openAIError(error) }))
 }

@@ -9,6 +9,7 @@ import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
+import { namedEvent } from '../sse-event.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
@@ -253,8 +254,4 @@ export class ResponsesStream implements StreamReader {
     const event = { type: 'error', code, message, param, sequence_number: this.#lastSequence + 1, tollgate }
     return Buffer.from(namedEvent('error', event))
   }
-}
-
-function namedEvent(type: string, value: Fields): string {
-  return `event: ${type}\ndata: ${JSON.stringify(value)}\n\n`
 }

@@ -74,7 +74,3 @@ export abstract class TextStream implements StreamReader {
   abstract cutEnding(): Buffer
   abstract errorEvent(error: Parameters<StreamReader['errorEvent']>[0]): Buffer
 }
-
-export function dataLine(value: unknown): string {
-  return `data: ${JSON.stringify(value)}\n\n`
-}

@@ -9,7 +9,8 @@ import { readCount } from '../counts.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import { readJsonText } from '../json-text.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
-import { dataLine, type Fields, TextStream } from './text-stream.ts'
+import { dataEvent } from '../sse-event.ts'
+import { type Fields, TextStream } from './text-stream.ts'
 
 export type { Fields }
 
@@ -74,7 +75,7 @@ export class TgiStream extends TextStream {
 
   override cutEnding(): Buffer {
     return Buffer.from(
-      dataLine({
+      dataEvent({
         index: this.#tokens + 1,
         token: { id: 0, text: '', logprob: 0, special: true },
         generated_text: readJsonText(this.#text ?? ''),
@@ -84,6 +85,6 @@ export class TgiStream extends TextStream {
   }
 
   override errorEvent(error: ErrorFacts): Buffer {
-    return Buffer.from(dataLine({ error: error.message, error_type: error.code, tollgate: tollgateMember(error) }))
+    return Buffer.from(dataEvent({ error: error.message, error_type: error.code, tollgate: tollgateMember(error) }))
   }
 }

@@ -9,7 +9,8 @@ import { readCount } from '../counts.ts'
 import { DeltaCounter } from '../delta-tokens.ts'
 import { JsonCursor } from '../json-cursor.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
-import { dataLine, type Fields, TextStream } from './text-stream.ts'
+import { namedEvent } from '../sse-event.ts'
+import { type Fields, TextStream } from './text-stream.ts'
 
 const GENERATED_TEXT = Buffer.from('generated_text')
 const INPUT_TOKENS = Buffer.from('input_token_count')
@@ -73,5 +74,5 @@ export class WatsonxStream extends TextStream {
 }
 
 function event(name: string, value: Fields): Buffer {
-  return Buffer.from(`event: ${name}\n${dataLine(value)}`)
+  return Buffer.from(namedEvent(name, value))
 }
