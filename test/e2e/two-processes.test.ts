@@ -46,7 +46,9 @@ test.skipIf(!redisAvailable)(
         ),
       )
       expect(answers.filter((answer) => answer === '200 null')).toHaveLength(10)
-      expect(answers.filter((answer) => answer === '429 held_by_open_calls')).toHaveLength(290)
+      // The second to those, on a slow machine, that come when the ten have ended.
+      const refused = ['429 held_by_open_calls', '402 insufficient_funds']
+      expect(answers.filter((answer) => refused.includes(answer))).toHaveLength(290)
       expect(simulator.stats.requests).toBe(10)
       await waitFor('the books', async () => {
         const { balances } = (await (await admin('accounts/acme')).json()) as { balances: Record<string, string>[] }

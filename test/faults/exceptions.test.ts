@@ -83,6 +83,7 @@ run.each([
 ] as const)(
   '%s fails (stream: %s): one end, nothing held, the gateway serves on',
   async (_name, stream, controls, breakIt, type) => {
+    await waitFor('the end of the call before', async () => (await gateway.balance())['held'] === '0')
     const before =
       (await gateway.wallet.ledger('acme', { afterSeq: 0, limit: 100_000, type: undefined })).at(-1)?.seq ?? 0
     breakIt()
