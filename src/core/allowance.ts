@@ -140,7 +140,7 @@ export function allowanceChanges(
   const stays = others.filter((grant) => !voids.includes(grant) && grant.unit === allowance.unit)
   const makes: WantedGrant[] = []
   const doubts: string[] = []
-  const onTop = allowance.onChange === 'top_up' ? topUp(allowance, ours, stays, nowMs) : undefined
+  const onTop = allowance.onChange === 'top_up' ? topUp(allowance, found, ours, stays, nowMs) : undefined
   if (onTop) makes.push(onTop)
   // Never two at once: where another one still runs, the first of these terms begins at its end.
   const freeFromMs = Math.max(0, ...stays.map((grant) => grant.expiresAtMs ?? Number.POSITIVE_INFINITY))
@@ -151,7 +151,7 @@ export function allowanceChanges(
     const last = before.findLast((grant) => grant.labels[TERMS] === allowance.terms)
     if (last && isLive(last, nowMs)) continue
     if (last && last === before.at(-1) && !changed.has(last.id)) doubts.push(last.id)
-    else makes.push(wanted(account, allowance, period, ours, startMs, nowMs))
+    else makes.push(wanted(account, allowance, period, found, startMs, nowMs))
   }
   return { voids: voids.map(({ id }) => id), makes, doubts }
 }
@@ -164,11 +164,11 @@ function wanted(
   account: string,
   allowance: Allowance,
   period: AllowancePeriod,
-  ours: readonly FoundGrant[],
+  found: readonly FoundGrant[],
   startMs: number,
   nowMs: number,
 ): WantedGrant {
-  const key = nextKey(ours, period.name)
+  const key = nextKey(found, period.name)
   const first = key === `allowance:${period.name}`
   const { rollover } = allowance
   return {
@@ -191,6 +191,7 @@ function wanted(
 /** The difference to what was granted for the running period; of its own it leaves nothing to the next. */
 function topUp(
   allowance: Allowance,
+  found: readonly FoundGrant[],
   ours: readonly FoundGrant[],
   stays: readonly FoundGrant[],
   nowMs: number,
@@ -204,7 +205,7 @@ function topUp(
   if (missing <= 0n) return undefined
   const period = running.labels[PERIOD] ?? ''
   return {
-    key: nextKey(ours, period),
+    key: nextKey(found, period),
     amountAtoms: missing,
     effectiveAtMs: undefined,
     expiresAtMs: running.expiresAtMs,
@@ -215,8 +216,8 @@ function topUp(
 }
 
 /** Counted, not drawn: whoever sees the same grants takes the same key, and one of them makes it. */
-function nextKey(ours: readonly FoundGrant[], period: string): string {
+function nextKey(found: readonly FoundGrant[], period: string): string {
   const key = `allowance:${period}`
-  const used = ours.filter((grant) => grant.key === key || grant.key?.startsWith(`${key}:`)).length
+  const used = found.filter((grant) => grant.key === key || grant.key?.startsWith(`${key}:`)).length
   return used === 0 ? key : `${key}:${used}`
 }

@@ -175,8 +175,9 @@ export class AllowanceKeeper {
       refused = undefined
       for (const wanted of allowance ? changes.makes : []) {
         const { status } = await this.#make(account, allowance as Allowance, wanted)
+        if (status === 'done') continue
+        refused = status
         if (status === 'conflict' || status === 'expired') again = true
-        else if (status !== 'done') refused = status
       }
       if (!again) break
     }

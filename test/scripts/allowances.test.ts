@@ -226,6 +226,17 @@ redisTest('with Redis away nothing is thrown and nothing is believed; later it i
   expect([keeper.covers(account.account, allowance), await available(account)]).toEqual([true, 100n])
 })
 
+redisTest('where another Redis answers, what was made in the first is made again', async () => {
+  const account = accountOf(harness)
+  const keeper = keeperOf(only(account, monthly(100n)))
+  await keeper.tick()
+  const keys = await harness.redis.keys(`tg:{${account.account}}:*`)
+  await harness.redis.del(...keys, ALLOWANCES_KEY)
+  keeper.forget()
+  await keeper.tick()
+  expect([await available(account), await harness.redis.sismember(ALLOWANCES_KEY, account.account)]).toEqual([100n, 1])
+})
+
 redisTest('1,000 accounts get theirs without a stalled event loop', async () => {
   const accounts: Accounts = new Map()
   for (let i = 0; i < 1000; i++) accounts.set(`many-${i}`, { plan: { allowance: monthly(100n) } })

@@ -316,6 +316,22 @@ describe('grants of an account', () => {
     ])
   })
 
+  test('a key that a person has used is passed over', () => {
+    const account = new Account()
+    const labels = { why: 'goodwill' }
+    account.grants.push({
+      id: 'm',
+      key: 'allowance:2026-11',
+      unit: 'USD',
+      amountAtoms: 5n,
+      state: 'usable',
+      effectiveAtMs: 0,
+      expiresAtMs: undefined,
+      labels,
+    })
+    expect(account.see(allowance()).made).toEqual(['allowance:2026-11:1', 'allowance:2026-12'])
+  })
+
   test('what two gateways want of the same grants is the same, ids of what rolls over too', () => {
     const wants = allowance({ rollover: { percentMillionths: 500_000, minAtoms: 0n, maxAtoms: 30n } }, 'replace')
     const { grants } = started()
