@@ -38,6 +38,8 @@ export interface CeilingQuestion {
   readonly plan: CeilingPlan
   /** Tokens recorded for the objects that the call reads; undefined: not known. Read where `call.unseenInput`. */
   readonly unseenTokens: number | undefined
+  /** What another model, run by a tool, may cost at the most. */
+  readonly besideAtoms?: Atoms
   /** Decimals of `price.unit`. */
   readonly scale: number
   readonly unpricedKind: UnpricedKind
@@ -98,7 +100,8 @@ export function costCeiling(question: CeilingQuestion): CostCeiling | CeilingRef
   const high = highTokens(question, guesses)
   const tiers = question.tiers ?? (TIERS_ASKED.get(serviceTier(call.serviceTier)) as Tiers)
   const rates = price && ceilingRates(price, { tiers, highTokens: high, scale, unpricedKind })
-  const money = { fixedAtoms: fixedAtoms(question, rates, high), perTokenAtoms: perTokenAtoms(call, rates) }
+  const fixed = fixedAtoms(question, rates, high) + (question.besideAtoms ?? 0n)
+  const money = { fixedAtoms: fixed, perTokenAtoms: perTokenAtoms(call, rates) }
   const least = leastTokens(call, plan, output.limitTokens)
   const fit = fitTokens(money, output.limitTokens, least, plan.maxCostPerCallAtoms, question)
   const refusal = thinkingRefusal(question, money) ?? fit.refusal

@@ -35,7 +35,7 @@ export interface PricingOptions {
   readonly tier?: ServiceTier | undefined
   /** Things that the endpoint may be billed by in place of tokens: where one of the two is priced, the other need not be. */
   readonly billedBy?: readonly CountedKind[] | undefined
-  /** Price of another model that a pass of the answer ran on. */
+  /** Price of another model that a pass of the answer, or a tool, ran on. */
   readonly priceOf?: (model: string) => CallPrice | undefined
 }
 
@@ -54,18 +54,16 @@ interface Exact {
  *
  * A kind without a rate costs what its parent does or nothing (`unpricedKind`), a counted thing without one nothing;
  * both are named in `unpricedKinds`. Each call is one of `requests` where a rate for those is set and the provider
- * states no number. Passes are priced one by one. Without a price (observe, `allow_unmetered`) all is 0.
+ * states no number. Passes are priced one by one, and so is what stands beside. Without a price (observe, `allow_unmetered`) all is 0.
  */
 export function priceUsage(price: CallPrice | undefined, usage: Usage, options: PricingOptions): PricedUsage {
   if (price === undefined) return NOTHING
   const unpriced = new Set<string>()
-  const parts =
-    usage.passes === undefined
-      ? [{ rates: ratesFor(price, usage.tokens, options, unpriced), tokens: usage.tokens }]
-      : usage.passes.map((pass) => ({
-          rates: ratesFor(passPrice(price, pass.model, options, unpriced), pass.tokens, options, unpriced),
-          tokens: pass.tokens,
-        }))
+  const passes = usage.passes ?? [{ model: undefined, tokens: usage.tokens }]
+  const parts = (usage.beside === undefined ? passes : [...passes, ...usage.beside]).map(({ model, tokens }) => ({
+    rates: ratesFor(passPrice(price, model, options, unpriced), tokens, options, unpriced),
+    tokens,
+  }))
   const fees = tierPrice(price, { tier: options.tier, inputTokens: 0 })
   const chargeAtoms = total(parts, fees, 'charge', usage, options.scale, options.unpricedKind, unpriced)
   const costScale = options.costScale ?? options.scale

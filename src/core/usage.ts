@@ -44,6 +44,8 @@ export interface Usage {
   readonly tokens: TokenCounts
   /** Of an answer that took several; `tokens` is their sum. */
   readonly passes?: readonly UsagePass[]
+  /** What models of the provider's tools used, billed at their own prices on top of `tokens`, and not in them. */
+  readonly beside?: readonly (UsagePass & { readonly model: string })[]
   /** Part of `tokens.output` (and never added to it). Absent where the provider does not say. */
   readonly reasoning?: number
   readonly units?: UnitCounts

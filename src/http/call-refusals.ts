@@ -45,6 +45,18 @@ export function priceRefusal(read: ReadCall, price: ReturnType<typeof findPrice>
   return errorFacts('unit_mismatch', message, read.id, { rule: 'rates', unit: read.plan.unit })
 }
 
+/** The call has a tool of the provider's that runs another model, and nothing prices that one. */
+export function toolPriceRefusal(
+  read: ReadCall,
+  tool: string,
+  price: ReturnType<typeof findPrice>,
+): ErrorFacts | undefined {
+  if (read.snapshot.settings.metering.unpricedModel === 'allow_unmetered') return undefined
+  if (price !== undefined && price.unit === read.plan.unit) return undefined
+  const message = `The price book has no price in ${read.plan.unit} for the model "${tool}" that a tool of this call runs; add an entry for it, or leave the tool out.`
+  return errorFacts('model_unpriced', message, read.id, { rule: 'price_book', param: 'tools' })
+}
+
 /** The upstream has answered the model without usage, and its operator will not have it guessed again. */
 export function missingUsageRefusal(read: ReadCall, denied: boolean): ErrorFacts | undefined {
   if (!denied || read.upstream.missingUsage !== 'deny_model') return undefined

@@ -5,12 +5,21 @@
 import type { IncomingMessage } from 'node:http'
 import { costCeiling } from '../core/cost-ceiling.ts'
 import { isPriced } from '../core/find-price.ts'
+import type { Atoms } from '../core/money.ts'
 import { outputLimit } from '../core/output-tokens.ts'
+import type { CallPrice } from '../core/price-book.ts'
+import { priceUsage } from '../core/price-usage.ts'
 import { Refusal } from '../errors.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { callPrice } from './call-price.ts'
-import { entitlementRefusal, missingUsageRefusal, priceRefusal, tooExpensive } from './call-refusals.ts'
+import {
+  entitlementRefusal,
+  missingUsageRefusal,
+  priceRefusal,
+  tooExpensive,
+  toolPriceRefusal,
+} from './call-refusals.ts'
 import { answerDryRun, answerRefusal } from './dry-run.ts'
 import { LiveCall } from './live-call.ts'
 import { ownObjects } from './own-objects.ts'
@@ -53,6 +62,8 @@ export async function admitCall(
   if (would && !observe) throw new Refusal(would)
   const price = callPrice(read)
   would ??= priceRefusal(read, price)
+  const beside = besidePrice(read)
+  if (read.call.beside && price) would ??= toolPriceRefusal(read, read.call.beside.model, beside)
   would ??= missingUsageRefusal(read, deps.denied.has(read.upstream.name, read.call.model))
   if (would && !observe) throw new Refusal(would)
   const usable = isPriced(price, read.call) && price.unit === read.plan.unit ? price : undefined
@@ -65,6 +76,7 @@ export async function admitCall(
     price: usable,
     plan: read.plan,
     unseenTokens,
+    besideAtoms: besideAtoms(read, beside),
     scale: read.plan.scale,
     unpricedKind: read.snapshot.settings.metering.unpricedKind,
   })
@@ -85,6 +97,17 @@ export async function admitCall(
   deps.metrics.overhead('hold', (performance.now() - decidedMs) / 1000)
   deps.sweeper.touch(terms.account, deps.now() + holdDeadlineMs(read))
   return admitted
+}
+
+function besidePrice(read: ReadCall): CallPrice | undefined {
+  return read.call.beside && callPrice(read, read.call.beside.model)
+}
+
+/** The most that the model of a tool may cost. */
+function besideAtoms({ call, plan, snapshot }: ReadCall, price: CallPrice | undefined): Atoms {
+  if (!call.beside || price?.unit !== plan.unit) return 0n
+  const { unpricedKind } = snapshot.settings.metering
+  return priceUsage(price, { tokens: call.beside.tokens, raw: null }, { scale: plan.scale, unpricedKind }).chargeAtoms
 }
 
 /** Its texts by the model's own tokenizer, which are let go then. Nothing is awaited where no plan asks for that. */

@@ -2,6 +2,7 @@
 import type { LongCall } from '../jobs/long-call.ts'
 import type { JobFacts } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
+import { callPrice } from './call-price.ts'
 import { priceOf } from './price-answer.ts'
 import { longCallInfo } from './settle-info.ts'
 
@@ -38,6 +39,7 @@ export function longCallOf(
     job: { id: job.id, reader: job.reader, path: job.pollPath(route.path) + route.query, notes: job.notes ?? {} },
     headers: keptHeaders(rawHeaders),
     prices: admitted.batchPrices ?? [{ model: pricedModel ?? call.model, price, costScale: admitted.costScale }],
+    ...(call.beside ? { toolPrices: toolPrices(admitted, call.beside.model) } : {}),
     unpricedKind: metering.unpricedKind,
     tier: admitted.batchPrices ? 'batch' : call.serviceTier,
     input: { lowTokens: call.input.lowTokens, likelyTokens: admitted.input.likelyTokens },
@@ -46,6 +48,11 @@ export function longCallOf(
     firstPollAtMs: nowMs + (call.stream ? STREAM_FIRST_POLL_MS : limits.pollFirstMs),
     deadlineAtMs: admitted.startedAtMs + limits.jobDeadlineMs,
   }
+}
+
+/** Of the model that a tool of the call runs. */
+function toolPrices(admitted: AdmittedCall, model: string): LongCall['prices'] {
+  return [{ model, price: callPrice(admitted, model), costScale: admitted.costScale }]
 }
 
 function keptHeaders(raw: readonly string[]): string[] {

@@ -36,6 +36,7 @@ export function settleInfo(admitted: AdmittedCall, figures: SettleFigures): stri
     service_tier: short(facts.serviceTier),
     tokens: countsOf(usage),
     units: usage.units,
+    beside: usage.beside,
     usage_source: figures.source,
     usage: boundedRaw(usage.raw),
     usage_flags: flagsOf(figures),

@@ -81,7 +81,8 @@ function pricePart(call: LongCall, end: SettledEnd, part: ModelUsage): PricedPar
   const scales = { scale: call.terms.scale, costScale: price.costScale, unpricedKind: call.unpricedKind }
   if (price.price === undefined || part.longContexts === undefined) {
     const tier = billedTier(end.facts.serviceTier, call.tier)
-    const passPrice = (model: string) => call.prices.find((one) => one.model === model)?.price
+    const passPrice = (model: string) =>
+      [...call.prices, ...(call.toolPrices ?? [])].find((one) => one.model === model)?.price
     return { ...part, price, priced: priceUsage(price.price, part.usage, { ...scales, tier, priceOf: passPrice }) }
   }
   const fixed = fixedPrice(price.price, serviceTier(call.tier), part.longContexts)
@@ -134,6 +135,7 @@ function infoOf(
     service_tier: end.facts.serviceTier ?? (end.results === undefined ? undefined : call.tier),
     tokens: countsOf(whole),
     units: whole.units,
+    beside: besideOf(parts),
     by_model: byModel(call, parts),
     results: end.results,
     unread_results: end.unread || undefined,
@@ -149,6 +151,12 @@ function infoOf(
     status: 200,
     duration_ms: Math.max(0, nowMs - call.startedAtMs),
   })
+}
+
+/** What tools' models used. */
+function besideOf(parts: readonly PricedPart[]): Usage['beside'] {
+  const beside = parts.flatMap(({ usage }) => usage.beside ?? [])
+  return beside.length > 0 ? beside : undefined
 }
 
 function conversionOf(price: CallPrice | undefined): object | undefined {

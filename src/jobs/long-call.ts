@@ -19,6 +19,8 @@ export interface LongCall {
   readonly headers: readonly string[]
   /** Prices fixed when the call began, by the model that the caller named. */
   readonly prices: readonly ModelPrice[]
+  /** The same of models that tools of the call run. */
+  readonly toolPrices?: readonly ModelPrice[]
   readonly unpricedKind: UnpricedKind
   /** Class of service that was asked for; a batch is one of its own. */
   readonly tier: string | undefined

@@ -88,7 +88,7 @@ export class ResponsesStream implements StreamReader {
   }
 
   get facts(): AnswerFacts {
-    const job = this.#call.goesOn && !this.finished ? responseJob(this.#id, 'in_progress') : undefined
+    const job = this.#call.goesOn && !this.finished ? responseJob(this.#id, 'in_progress', this.#call) : undefined
     return {
       ...(job ? { job } : {}),
       usage: this.#usage,
@@ -197,8 +197,9 @@ export class ResponsesStream implements StreamReader {
   #end(type: string, event: Fields): EventVerdict {
     const response = asObject(event['response'])
     this.#readHead(response)
-    const listed = countToolCalls(response?.['output'], response?.['tool_usage'])
+    const listed = countToolCalls(response?.['output'], response?.['tool_usage'], this.#call.beside?.model)
     this.#usage = readResponsesUsage(response?.['usage'], {
+      ...listed,
       webSearches: Math.max(listed.webSearches, this.#webSearches),
       fileSearches: Math.max(listed.fileSearches, this.#fileSearches),
     })

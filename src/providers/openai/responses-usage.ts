@@ -9,11 +9,14 @@ import type { UnitCounts, Usage } from '../../core/usage.ts'
 import { isBadCount, memberObject, readCount } from '../counts.ts'
 import { asArray, asObject } from '../read-fields.ts'
 import { takeApartInput } from './chat-usage.ts'
+import { imageToolUsage } from './image-tool.ts'
 
 /** Hosted tool calls of one response. */
 export interface ToolCalls {
   readonly webSearches: number
   readonly fileSearches: number
+  /** What the image tool's model used. */
+  readonly images?: Pick<Usage, 'beside' | 'flags'>
 }
 
 /** undefined where `value` is no usage object or states no count at all. */
@@ -28,24 +31,27 @@ export function readResponsesUsage(value: unknown, calls: ToolCalls): Usage | un
   const output = outputTotal ?? 0
   const stated = readCount(memberObject(usage, 'output_tokens_details'), 'reasoning_tokens')
   if (stated !== undefined && stated > output) flags.push('reasoning_beyond_output')
+  flags.push(...(calls.images?.flags ?? []))
   const units = unitCounts(calls)
   return {
     tokens: { ...inputTokens(usage, inputTotal ?? 0, flags), output },
     ...(stated === undefined ? {} : { reasoning: Math.min(stated, output) }),
     ...(units ? { units } : {}),
+    ...(calls.images?.beside ? { beside: calls.images.beside } : {}),
     raw: value,
     ...(flags.length > 0 ? { flags } : {}),
   }
 }
 
-/** Calls in a response's `output`; where it has none, what `tool_usage` states. */
-export function countToolCalls(output: unknown, toolUsage: unknown): ToolCalls {
+/** Calls in a response's `output`; where it has none, what `tool_usage` states. `imageModel`: of the call's image tool. */
+export function countToolCalls(output: unknown, toolUsage: unknown, imageModel: string | undefined): ToolCalls {
   const items = asArray(output).map((item) => asObject(item)?.['type'])
   const searches = items.filter((type) => type === 'web_search_call').length
   const stated = readCount(memberObject(asObject(toolUsage), 'web_search'), 'num_requests') ?? 0
   return {
     webSearches: items.length > 0 ? searches : stated,
     fileSearches: items.filter((type) => type === 'file_search_call').length,
+    images: imageToolUsage(toolUsage, output, imageModel),
   }
 }
 

@@ -13,6 +13,7 @@ import {
 } from '../provider.ts'
 import { asArray, asObject, asText, readFlag, readModel } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
+import { heldImageTool } from './image-tool.ts'
 import { idsOfItems, keptObjects } from './kept-objects.ts'
 import { openAIMedia } from './media-cost.ts'
 import {
@@ -77,6 +78,7 @@ function readResponsesCall(raw: Buffer, source: CallSource): CallRequest {
     audioOutput: asArray(fields['modalities']).includes('audio'),
     ...askedTier(fields),
     ...heldToolCalls(fields),
+    ...heldImageTool(fields),
     ...(readFlag(fields, 'background') === true ? { goesOn: true } : {}),
     objects,
     unseenInput: counter.unseen || objects.length > 0 || template || fetchesInput(fields),
@@ -110,10 +112,13 @@ function countResponsesInput(counter: InputCounter, body: JsonBody, model: strin
 
 function readResponsesJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
   const providerId = asText(members['id'])
-  const job = call.goesOn ? responseJob(providerId, members['status']) : undefined
+  const job = call.goesOn ? responseJob(providerId, members['status'], call) : undefined
   return {
     ...(job ? { job } : {}),
-    usage: readResponsesUsage(members['usage'], countToolCalls(members['output'], members['tool_usage'])),
+    usage: readResponsesUsage(
+      members['usage'],
+      countToolCalls(members['output'], members['tool_usage'], call.beside?.model),
+    ),
     model: asText(members['model']),
     providerId,
     ...statedCostOf(members['usage']),
