@@ -491,7 +491,7 @@ export class LiveCall implements GuardedCall {
   }
 
   knownAtoms(): Atoms {
-    return knownAtoms(this.admitted, this.#stream?.facts.usage, this.#stream?.outputTokens ?? 0)
+    return knownAtoms(this.admitted, this.#stream?.facts ?? NO_FACTS, this.#stream?.outputTokens ?? 0)
   }
 
   /** The one ending of the call's money. Recorded when this returns. Undefined: voided, or ended before. */

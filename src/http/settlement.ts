@@ -177,14 +177,23 @@ function outcomeOf(ending: Ending, trimmed: boolean): 'passed' | 'trimmed' | 'cu
 }
 
 /** What a call has cost so far, as far as is known, and never below its floor: for checkpoints and progress records. */
-export function knownAtoms(admitted: AdmittedCall, seen: Usage | undefined, outputTokens: number): Atoms {
+export function knownAtoms(admitted: AdmittedCall, seen: SoFar, outputTokens: number): Atoms {
   const { terms, price, snapshot, call } = admitted
-  const input = seen?.tokens ?? { input: call.input.lowTokens }
-  const tokens = { ...input, output: Math.max(seen?.tokens.output ?? 0, outputTokens) }
   const { unpricedKind } = snapshot.settings.metering
   const tier = billedTier(undefined, call.serviceTier)
-  const { chargeAtoms } = priceUsage(price, { tokens, raw: null }, { scale: terms.scale, unpricedKind, tier })
+  const usage = usageSoFar(admitted, seen, outputTokens)
+  const { chargeAtoms } = priceUsage(price, usage, { scale: terms.scale, unpricedKind, tier })
   return chargeAtoms > terms.floorAtoms ? chargeAtoms : terms.floorAtoms
+}
+
+/** What was stated so far, else what could be counted: images that have come, characters that are spoken. */
+type SoFar = Pick<AnswerFacts, 'usage' | 'counted'>
+
+function usageSoFar({ price, call }: AdmittedCall, { usage, counted }: SoFar, outputTokens: number): Usage {
+  if (!usage && counted) return billedMeasure(counted, price, call.billedBy)
+  const { tokens, units } = usage ?? { tokens: { input: call.input.lowTokens }, units: undefined }
+  const output = Math.max(tokens.output ?? 0, outputTokens)
+  return { tokens: { ...tokens, output }, ...(units ? { units } : {}), raw: null }
 }
 
 /** The same in tokens. */

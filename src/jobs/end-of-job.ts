@@ -6,10 +6,10 @@ import { billedTier, serviceTier } from '../core/service-tier.ts'
 import { isCredibleCost, STATED_UNIT, statedCharge } from '../core/stated-cost.ts'
 import type { Usage } from '../core/usage.ts'
 import { boundedRaw, countsOf } from '../core/usage-fields.ts'
+import { UsageSum } from '../core/usage-sum.ts'
 import type { AnswerFacts, JobState } from '../providers/provider.ts'
 import { fixedPrice, priceOf } from './job-price.ts'
 import type { LongCall, ModelPrice } from './long-call.ts'
-import { UsageSum } from './sum-usage.ts'
 
 export type JobEnd = { readonly kind: 'void'; readonly reason: string } | SettledEnd
 

@@ -3,13 +3,13 @@ import { inputTotal } from '../core/price-usage.ts'
 import { addStated } from '../core/stated-cost.ts'
 import { longContextIndex } from '../core/tier-price.ts'
 import type { TokenCounts, Usage } from '../core/usage.ts'
+import { UsageSum } from '../core/usage-sum.ts'
 import { JsonMeter } from '../meter/json-meter.ts'
 import type { JobNotes, ResultReader } from '../providers/provider.ts'
 import type { ModelUsage } from './end-of-job.ts'
 import { priceOf } from './job-price.ts'
 import type { ModelPrice } from './long-call.ts'
 import { SeenResults } from './seen-results.ts'
-import { UsageSum } from './sum-usage.ts'
 
 interface Part {
   readonly model: string

@@ -110,13 +110,13 @@ export class StreamMeter implements StreamMeterShape {
     // The second half of a line end goes where the event before it went.
     let run = trailing > 0 && this.#lastVerdict === 'drop' ? trailing : 0
     while (splitter.next()) {
-      if (splitter.oversized) {
-        this.#lastVerdict = 'pass'
-        this.#readOversized()
-        splitter.accept()
-        continue
-      }
-      const verdict = splitter.closing ? 'terminal' : splitter.speaks ? this.#judge(splitter.event) : 'pass'
+      const verdict = splitter.oversized
+        ? this.#readOversized()
+        : splitter.closing
+          ? 'terminal'
+          : splitter.speaks
+            ? this.#judge(splitter.event)
+            : 'pass'
       if (verdict === undefined) {
         this.#block(chunk, run, out)
         return
@@ -170,11 +170,14 @@ export class StreamMeter implements StreamMeterShape {
     }
   }
 
-  #readOversized(): void {
+  /** Its beginning has gone on long ago; without its last bytes it is no event to a client. */
+  #readOversized(): EventVerdict {
     try {
       this.#reader.onOversized(this.#splitter.head, this.#splitter.tail)
+      return this.#reader.oversizedEnd === true ? 'terminal' : 'pass'
     } catch {
       this.#unreadable = true
+      return 'pass'
     }
   }
 

@@ -429,6 +429,8 @@ export interface StreamReader {
   textTokens(event: StreamEvent): number
   /** An event too large to be kept has passed: its first and last bytes (up to 256 and 16 KiB), to find usage in. */
   onOversized(head: Buffer, tail: Buffer): void
+  /** The event of the last `onOversized` ends a complete answer, as the verdict `terminal` would say of a smaller one. */
+  readonly oversizedEnd?: boolean
   /** What was learnt so far. */
   readonly facts: AnswerFacts
   /** Output tokens delivered so far, all answers together: counted from the deltas until usage says it. */

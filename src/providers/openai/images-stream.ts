@@ -20,6 +20,7 @@ const TAIL_BYTES = 1024
 export class ImagesStream implements StreamReader {
   failed = false
   unreadable = false
+  oversizedEnd = false
   readonly endsByFraming = false
   readonly #parsed: ImagesParsed
   #usage: Usage | undefined
@@ -87,7 +88,9 @@ export class ImagesStream implements StreamReader {
   onOversized(head: Buffer, tail: Buffer): void {
     const start = head.toString('latin1', 0, HEAD_BYTES)
     const type = /^event: ?(\S+)/m.exec(start)?.[1] ?? TYPE.exec(start)?.[1] ?? typeIn(tail)
-    if (type.endsWith('.completed')) this.#complete({ usage: usageInTail(tail) })
+    if (!type.endsWith('.completed')) return
+    this.#complete({ usage: usageInTail(tail) })
+    this.oversizedEnd = this.finished
   }
 
   /** Never asked for: what such a call can come to is held whole. */

@@ -8,7 +8,7 @@
  */
 import type { Usage } from '../../core/usage.ts'
 import { isBadCount, memberObject, readCount } from '../counts.ts'
-import { asObject } from '../read-fields.ts'
+import { asObject, asText } from '../read-fields.ts'
 import { readChatUsage, takeApartInput } from './chat-usage.ts'
 
 /** `CallRequest.parsed` of images. */
@@ -54,7 +54,7 @@ function textOutput(details: Readonly<Record<string, unknown>> | undefined, outp
   return Math.min(text, output)
 }
 
-/** With the tokens of the model that wrote an SVG. They are priced as the call's own, and flagged for it. */
+/** With the pass of the model that wrote an SVG, at its own price. Its reasoning is inside its output. */
 export function readSvgUsage(usage: Usage, value: unknown): Usage {
   const svg = asObject(value)
   const input = readCount(svg, 'input_tokens') ?? 0
@@ -64,8 +64,11 @@ export function readSvgUsage(usage: Usage, value: unknown): Usage {
   return {
     ...usage,
     tokens: { ...tokens, input: (tokens.input ?? 0) + input, output: (tokens.output ?? 0) + output },
+    passes: [
+      { model: undefined, tokens },
+      { model: asText(svg?.['model']), tokens: { input, output } },
+    ],
     raw: { usage: usage.raw, svg_usage: value },
-    flags: [...(usage.flags ?? []), 'tokens_of_another_model'],
   }
 }
 

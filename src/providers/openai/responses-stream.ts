@@ -58,6 +58,7 @@ export class ResponsesStream implements StreamReader {
   finished = false
   failed = false
   unreadable = false
+  oversizedEnd = false
   readonly endsByFraming = false
   readonly #call: CallRequest
   readonly #transcript = new ResponseTranscript()
@@ -122,6 +123,7 @@ export class ResponsesStream implements StreamReader {
     const calls = { webSearches: this.#webSearches, fileSearches: this.#fileSearches }
     this.#usage = readResponsesUsage(usageInTail(tail), calls) ?? this.#usage
     this.finished = true
+    this.oversizedEnd = true
     if (type === 'response.failed') this.failed = true
   }
 

@@ -34,6 +34,7 @@ export class RunStream implements StreamReader {
   finished = false
   failed = false
   unreadable = false
+  oversizedEnd = false
   readonly endsByFraming = false
   readonly #call: CallRequest
   /** What is known of the run: id, thread_id, model. */
@@ -114,6 +115,7 @@ export class RunStream implements StreamReader {
     if (!hasEnded(state)) return
     this.#usage = readChatUsage(usageInTail(tail)) ?? this.#usage
     this.#end(state)
+    this.oversizedEnd = true
   }
 
   cutEnding(): Buffer {

@@ -14,6 +14,7 @@ export class SpeechStream implements StreamReader {
   finished = false
   failed = false
   unreadable = false
+  oversizedEnd = false
   /** Audio is billed by its end: nothing is cut in between. */
   readonly outputTokens = 0
   readonly endsByFraming = false
@@ -59,6 +60,7 @@ export class SpeechStream implements StreamReader {
     if (!head.includes('speech.audio.done')) return
     this.#usage = readSpeechUsage(usageInTail(tail))
     this.finished = true
+    this.oversizedEnd = true
   }
 
   /** Never asked for: what such a call can come to is held whole. */

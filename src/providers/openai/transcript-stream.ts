@@ -18,6 +18,7 @@ export class TranscriptStream implements StreamReader {
   finished = false
   failed = false
   unreadable = false
+  oversizedEnd = false
   outputTokens = 0
   readonly endsByFraming = false
   readonly #parsed: TranscriptionParsed
@@ -73,6 +74,7 @@ export class TranscriptStream implements StreamReader {
     if (!head.includes('transcript.text.done')) return
     this.#usage = readTranscriptUsage(usageInTail(tail), undefined)
     this.finished = true
+    this.oversizedEnd = true
   }
 
   /** Never asked for: what such a call can come to is held whole. */

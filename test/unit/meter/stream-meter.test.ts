@@ -294,6 +294,7 @@ describe('an event beyond the bound', () => {
       const meter = new StreamMeter(metering.createStreamReader(call, 'sse', NO_HEADERS))
       const out: Buffer[] = []
       for (let at = 0; at < bytes.length; at += step) out.push(...meter.push(bytes.subarray(at, at + step)))
+      if (meter.terminal) out.push(meter.terminal)
       expect(Buffer.concat(out).equals(bytes)).toBe(true)
       expect(meter.facts.usage?.tokens).toEqual({ input: 5, output: 7 })
       expect(meter.facts.usage?.reasoning).toBe(2)

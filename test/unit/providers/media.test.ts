@@ -1,5 +1,6 @@
 /** Images and audio: what a call may come to, and what its answer says that it came to. */
 import { describe, expect, test } from 'vitest'
+import { StreamMeter } from '../../../src/meter/stream-meter.ts'
 import { imageOutputTokens } from '../../../src/providers/openai/image-output.ts'
 import { imagesMetering } from '../../../src/providers/openai/images.ts'
 import { readImagesUsage } from '../../../src/providers/openai/images-usage.ts'
@@ -167,7 +168,7 @@ describe('images: what they came to', () => {
     })
   })
 
-  test('the author of an SVG is charged too, and flagged', () => {
+  test('the author of an SVG is a pass of its own model', () => {
     const facts = imagesMetering.readJson(
       {
         'data.#': 1,
@@ -178,7 +179,11 @@ describe('images: what they came to', () => {
       NO_HEADERS,
     )
     expect(facts.usage?.tokens).toMatchObject({ input: 103, output: 900, image_output: 5 })
-    expect(facts.usage?.flags).toEqual(['tokens_of_another_model'])
+    expect(facts.usage?.passes).toEqual([
+      { model: undefined, tokens: { input: 3, output: 0, image_output: 5 } },
+      { model: 'gpt-5', tokens: { input: 100, output: 900 } },
+    ])
+    expect(facts.usage?.units).toEqual({ images: 1 })
   })
 })
 
@@ -366,4 +371,35 @@ test.each([
   [undefined, undefined],
 ])('a provider’s own cost: %j is %s', (usage, expected) => {
   expect(readStatedCost(usage)).toBe(expected)
+})
+
+describe('streams whose last event is too large to be kept', () => {
+  const big = 'A'.repeat(3_000_000)
+  const image = (usage: object): string =>
+    `event: image_generation.completed\ndata: ${JSON.stringify({ type: 'image_generation.completed', b64_json: big, usage })}\n\n`
+  const imageUsage = { input_tokens: 3, output_tokens: 272, total_tokens: 275 }
+  const transcript = `data: ${JSON.stringify({ type: 'transcript.text.done', text: big, usage: { type: 'duration', seconds: 7 } })}\n\n`
+  const images = json(imagesMetering, { model: 'gpt-image-1', prompt: 'x', n: 2, stream: true })
+  const words = json(transcriptionsMetering, { model: 'gpt-4o-transcribe', input_audio: { data: '', format: 'wav' } })
+
+  test.each([
+    ['images', imagesMetering, images, image(imageUsage) + image(imageUsage), { tokens: { image_output: 544 } }],
+    ['a transcript', transcriptionsMetering, words, transcript, { units: { seconds: 7 } }],
+  ] as const)('%s: its end is kept back all the same, and every byte passes', (_name, metering, call, text, usage) => {
+    const bytes = Buffer.from(`${text}: after\n\n`)
+    const whole = bytes.length - ': after\n\n'.length
+    for (const end of [whole, whole - 1, whole - 5, bytes.length]) {
+      const meter = new StreamMeter(metering.createStreamReader(call, 'sse', NO_HEADERS))
+      const out: Buffer[] = []
+      for (let at = 0; at < end; at += 65_536) out.push(...meter.push(bytes.subarray(at, Math.min(at + 65_536, end))))
+      if (end < whole) expect(meter.terminal).toBeUndefined()
+      if (end < bytes.length) out.push(...meter.push(bytes.subarray(end)))
+      expect(meter.terminal?.length).toBeGreaterThan(0)
+      expect(meter.terminal?.toString()).toMatch(/\n$/)
+      expect(meter.facts.usage).toMatchObject(usage)
+      const passed = Buffer.concat([...out, meter.terminal as Buffer, ...meter.takeAfterTerminal()])
+      expect(passed.equals(bytes)).toBe(true)
+      expect(Buffer.concat(out).length).toBeLessThan(whole)
+    }
+  })
 })

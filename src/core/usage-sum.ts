@@ -1,5 +1,5 @@
 /** Adds up usages, each kind by itself. Counts of a batch stay whole numbers; what would leave them is clamped and flagged. */
-import { COUNTED_KINDS, type CountedKind, TOKEN_KINDS, type TokenKind, type Usage } from '../core/usage.ts'
+import { COUNTED_KINDS, type CountedKind, TOKEN_KINDS, type TokenKind, type Usage } from './usage.ts'
 
 export class UsageSum {
   readonly #tokens: { [kind in TokenKind]?: number } = {}
