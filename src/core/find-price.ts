@@ -1,5 +1,6 @@
 import { markedUp } from './exact-rates.ts'
 import { type DatedCallPrice, FoundPrices } from './found-prices.ts'
+import { isEmpty } from './is-empty.ts'
 import type { CallFacts, CallPrice, PriceBook, Rates } from './price-book.ts'
 import { PriceEntries } from './price-entries.ts'
 import { PriceSearch } from './price-search.ts'
@@ -48,7 +49,7 @@ function search(book: PriceBook, entries: PriceEntries, facts: CallFacts, atMs: 
   if (cost === undefined && charge === undefined) return { price: undefined, sinceMs, untilMs }
   const costUnit = (cost ?? charge)?.unit ?? book.unit
   // A charge that is a markup alone has no unit of its own.
-  const unit = charge === undefined || isEmpty(charge.rates) ? costUnit : charge.unit
+  const unit = charge === undefined || hasNoRates(charge.rates) ? costUnit : charge.unit
   const markup = charge?.markup ?? book.markup
   // A markup has no meaning between two units: there the charge is what its own entry says.
   const fromCost = unit === costUnit ? markedUp(cost?.rates ?? NO_RATES, markup) : NO_RATES
@@ -58,11 +59,11 @@ function search(book: PriceBook, entries: PriceEntries, facts: CallFacts, atMs: 
     unit,
     costUnit,
     cost: cost?.rates ?? NO_RATES,
-    charge: isEmpty(own) ? fromCost : over(fromCost, own),
+    charge: hasNoRates(own) ? fromCost : over(fromCost, own),
     ownCharge: own,
     markup,
     tiers:
-      found.longContext.length === 0 && isEmptyObject(found.serviceTiers)
+      found.longContext.length === 0 && isEmpty(found.serviceTiers)
         ? undefined
         : { service: found.serviceTiers, longContext: found.longContext },
     contextWindow: found.contextWindow,
@@ -80,11 +81,6 @@ function over(under: Rates, rates: Rates): Rates {
   }
 }
 
-function isEmpty({ perMillion, perUnit }: Rates): boolean {
-  return isEmptyObject(perMillion) && isEmptyObject(perUnit)
-}
-
-function isEmptyObject(object: object): boolean {
-  for (const _ in object) return false
-  return true
+function hasNoRates({ perMillion, perUnit }: Rates): boolean {
+  return isEmpty(perMillion) && isEmpty(perUnit)
 }

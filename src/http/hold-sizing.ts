@@ -7,6 +7,7 @@ import type { CeilingInput } from '../core/cost-ceiling.ts'
 import { InputRatios, type RatioQuestion } from '../core/input-ratios.ts'
 import { type OutputQuestion, OutputSizes } from '../core/output-sizes.ts'
 import type { Usage } from '../core/usage.ts'
+import { likelyInput } from '../providers/likely-input.ts'
 import type { TextShare } from '../providers/provider.ts'
 import { totalInput, totalOutput } from '../providers/usage-totals.ts'
 import type { AdmittedCall } from './admitted-call.ts'
@@ -78,12 +79,12 @@ function heldFactor({ plan, call }: SizedCall, learnt: number, exactTokens: numb
   return Math.min(1, (exactTokens + text.exact.besidesTokens) / text.tokens)
 }
 
-/** By what was learnt; else between what is certain and what is counted high: their geometric mean. */
+/** By what was learnt, where anything was. */
 function likelyTokens({ call }: SizedCall, factor: number | undefined): number {
   const { lowTokens, highTokens, text } = call.input
   if (factor !== undefined && text !== undefined)
     return Math.max(lowTokens, highTokens - text.tokens + scaled(text, factor))
-  return Math.round(Math.sqrt(Math.max(1, lowTokens) * Math.max(1, highTokens)))
+  return likelyInput(call.input)
 }
 
 function scaled(text: TextShare, factor: number): number {

@@ -1,5 +1,6 @@
 /** The ledger's settle entry as far as the gateway knows it (SPEC section 7); the script adds what money did. */
 
+import { isEmpty } from '../core/is-empty.ts'
 import { formatAmount } from '../core/money.ts'
 import type { Usage } from '../core/usage.ts'
 import { boundedRaw, countsOf } from '../core/usage-fields.ts'
@@ -90,9 +91,4 @@ function flagsOf({ usage, answer, unread }: SettleFigures): readonly string[] | 
 
 function short(text: string | undefined): string | undefined {
   return text?.slice(0, TEXT_LENGTH_MAX)
-}
-
-function isEmpty(object: object): boolean {
-  for (const _ in object) return false
-  return true
 }

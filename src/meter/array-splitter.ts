@@ -4,6 +4,7 @@
  * element go on at once. The closing bracket is the stream's terminal event.
  */
 import type { StreamEvent } from '../providers/provider.ts'
+import { isBlank } from './json-blank.ts'
 import { EMPTY, Splitter } from './splitter.ts'
 
 const QUOTE = 0x22
@@ -161,8 +162,4 @@ export class ArraySplitter extends Splitter {
     }
     return false
   }
-}
-
-function isBlank(byte: number): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }

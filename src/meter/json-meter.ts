@@ -2,6 +2,8 @@
  * Picks named members out of a JSON text while its bytes go by, whatever its size and wherever it is cut. It keeps
  * those members alone, each up to 256 KiB, and never the whole body. Which members: json-paths.ts.
  */
+
+import { isBlank } from './json-blank.ts'
 import { type PathNode, pathTree } from './json-paths.ts'
 import type { JsonMeterShape } from './meter-types.ts'
 
@@ -298,10 +300,6 @@ export class JsonMeter implements JsonMeterShape {
     this.unread = true
     this.#state = 'done'
   }
-}
-
-function isBlank(byte: number): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09
 }
 
 function keyName(escaped: string): string {

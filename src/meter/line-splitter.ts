@@ -3,10 +3,10 @@
  * Sources: github.com/ndjson/ndjson-spec; docs.ollama.com, "Streaming"; Cohere's v1 API (application/stream+json).
  */
 import type { StreamEvent } from '../providers/provider.ts'
+import { isBlank } from './json-blank.ts'
 import { isJson, Splitter } from './splitter.ts'
 
 const LF = 0x0a
-const CR = 0x0d
 const LINE_FEED = Buffer.from('\n')
 
 export class LineSplitter extends Splitter {
@@ -40,8 +40,4 @@ export class LineSplitter extends Splitter {
     this.event.data = bytes.subarray(start, end)
     return end > start
   }
-}
-
-function isBlank(byte: number): boolean {
-  return byte === 0x20 || byte === LF || byte === CR || byte === 0x09
 }

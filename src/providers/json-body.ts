@@ -3,6 +3,7 @@
  * reads. Members of the top level are found as spans of bytes, so that an edit can be spliced in beside them.
  */
 import { isUtf8 } from 'node:buffer'
+import { foldCase } from './fold-case.ts'
 import { InvalidCall } from './provider.ts'
 
 /** Where a member of an object stands in the body: byte offsets, the end exclusive. */
@@ -56,7 +57,7 @@ export function readMembers(body: Buffer, open: number, jsonDepth: number, path:
     if (members.has(name)) throw twice(path + name)
     if (!PLAIN_NAME.test(name)) {
       folded ??= new Set()
-      const plain = fold(name)
+      const plain = foldCase(name)
       if (folded.has(plain)) throw twice(path + name)
       folded.add(plain)
     }
@@ -78,7 +79,7 @@ export function readMembers(body: Buffer, open: number, jsonDepth: number, path:
 export function refuseOtherSpellings(body: JsonBody, decisive: ReadonlySet<string>): void {
   for (const name of body.members.keys()) {
     if (PLAIN_NAME.test(name)) continue
-    const plain = fold(name)
+    const plain = foldCase(name)
     if (plain !== name && decisive.has(plain))
       throw new InvalidCall(`"${printable(name)}" is not a field; did you mean "${plain}"?`, plain)
   }
@@ -105,10 +106,6 @@ function twice(field: string): InvalidCall {
 
 function printable(name: string): string {
   return name.length > 64 ? `${name.slice(0, 64)}…` : name
-}
-
-function fold(name: string): string {
-  return name.toUpperCase().toLowerCase()
 }
 
 function readKey(body: Buffer, start: number, end: number): string {

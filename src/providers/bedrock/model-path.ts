@@ -3,7 +3,7 @@
  * profiles) or an ARN, percent-encoded by the SDKs (`%3A`, and `%2F` inside an ARN) and by some clients not at all.
  * Source: docs.aws.amazon.com, API_runtime_Converse, modelId.
  */
-import { pathSegments } from '../path-segments.ts'
+import { decodedSegment, pathSegments } from '../path-segments.ts'
 import { InvalidCall } from '../provider.ts'
 
 const MODEL_LENGTH_MAX = 256
@@ -19,8 +19,8 @@ export function operationOf(path: string): string | undefined {
 
 /** Throws InvalidCall where it is none that AWS would take. */
 export function modelOfPath(path: string): string {
-  const model = decoded(modelSegment(pathSegments(path)) ?? '')
-  if (model !== undefined && model.length <= MODEL_LENGTH_MAX && MODEL.test(model)) return model
+  const model = decodedSegment(modelSegment(pathSegments(path)) ?? '')
+  if (model.length <= MODEL_LENGTH_MAX && MODEL.test(model)) return model
   throw new InvalidCall(
     `The path names no model: between /model/ and the operation an id or an ARN of at most ${MODEL_LENGTH_MAX} letters, digits and . _ : - / has to stand.`,
     'modelId',
@@ -33,12 +33,4 @@ function modelSegment(segments: readonly string[]): string | undefined {
   if (segments.at(-3) === 'model') return last
   const first = segments.at(-3)
   return segments.at(-4) === 'model' && first !== undefined && ARN.test(first) ? `${first}/${last}` : undefined
-}
-
-function decoded(segment: string): string | undefined {
-  try {
-    return decodeURIComponent(segment)
-  } catch {
-    return undefined
-  }
 }

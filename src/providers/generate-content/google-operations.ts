@@ -2,10 +2,11 @@
 import type { Endpoint, Format } from '../../config/snapshot.ts'
 import { readCount } from '../counts.ts'
 import { namedIn } from '../made-objects.ts'
+import { decodedSegment } from '../path-segments.ts'
 import type { MadeObjects, Metering, ObjectRules, Operation, OperationMatch } from '../provider.ts'
 import { embedContentMetering } from './embed-content.ts'
 import { generateContentMetering } from './generate-content.ts'
-import { decoded, type GoogleMethod } from './google-path.ts'
+import type { GoogleMethod } from './google-path.ts'
 import { interactionsMetering } from './interactions.ts'
 import { predictMetering } from './predict.ts'
 
@@ -87,7 +88,7 @@ export class GoogleOperations {
 
   /** A resource under a version of the API or a project: `segments` are those behind it. */
   resource(httpMethod: string, segments: readonly string[]): OperationMatch | undefined {
-    const [collection = '', last = ''] = segments.map(decoded)
+    const [collection = '', last = ''] = segments.map(decodedSegment)
     if (segments.length === 1) return this.#collection(httpMethod, collection)
     if (collection === 'interactions' && segments.length === 3 && segments[2] === 'cancel')
       return httpMethod === 'POST' ? this.#object(httpMethod, collection, last) : undefined

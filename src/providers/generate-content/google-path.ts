@@ -5,7 +5,7 @@
  * Source: cloud.google.com/apis/design/custom_methods; googleapis google/ai/generativelanguage/v1beta and
  * google/cloud/aiplatform/v1, the `google.api.http` options.
  */
-import { pathSegments } from '../path-segments.ts'
+import { decodedSegment, pathSegments } from '../path-segments.ts'
 import { InvalidCall } from '../provider.ts'
 
 export interface GoogleMethod {
@@ -27,13 +27,14 @@ const MODEL_LENGTH_MAX = 256
 /** Undefined where the path names no method of a model. */
 export function readGoogleMethod(path: string): GoogleMethod | undefined {
   const segments = pathSegments(path)
-  const last = METHOD.exec(decoded(segments.at(-1) ?? ''))
-  const collection = decoded(segments.at(-2) ?? '')
+  const last = METHOD.exec(decodedSegment(segments.at(-1) ?? ''))
+  const collection = decodedSegment(segments.at(-2) ?? '')
   if (!last || !MODEL_COLLECTIONS.has(collection)) return undefined
   const [, id = '', method = ''] = last
   if (collection !== 'models')
     return { method: method.toLowerCase(), model: `${collection}/${id}`, publisher: undefined }
-  const publisher = decoded(segments.at(-4) ?? '') === 'publishers' ? decoded(segments.at(-3) ?? '') : undefined
+  const publisher =
+    decodedSegment(segments.at(-4) ?? '') === 'publishers' ? decodedSegment(segments.at(-3) ?? '') : undefined
   return { method: method.toLowerCase(), model: id, publisher }
 }
 
@@ -55,16 +56,6 @@ export function asksForArray(target: string): boolean {
 /** A model without what the API puts in front of it: `models/M`, `publishers/google/models/M`. */
 export function bareModel(name: string): string {
   return name.slice(name.lastIndexOf('models/') + (name.includes('models/') ? 7 : 1))
-}
-
-/** A segment as the server reads it; escapes that are none stay, and then name nothing that is known. */
-export function decoded(segment: string): string {
-  if (!segment.includes('%')) return segment
-  try {
-    return decodeURIComponent(segment)
-  } catch {
-    return segment
-  }
 }
 
 function hasControls(text: string): boolean {

@@ -3,6 +3,8 @@
  * `max_output_tokens`. Both at once are refused: which of them the server takes is its own affair.
  * Source: protobuf.dev/programming-guides/json, "Field names".
  */
+
+import { foldCase } from '../fold-case.ts'
 import { type MemberSpan, readMembers } from '../json-body.ts'
 import { InvalidCall } from '../provider.ts'
 import { asObject } from '../read-fields.ts'
@@ -77,7 +79,7 @@ export function eitherSpelling(fields: Fields | undefined, camel: string): unkno
 }
 
 function fold(name: string): string {
-  return name.replaceAll('_', '').toUpperCase().toLowerCase()
+  return foldCase(name.replaceAll('_', ''))
 }
 
 export function snakeCase(camel: string): string {

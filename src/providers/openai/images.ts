@@ -6,6 +6,7 @@
  */
 import type { Usage } from '../../core/usage.ts'
 import { InputCounter } from '../input-counter.ts'
+import { likelyInput } from '../likely-input.ts'
 import { MediaFields } from '../multipart/media-fields.ts'
 import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } from '../provider.ts'
 import { asArray, asObject, asText } from '../read-fields.ts'
@@ -13,7 +14,7 @@ import { statedCostOf } from '../stated-cost.ts'
 import { imageOutputTokens } from './image-output.ts'
 import { ImagesStream } from './images-stream.ts'
 import { countedImages, type ImagesParsed, readImagesUsage, readSvgUsage, withImages } from './images-usage.ts'
-import { likelyTokens, mediaCall } from './media-call.ts'
+import { mediaCall } from './media-call.ts'
 import { modelInPath } from './path-model.ts'
 
 /** How many images: `n` at OpenAI, others at those who copy it. The highest counts. */
@@ -79,7 +80,7 @@ function readImagesCall(raw: Buffer, source: CallSource): CallRequest {
   const svg = fields.text('output_format') === 'svg'
   const parsed: ImagesParsed = {
     images,
-    likely: byTheImage ? undefined : { inputTokens: likelyTokens(counter), imageTokens },
+    likely: byTheImage ? undefined : { inputTokens: likelyInput(counter.estimate()), imageTokens },
   }
   return mediaCall({
     model,

@@ -8,8 +8,8 @@ import type { CallRequest, CallSource, Metering } from '../provider.ts'
 import { chatMetering } from './chat.ts'
 import { completionsMetering } from './completions.ts'
 import { embeddingsMetering } from './embeddings.ts'
+import { hostedModel } from './hosted-model.ts'
 import { readOpenAIBody } from './openai-call.ts'
-import { rootModel } from './root-model.ts'
 import { tgiMetering } from './tgi.ts'
 
 const BY_MEMBER: readonly (readonly [string, Metering])[] = [
@@ -38,7 +38,7 @@ export const invocationsMetering: Metering = {
 function readCall(raw: Buffer, source: CallSource): CallRequest {
   const { value } = readOpenAIBody(raw, source.jsonDepth)
   const metering = BY_MEMBER.find(([member]) => value[member] !== undefined)?.[1] ?? tgiMetering
-  const name = encodeURIComponent(rootModel(value, source.path))
+  const name = encodeURIComponent(hostedModel(value, source.path))
   // Its readers take a model from the path of a deployment.
   const call = metering.readCall(raw, metering === tgiMetering ? source : { ...source, path: `/deployments/${name}/` })
   const parsed: InvocationParsed = { metering, parsed: call.parsed }

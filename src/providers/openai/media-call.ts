@@ -45,9 +45,3 @@ export function mediaCall(media: MediaCall): CallRequest {
     parsed: media.parsed,
   }
 }
-
-/** Tokens of a text as they most likely are, for estimates: between the low and the high count. */
-export function likelyTokens(counter: InputCounter): number {
-  const { lowTokens, highTokens } = counter.estimate()
-  return Math.round(Math.sqrt(Math.max(1, lowTokens) * Math.max(1, highTokens)))
-}

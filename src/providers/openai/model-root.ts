@@ -8,7 +8,7 @@ import { audioLength } from '../audio/audio-length.ts'
 import { likelyInput } from '../likely-input.ts'
 import { PLAIN_CALL } from '../plain-call.ts'
 import type { AnswerFacts, CallRequest, CallSource, Metering, OtherAnswer } from '../provider.ts'
-import { rootModel } from './root-model.ts'
+import { hostedModel } from './hosted-model.ts'
 import { readTgiCall, tgiMetering } from './tgi.ts'
 
 const IMAGE_TOKENS = 4096
@@ -63,7 +63,7 @@ function mediaCall(
   const parsed: SentMedia = { sent: { tokens: { input: tokensOf(counted) }, units: counted, raw: null } }
   return {
     ...PLAIN_CALL,
-    model: rootModel({}, source.path),
+    model: hostedModel({}, source.path),
     input: { highTokens: tokensOf(units), lowTokens: 1, cacheWriteTokens: 0, cacheWriteKind: 'cache_write_5m' },
     units,
     billedBy: ['seconds', 'images'],

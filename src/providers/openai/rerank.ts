@@ -14,8 +14,8 @@ import { readRerankInput } from '../rerank-input.ts'
 import { SilentStream } from '../silent-stream.ts'
 import { readChatUsage } from './chat-usage.ts'
 import { openAIErrorBody } from './error-event.ts'
+import { hostedModel } from './hosted-model.ts'
 import { readOpenAIBody } from './openai-call.ts'
-import { rootModel } from './root-model.ts'
 import type { Fields } from './text-stream.ts'
 
 export const rerankMetering: Metering = {
@@ -33,7 +33,7 @@ function readCall(raw: Buffer, source: CallSource): CallRequest {
   const { input, searches } = readRerankInput({ ...fields, documents: fields['documents'] ?? fields['texts'] })
   return {
     ...PLAIN_CALL,
-    model: rootModel(fields, ''),
+    model: hostedModel(fields, ''),
     input,
     units: { searches },
     billedBy: ['searches'],

@@ -5,6 +5,7 @@
  */
 import { audioLength } from '../audio/audio-length.ts'
 import { InputCounter } from '../input-counter.ts'
+import { likelyInput } from '../likely-input.ts'
 import { MediaFields } from '../multipart/media-fields.ts'
 import {
   type AnswerFacts,
@@ -17,7 +18,7 @@ import {
 } from '../provider.ts'
 import { asText } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
-import { likelyTokens, mediaCall } from './media-call.ts'
+import { mediaCall } from './media-call.ts'
 import { modelInPath } from './path-model.ts'
 import { SpeechStream } from './speech-stream.ts'
 import { countedSpeech, readSpeechUsage, type SpeechParsed } from './speech-usage.ts'
@@ -46,7 +47,7 @@ function readSpeechCall(raw: Buffer, source: CallSource): CallRequest {
   const characters = charactersOf(text)
   const parsed: SpeechParsed = {
     characters,
-    promptTokens: likelyTokens(counter),
+    promptTokens: likelyInput(counter.estimate()),
     pcm: fields.value('response_format') === 'pcm',
   }
   return mediaCall({

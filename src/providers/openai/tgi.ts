@@ -25,8 +25,8 @@ import {
 } from '../provider.ts'
 import { asArray, asObject, asText, readFlag, readWholeNumber } from '../read-fields.ts'
 import { splice } from '../splice.ts'
+import { hostedModel } from './hosted-model.ts'
 import { readOpenAIBody } from './openai-call.ts'
-import { rootModel } from './root-model.ts'
 import { type Fields, TgiStream } from './tgi-stream.ts'
 
 const LIMIT_NAME = 'max_new_tokens'
@@ -81,7 +81,7 @@ export function readTgiCall(raw: Buffer, source: CallSource): CallRequest {
   const parsed: TgiParsed = { limit, echo: prompt.slice(0, ECHO_CHARACTERS), promptBytes: Buffer.byteLength(prompt) }
   return {
     ...PLAIN_CALL,
-    model: rootModel(fields, source.path),
+    model: hostedModel(fields, source.path),
     stream: source.path.endsWith('/generate_stream') || readFlag(fields, 'stream') === true,
     input: counter.estimate(),
     generates: writes(source.path),

@@ -5,11 +5,12 @@
  */
 import { type AudioLength, audioLength } from '../audio/audio-length.ts'
 import { InputCounter } from '../input-counter.ts'
+import { likelyInput } from '../likely-input.ts'
 import { MediaFields } from '../multipart/media-fields.ts'
 import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } from '../provider.ts'
 import { asObject, asText } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
-import { likelyTokens, mediaCall } from './media-call.ts'
+import { mediaCall } from './media-call.ts'
 import { modelInPath } from './path-model.ts'
 import { TranscriptStream } from './transcript-stream.ts'
 import { countedTranscript, readTranscriptUsage, type TranscriptionParsed } from './transcription-usage.ts'
@@ -75,7 +76,7 @@ function transcriptionCall(
   const perSecond = diarized ? TEXT_TOKENS.diarizedPerSecond : TEXT_TOKENS.perSecond
   const parsed: TranscriptionParsed = {
     seconds: Math.round(seconds * 1000) / 1000,
-    promptTokens: likelyTokens(counter),
+    promptTokens: likelyInput(counter.estimate()),
   }
   return mediaCall({
     model,

@@ -3,14 +3,14 @@
  * `/pipeline/TASK/OWNER/NAME`, SageMaker's `/endpoints/NAME/invocations` and Databricks'
  * `/serving-endpoints/NAME/invocations`. A server of one model needs no name at all.
  */
-import { pathSegments } from '../path-segments.ts'
+import { decodedSegment, pathSegments } from '../path-segments.ts'
 import { readModel } from '../read-fields.ts'
 import { readCallModel } from './path-model.ts'
 
 /** "" where neither path nor body names one. Throws InvalidCall where it is no name. */
-export function rootModel(fields: Readonly<Record<string, unknown>>, path: string): string {
+export function hostedModel(fields: Readonly<Record<string, unknown>>, path: string): string {
   const encoded = namedInPath(pathSegments(path))
-  if (encoded !== undefined) return readCallModel({ model: decoded(encoded) }, '')
+  if (encoded !== undefined) return readCallModel({ model: decodedSegment(encoded) }, '')
   return fields['model'] === undefined || fields['model'] === null ? '' : readModel(fields)
 }
 
@@ -24,13 +24,4 @@ function namedInPath(segments: readonly string[]): string | undefined {
   }
   const task = segments.indexOf('pipeline')
   return task < 0 ? undefined : segments.slice(task + 2).join('/')
-}
-
-/** Half an escape stays as it is: no server reads it as a name. */
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }
