@@ -21,6 +21,8 @@ export interface GatewayChoice {
   readonly originPort: number
   readonly redisUrl: string
   readonly account?: string
+  /** Another checkout of this project, whose gateway it is then. */
+  readonly root?: string
   /** Further arguments of Node, such as ['--cpu-prof']. */
   readonly nodeArgs?: readonly string[]
 }
@@ -73,7 +75,7 @@ export async function startBenchGateway(choice: GatewayChoice): Promise<BenchGat
   const account = choice.account ?? BENCH_ACCOUNT
   const peer: Peer = startPeer(
     MEASURED_CORE,
-    './gateway-process.ts',
+    choice.root === undefined ? './gateway-process.ts' : join(choice.root, 'bench/gateway-process.ts'),
     [writeConfig(choice, account)],
     choice.nodeArgs ?? [],
   )

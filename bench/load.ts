@@ -98,7 +98,6 @@ class Run {
   readonly #warmMicros: number
   readonly #endMicros: number
   #sent = 0
-  #answeredLate = 0
   #failed = 0
   #over = false
 
@@ -164,9 +163,9 @@ class Run {
 
   #goOn(connection: Connection, nowMicros: number): void {
     if (nowMicros >= this.#endMicros) {
-      this.#answeredLate++
+      this.#open.delete(connection)
       connection.close()
-      if (this.#answeredLate >= this.#open.size) this.#end()
+      if (this.#open.size === 0) this.#end()
       return
     }
     connection.send(new Call(nowMicros))

@@ -33,7 +33,7 @@ export interface Peer {
   stop(): Promise<void>
 }
 
-/** Starts a program of ours in a process of its own; it speaks over IPC and ends when the channel closes. */
+/** Starts a program of ours (a path from here, or from the root) in a process of its own; it speaks over IPC and ends when the channel closes. */
 export function startPeer(
   core: number,
   file: string,

@@ -27,7 +27,10 @@ export async function measureWallet(redis: BenchRedis, rounds: number, seconds: 
   await peer.next()
   const measureOne = async (grants: number): Promise<WalletSample> => {
     const before = { client: cpuMs(peer.pid), redis: cpuMs(redis.pid), bytes: await redis.usedBytes() }
-    const { pairs, seconds: took } = (await peer.ask({ seconds, grants })) as { pairs: number; seconds: number }
+    const { pairs, seconds: took } = (await peer.ask({ kind: 'pairs', seconds, grants })) as {
+      pairs: number
+      seconds: number
+    }
     return {
       pairsPerSecond: pairs / took,
       clientCpuMicros: ((cpuMs(peer.pid) - before.client) * 1000) / pairs,
