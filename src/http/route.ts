@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Format, Settings, Snapshot, Upstream } from '../config/snapshot.ts'
 import { anyGlobMatches, globMatches } from '../core/glob.ts'
 import type { OperationMatch, Provider } from '../providers/provider.ts'
+import { pathMatches } from './path-matches.ts'
 
 export interface Route {
   /** Path without `/u/NAME`, as it goes upstream. */
@@ -37,12 +38,7 @@ export function findRoute(
     named = snapshot.settings.upstreams.find((upstream) => upstream.name === name)
     if (named === undefined) return { unknownUpstream: name, dialect: dialectOf(path, headers, snapshot.settings) }
   }
-  const found: OperationMatch[] = []
-  for (const [format, provider] of providers) {
-    if (named !== undefined && named.format !== format) continue
-    const match = provider.match(method, path, headers)
-    if (match !== undefined) found.push(match)
-  }
+  const found = pathMatches(providers, method, path, headers, named?.format)
   const matches =
     found.length < 2 ? found : byHeader(spoken(found, snapshot), dialectOf(path, headers, snapshot.settings))
   return {

@@ -479,9 +479,12 @@ export interface Provider {
   readonly format: Format
   /**
    * Recognises a path by its last segments, whatever prefix its API uses. `headers` tell APIs apart that have the same
-   * path (`/v1/files`); left out: only what is this API's alone. `method`: SOCKET for a WebSocket.
+   * path (`/v1/files`); left out: only what is this API's alone. `method`: SOCKET for a WebSocket. The answer may be
+   * kept: it follows from method, path and the presence of `tellingHeaders` alone.
    */
   match(method: string, path: string, headers?: IncomingHttpHeaders): OperationMatch | undefined
+  /** Headers that `match` looks for; left out: none. */
+  readonly tellingHeaders?: readonly string[]
   /** Of the calls that go on after their answer. */
   readonly jobs?: readonly JobReader[]
   /** One line of a file that a batch may be made of. Throws InvalidCall. */

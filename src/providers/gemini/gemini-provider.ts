@@ -15,6 +15,8 @@ const OWN = new Set(['interactions', 'cachedContents', 'tunedModels'])
 /** Segments of Vertex AI's paths. */
 const VERTEX = new Set(['projects', 'publishers', 'endpoints'])
 
+const SIGNS = ['x-goog-api-key', 'x-goog-api-client', 'x-goog-upload-command']
+
 export const geminiProvider: Provider = {
   format: 'gemini',
   match: (method, path, headers = {}) => {
@@ -28,6 +30,7 @@ export const geminiProvider: Provider = {
     const shared = segments[version] === 'v1' && !OWN.has(resource[0] ?? '')
     return shared && !isGoogles(headers) ? undefined : operations.resource(method, resource)
   },
+  tellingHeaders: SIGNS,
   jobs: [interactionJobReader],
   errorBody: googleErrorBody,
 }
@@ -36,5 +39,3 @@ export const geminiProvider: Provider = {
 function isGoogles(headers: IncomingHttpHeaders): boolean {
   return SIGNS.some((name) => headers[name] !== undefined)
 }
-
-const SIGNS = ['x-goog-api-key', 'x-goog-api-client', 'x-goog-upload-command']
