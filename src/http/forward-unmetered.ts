@@ -10,7 +10,7 @@ import { boundedBody, type IncomingCall } from './read-call.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
 /** `body`: the request's, where it was read already. */
-export type ForwardOptions = Pick<SendOptions, 'body' | 'watch' | 'onRequestBytes' | 'editHeaders'> & {
+export type ForwardOptions = Pick<SendOptions, 'body' | 'watch' | 'onRequestBytes' | 'editHeaders' | 'editBody'> & {
   /** Further headers of ours, [name, value, …]. */
   readonly ownHeaders?: readonly string[]
 }

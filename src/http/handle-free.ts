@@ -8,8 +8,9 @@ import { errorFacts, Refusal } from '../errors.ts'
 import { idsInBody } from '../providers/ids-in-body.ts'
 import { readJsonBody } from '../providers/json-body.ts'
 import type { ObjectRules, OperationMatch } from '../providers/provider.ts'
+import { editAddress } from './answer-address.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import { forwardUnmetered } from './forward-unmetered.ts'
+import { type ForwardOptions, forwardUnmetered } from './forward-unmetered.ts'
 import { findOwner, notFound, ownObjects } from './own-objects.ts'
 import { type IncomingCall, wholeBody } from './read-call.ts'
 import { readUpload } from './read-upload.ts'
@@ -53,15 +54,32 @@ export async function handleFree(
       ? readUpload(request, deps.providers.get(upstream.format), incoming.snapshot.settings.limits)
       : undefined
   const watch = watchObjects(deps, incoming, upstream, match, upload)
-  const caller = rules.upload ? callerAddress(request) : undefined
   const options = {
     ownHeaders,
     ...(body === undefined ? {} : { body }),
     ...(watch ? { watch } : {}),
-    ...(caller ? { editHeaders: (headers: string[]) => rewriteUploadAddress(headers, caller, upstream) } : {}),
+    ...addressEdits(incoming, request, upstream, match),
     ...(upload ? { onRequestBytes: (bytes: Buffer) => upload.push(bytes) } : {}),
   }
-  return forwardUnmetered(deps, incoming, upstream, match.operation.endpoint, request, response, options)
+  const bytes = await forwardUnmetered(deps, incoming, upstream, match.operation.endpoint, request, response, options)
+  if (rules.nudges && match.objectId !== undefined) deps.longCalls.hurry(upstream.name, match.objectId)
+  return bytes
+}
+
+/** Addresses at the provider, which a client would dial as they stand. */
+function addressEdits(
+  { route, snapshot }: IncomingCall,
+  request: IncomingMessage,
+  upstream: Upstream,
+  { operation, objectId }: OperationMatch,
+): Pick<ForwardOptions, 'editHeaders' | 'editBody'> {
+  const { upload, address } = operation.objects ?? NO_RULES
+  const caller = upload || address ? callerAddress(request) : undefined
+  if (caller === undefined) return {}
+  if (upload) return { editHeaders: (headers) => rewriteUploadAddress(headers, caller, upstream) }
+  if (address === undefined || objectId === undefined) return {}
+  const path = route.path.slice(0, route.path.indexOf(objectId) + objectId.length)
+  return { editBody: editAddress(address, path, caller, snapshot.settings.limits.jsonDepth) }
 }
 
 function hasBody(request: IncomingMessage): boolean {

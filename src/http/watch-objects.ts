@@ -19,7 +19,7 @@ export function watchObjects(
   const { objects: rules } = match.operation
   const deletes = rules?.deletes === true && match.objectId !== undefined
   if (rules?.makes === undefined && !deletes) return undefined
-  return new ObjectWatch(deps, incoming, upstream, rules?.makes, deletes ? match.objectId : undefined, upload)
+  return new ObjectWatch(deps, incoming, upstream, match, upload)
 }
 
 class ObjectWatch implements AnswerWatch {
@@ -27,6 +27,7 @@ class ObjectWatch implements AnswerWatch {
   readonly #incoming: IncomingCall
   readonly #upstream: Upstream
   readonly #makes: MadeObjects | undefined
+  readonly #shownBy: string | undefined
   readonly #deleted: string | undefined
   readonly #upload: UploadReading | undefined
   readonly #meter: JsonMeter
@@ -38,17 +39,17 @@ class ObjectWatch implements AnswerWatch {
     deps: CallDependencies,
     incoming: IncomingCall,
     upstream: Upstream,
-    makes: MadeObjects | undefined,
-    deleted: string | undefined,
+    { operation, objectId }: OperationMatch,
     upload: UploadReading | undefined,
   ) {
     this.#deps = deps
     this.#incoming = incoming
     this.#upstream = upstream
-    this.#makes = makes
-    this.#deleted = deleted
+    this.#makes = operation.objects?.makes
+    this.#shownBy = objectId
+    this.#deleted = operation.objects?.deletes ? objectId : undefined
     this.#upload = upload
-    this.#meter = new JsonMeter(makes?.members ?? [])
+    this.#meter = new JsonMeter(this.#makes?.members ?? [])
   }
 
   onHead(status: number, encoding: string | undefined): void {
@@ -67,13 +68,15 @@ class ObjectWatch implements AnswerWatch {
     if (!this.#succeeded) return
     await this.#decoded
     await this.#decoder?.end()
-    const { objects, batchFiles, log } = this.#deps
+    const { objects, batchFiles, longCalls, log } = this.#deps
     const { account } = this.#incoming.key
     try {
       const answer = this.#meter.end()
       const made = this.#makes?.read(answer) ?? []
       const tokens = this.#makes?.tokens?.(answer) ?? 0
       await Promise.all(made.map((id) => objects.record(id, account.id, this.#upstream, tokens)))
+      // What an object shows that is there already (a batch its results): a call that went on may have its end.
+      if (this.#shownBy !== undefined && made.length > 0) longCalls.hurry(this.#upstream.name, this.#shownBy)
       const file = this.#upload?.file
       if (file !== undefined) await Promise.all(made.map((id) => batchFiles.keep(id, this.#upstream, file)))
       if (this.#deleted === undefined) return

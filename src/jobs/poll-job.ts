@@ -1,45 +1,30 @@
 /** One question how a job stands: what came of it, and when to ask again. */
-import type { Format, Snapshot, Upstream } from '../config/snapshot.ts'
-import { findRate } from '../core/convert.ts'
-import { DEFAULT_SCALE } from '../core/money.ts'
-import type { Log } from '../log.ts'
+import type { Format, Upstream } from '../config/snapshot.ts'
 import { JsonMeter } from '../meter/json-meter.ts'
-import type { Metrics } from '../metrics/metrics.ts'
 import type { AnswerFacts, JobReader, JobState } from '../providers/provider.ts'
 import { totalInput, totalOutput } from '../providers/usage-totals.ts'
 import type { UpstreamCredentials } from '../proxy/credentials/upstream-credentials.ts'
 import type { UpstreamPools } from '../proxy/upstream.ts'
-import { measuredFinals } from '../wallet/budget-measures.ts'
-import type { OutboxShape } from '../wallet/outbox-types.ts'
-import type { Wallet } from '../wallet/wallet-types.ts'
-import { endOfObject, type JobEnd, settleJob } from './end-of-job.ts'
+import { type EndContext, endJob, giveUp } from './end-job.ts'
+import { endOfObject, type JobEnd } from './end-of-job.ts'
 import type { ListedJob, PollState } from './job-list.ts'
 import type { LongCall } from './long-call.ts'
 import { nextPollMs } from './next-poll.ts'
 import { type Get, InlineResults, readResults } from './read-results.ts'
 import { type GetAnswer, NoAnswer, upstreamGet } from './upstream-get.ts'
 
-export interface PollContext {
-  readonly snapshot: () => Snapshot
+export interface PollContext extends EndContext {
   readonly pools: UpstreamPools
   readonly credentials: UpstreamCredentials
   readonly readers: (format: Format, name: string) => JobReader | undefined
-  readonly outbox: Pick<OutboxShape, 'settle' | 'void' | 'job'>
-  readonly wallet: Pick<Wallet, 'checkpoint'>
   readonly objects: {
     record(id: string, account: string, upstream: { readonly name: string }, tokens?: number): Promise<void>
   }
-  readonly sweeper: { touch(account: string, deadlineAtMs: number): void }
-  readonly metrics: Metrics
-  readonly log: Log
-  readonly now: () => number
 }
 
 /** Answers in a row, over this time, that there is no such job: it is given up. One alone may be a replica that lags. */
 const MISSING_POLLS = 3
 const MISSING_MS = 60_000
-/** Checkpoint numbers of a living call count from 1, those of a recovery from a million. */
-const GIVEN_UP_CHECKPOINT = 2_000_000
 
 /** Undefined: it has its end, or is given up, and nobody need ask again. */
 export async function pollJob(
@@ -169,72 +154,4 @@ function get(
 ): Promise<GetAnswer> {
   const firstByteMs = context.snapshot().settings.limits.upstreamFirstByteStreamMs
   return upstreamGet(context, { upstream, path, headers: call.headers, firstByteMs }, onBytes)
-}
-
-/** Resolves when Redis has acknowledged it: only then is the job taken off the list. */
-async function endJob(context: PollContext, call: LongCall, end: JobEnd): Promise<void> {
-  const { outbox, metrics } = context
-  const { terms } = call
-  const labels = { account: terms.account, upstream: call.upstream, endpoint: call.endpoint }
-  const base = { ...labels, outcome: 'passed', unit: terms.unit, scale: terms.scale, trimmed: false } as const
-  const untimed = { upstreamSeconds: undefined, firstByteSeconds: undefined, usageMissing: false } as const
-  const model = String(call.info['model'] ?? '')
-  if (end.kind === 'void') {
-    await outbox.void({ id: terms.id, account: terms.account, reason: end.reason })
-    metrics.ended({ ...base, ...untimed, outcome: 'failed', model, usage: undefined, priced: undefined })
-    return
-  }
-  const { finalAtoms, info, parts } = settleJob(call, end, chargeBy(context, call), context.now())
-  const { rates, settings } = context.snapshot()
-  const tokens = parts.reduce((sum, part) => sum + totalInput(part.usage) + totalOutput(part.usage), 0)
-  const finals = measuredFinals(terms, { atoms: finalAtoms, tokens }, (measure) => {
-    const rate = findRate(rates, terms.unit, measure, call.startedAtMs)
-    const toScale = settings.unitScales.get(measure) ?? DEFAULT_SCALE
-    return rate === undefined ? undefined : { rate, fromScale: terms.scale, toScale }
-  })
-  const result = await outbox.settle({ terms, finalAtoms, finals, info })
-  if (result.replay) return
-  metrics.posted({
-    account: terms.account,
-    unit: terms.unit,
-    scale: terms.scale,
-    result,
-    heldAtoms: call.heldAtoms,
-    chargedAtoms: finalAtoms,
-  })
-  for (const { usage, price, priced } of parts)
-    metrics.ended({
-      ...base,
-      ...untimed,
-      model: price.model === '' ? model : price.model,
-      ...(price.price ? { costUnit: price.price.costUnit, costScale: price.costScale } : {}),
-      usage,
-      usageMissing: end.source === 'estimate',
-      priced,
-    })
-}
-
-function chargeBy(context: PollContext, { upstream }: LongCall): 'ours' | 'provider' {
-  return context.snapshot().settings.upstreams.find(({ name }) => name === upstream)?.chargeBy ?? 'ours'
-}
-
-/**
- * The provider does not know the job (any more): nobody can learn what it came to, so that its hold ends as one that
- * nobody ended, charged whole. Its deadline is brought forward to now.
- */
-async function giveUp(context: PollContext, call: LongCall): Promise<void> {
-  const { id, account } = call.terms
-  context.log.error(
-    { request_id: id, account, upstream: call.upstream, job: call.job.id },
-    'the provider knows no such job: the call is charged whole, as one whose end is not known',
-  )
-  await context.wallet.checkpoint({
-    id,
-    account,
-    number: GIVEN_UP_CHECKPOINT,
-    cumulativeAtoms: 0n,
-    deadlineMs: 1,
-    extend: undefined,
-  })
-  context.sweeper.touch(account, context.now() + 1)
 }

@@ -19,10 +19,24 @@ export interface RefusedCall extends Partial<RequestLabels> {
 }
 
 /** The end of a metered call. */
-export interface EndedCall extends RequestLabels {
+export interface EndedCall extends RequestLabels, UsedByCall {
   readonly outcome: Outcome
   /** Its output limit was lowered to fit, however it ended. */
   readonly trimmed: boolean
+  /** The answer was whole, said nothing of its usage, and nothing in it could be counted. */
+  readonly usageMissing: boolean
+  /** Something of the answer that may have carried usage could not be read; left out: nothing. */
+  readonly unread?: boolean
+  /** From the moment that the request went out; undefined: it went on after its answer. */
+  readonly upstreamSeconds: number | undefined
+  /** From the caller's request to the first byte of the answer; undefined: none came. */
+  readonly firstByteSeconds: number | undefined
+}
+
+/** What a call used of one model. */
+export interface UsedByCall {
+  readonly account: string
+  readonly model: string
   /** Of the charge. */
   readonly unit: string
   readonly scale: number
@@ -31,17 +45,9 @@ export interface EndedCall extends RequestLabels {
   readonly costScale?: number
   /** undefined: nothing was charged (a void). */
   readonly usage: Usage | undefined
-  /** The answer was whole, said nothing of its usage, and nothing in it could be counted. */
-  readonly usageMissing: boolean
-  /** Something of the answer that may have carried usage could not be read; left out: nothing. */
-  readonly unread?: boolean
   readonly priced:
     | { readonly chargeAtoms: Atoms; readonly costAtoms: Atoms; readonly unpricedKinds: readonly string[] }
     | undefined
-  /** From the moment that the request went out; undefined: it went on after its answer. */
-  readonly upstreamSeconds: number | undefined
-  /** From the caller's request to the first byte of the answer; undefined: none came. */
-  readonly firstByteSeconds: number | undefined
 }
 
 /** What Redis answered to a settlement; a SettleResult has it all. */

@@ -3,7 +3,15 @@ import type { Atoms } from '../core/money.ts'
 import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
 import { type FamilyValues, HistogramFamily, NumberFamily } from './families.ts'
 import { METRICS, type MetricRow } from './metric-catalog.ts'
-import type { EndedCall, Outcome, PostedCall, RefusedCall, RequestLabels, WalletGauge } from './metric-events.ts'
+import type {
+  EndedCall,
+  Outcome,
+  PostedCall,
+  RefusedCall,
+  RequestLabels,
+  UsedByCall,
+  WalletGauge,
+} from './metric-events.ts'
 
 /**
  * Everything that Prometheus can ask of this process. Counting is cheap and never throws; label values are names of the
@@ -52,12 +60,20 @@ export class Metrics {
 
   /** A metered call came to its end, and its charge is recorded. */
   ended(call: EndedCall): void {
-    const { account, model, upstream, usage, priced } = call
+    const { account, model, upstream } = call
     this.request(call)
     if (call.trimmed) this.#families.trimmed.add([account, model], 1)
     if (call.outcome === 'cut') this.#families.cut.add([account, model], 1)
     if (call.usageMissing) this.#families.usageMissing.add([upstream, model], 1)
     if (call.unread) this.#families.unreadAnswers.add([upstream, model], 1)
+    this.used(call)
+    if (call.upstreamSeconds !== undefined) this.#families.upstreamSeconds.observe([upstream], call.upstreamSeconds)
+    if (call.firstByteSeconds !== undefined) this.#families.firstByte.observe([upstream], call.firstByteSeconds)
+  }
+
+  /** The tokens and the money of one model: a call of several is counted once, and each of its models here. */
+  used(call: UsedByCall): void {
+    const { account, model, usage, priced } = call
     if (usage !== undefined) this.#countTokens(account, model, usage)
     if (priced !== undefined) {
       this.#families.charged.add([account, call.unit, model], units(priced.chargeAtoms, call.scale))
@@ -67,8 +83,6 @@ export class Metrics {
       )
       for (const kind of priced.unpricedKinds) this.#families.unpricedKinds.add([model, kind], 1)
     }
-    if (call.upstreamSeconds !== undefined) this.#families.upstreamSeconds.observe([upstream], call.upstreamSeconds)
-    if (call.firstByteSeconds !== undefined) this.#families.firstByte.observe([upstream], call.firstByteSeconds)
   }
 
   #countTokens(account: string, model: string, usage: Usage): void {

@@ -78,6 +78,10 @@ export interface ObjectRules {
   readonly notFreeWith?: readonly string[]
   /** The body is a file, passed on as it comes. */
   readonly upload?: true
+  /** A member of the answer with an address at the provider's host, and what it ends in behind the object's own path. */
+  readonly address?: readonly [member: string, ending: string]
+  /** Whoever asks for it may know that a call has ended which goes on here: the gateway asks soon. */
+  readonly nudges?: true
 }
 
 export interface MadeObjects {

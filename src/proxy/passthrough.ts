@@ -7,6 +7,7 @@ import './quiet-extend.ts'
 import httpProxy from 'http-proxy'
 import type { Upstream } from '../config/snapshot.ts'
 import type { UpstreamCredentials } from './credentials/upstream-credentials.ts'
+import { type AnswerEdit, passEdited } from './edited-answer.ts'
 import { callerResponseHeaders, upstreamRequestHeaders } from './headers.ts'
 
 export interface PassthroughResult {
@@ -27,6 +28,8 @@ export interface SendOptions {
   readonly watch?: AnswerWatch
   /** Changes the answer's headers, [name, value, …], before the caller gets them. */
   readonly editHeaders?: (headers: string[]) => void
+  /** Changes the answer's body; not beside a watch. */
+  readonly editBody?: AnswerEdit
 }
 
 /** Sees an answer that passes. Nothing of it may throw or reject. */
@@ -159,13 +162,14 @@ function watchRequest(request: IncomingMessage, exchange: Exchange): void {
   request.on('data', onData)
 }
 
-function requestHeaders(request: IncomingMessage, upstream: Upstream, { body, watch }: SendOptions): string[] {
+function requestHeaders(request: IncomingMessage, upstream: Upstream, options: SendOptions): string[] {
+  const { body, watch, editBody } = options
   const { 'accept-encoding': accepted, 'content-length': length, 'transfer-encoding': coding } = request.headers
   const headers = upstreamRequestHeaders(
     request.rawHeaders,
     upstream,
     // What is read beside the way is asked for plain.
-    typeof accepted === 'string' && !watch ? accepted : undefined,
+    typeof accepted === 'string' && !watch && !editBody ? accepted : undefined,
   )
   // http-proxy gives a DELETE without a length the length 0, and its body would be the connection's next request: the
   // framing is written from what the caller sent.
@@ -203,8 +207,12 @@ function passAnswer(answer: IncomingMessage, _request: IncomingMessage, response
   try {
     if ((answer.statusCode ?? 0) < 200) throw new Error(`the upstream answered with the status ${answer.statusCode}`)
     const headers = callerResponseHeaders(answer.rawHeaders, false)
-    const { ownHeaders, watch, editHeaders } = exchange.options
+    const { ownHeaders, watch, editHeaders, editBody } = exchange.options
     editHeaders?.(headers)
+    if (editBody) {
+      passEdited(answer, response, [...headers, ...ownHeaders], editBody)
+      return
+    }
     response.writeHead(answer.statusCode as number, [...headers, ...ownHeaders])
     if (watch) passWatched(answer, response, watch)
     else answer.pipe(response)

@@ -1,11 +1,15 @@
 /** Objects of the Anthropic API. Source: anthropic-sdk-typescript src/resources/{messages/batches,beta/files,beta/skills}. */
 import { madeIn } from '../made-objects.ts'
 import { type ObjectMatcher, objectMatcher } from '../object-paths.ts'
+import type { ObjectRules } from '../provider.ts'
+
+/** Clients dial the address that a batch names for its results as it stands. */
+const BATCH: ObjectRules = { address: ['results_url', '/results'] }
 
 export const anthropicObjects: ObjectMatcher = objectMatcher('anthropic', [
-  ['GET', 'messages/batches/:id/results', 'batches'],
-  ['POST', 'messages/batches/:id/cancel', 'batches'],
-  ['GET', 'messages/batches/:id', 'batches'],
+  ['GET', 'messages/batches/:id/results', 'batches', { nudges: true }],
+  ['POST', 'messages/batches/:id/cancel', 'batches', { ...BATCH, nudges: true }],
+  ['GET', 'messages/batches/:id', 'batches', BATCH],
   ['DELETE', 'messages/batches/:id', 'batches', { deletes: true }],
   ['GET', 'messages/batches', 'batches', { lists: true }],
   ['GET', 'files/:id/content', 'files'],

@@ -56,14 +56,14 @@ const FILES: readonly ObjectRow[] = [
 ]
 
 const BATCHES: readonly ObjectRow[] = [
-  ['POST', 'batch/jobs/:id/cancel', 'batches', BATCH],
+  ['POST', 'batch/jobs/:id/cancel', 'batches', { ...BATCH, nudges: true }],
   ['GET', 'batch/jobs/:id', 'batches', BATCH],
   ['DELETE', 'batch/jobs/:id', 'batches', DELETES],
   ['GET', 'batch/jobs', 'batches', LISTS],
   ['GET', 'batches/:id/requests', 'batches'],
-  ['GET', 'batches/:id/results', 'batches'],
-  ['POST', 'batches/:id:cancel', 'batches'],
-  ['POST', 'batches/:id/cancel', 'batches', BATCH],
+  ['GET', 'batches/:id/results', 'batches', { nudges: true }],
+  ['POST', 'batches/:id:cancel', 'batches', { nudges: true }],
+  ['POST', 'batches/:id/cancel', 'batches', { ...BATCH, nudges: true }],
   ['GET', 'batches/:id', 'batches', BATCH],
   ['GET', 'batches', 'batches', LISTS],
 ]

@@ -45,6 +45,7 @@ const mistralJob = batchOf(batchAnswer, mistralJobs(matchPost))
 const xaiAdding = batchOf(addedAnswer, xaiRequests(matchPost))
 const storedResponse = free('responses')
 const storedChat = free('chat')
+const cancelledResponse = free('responses', { nudges: true })
 const deletedResponse = free('responses', { deletes: true })
 const deletedChat = free('chat', { deletes: true })
 
@@ -107,7 +108,7 @@ function matchStored(method: string, segments: readonly string[]): OperationMatc
   if (before === 'responses' && method === 'GET') return stored(storedResponse, last)
   if (before === 'responses' && method === 'DELETE') return stored(deletedResponse, last)
   if (segments.at(-3) === 'responses') {
-    if (method === 'POST' && last === 'cancel') return stored(storedResponse, before)
+    if (method === 'POST' && last === 'cancel') return stored(cancelledResponse, before)
     if (method === 'GET' && last === 'input_items') return stored(storedResponse, before)
   }
   if (

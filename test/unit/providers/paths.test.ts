@@ -58,6 +58,7 @@ describe('a path is known by its last segments, whatever stands before them', ()
     ['openai', 'POST', '/openai/batches?api-version=2024-10-21', 'metered batches'],
     ['openai', 'POST', '/v1/batch/jobs', 'metered batches'],
     ['openai', 'POST', '/v1/batches/batch_1/requests', 'metered batches'],
+    ['anthropic', 'POST', '/v1/messages/batches', 'metered batches'],
     ['openai', 'POST', '/v1/videos', 'unmetered unmetered'],
     ['openai', 'POST', '/v1/fine_tuning/jobs', 'unmetered unmetered'],
     ['openai', 'POST', '/v1/containers', 'unmetered files'],
@@ -97,7 +98,6 @@ describe('what is not metered is not known', () => {
     ['openai', 'PUT', '/v1/chat/completions'],
     ['anthropic', 'POST', '/v1/threads/thread_1/messages'],
     ['anthropic', 'GET', '/v1/messages'],
-    ['anthropic', 'POST', '/v1/messages/batches'],
     ['anthropic', 'POST', '/complete'],
   ] as const)('%s %s %s', (format, method, path) => {
     expect(match(format, method, path)).toBe('none')
