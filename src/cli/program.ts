@@ -8,6 +8,7 @@ import { CliError } from './cli-error.ts'
 import type { GrantOptions, StopOptions } from './money-commands.ts'
 import type { LedgerOptions, Output } from './read-commands.ts'
 import type { RefundOptions } from './refund-command.ts'
+import type { TimeOptions } from './time-range.ts'
 
 export interface CliEnvironment {
   readonly env: NodeJS.ProcessEnv
@@ -127,6 +128,18 @@ function addReading(program: Command, cli: CliEnvironment): void {
     .action(async (account: string, options: AdminOptions & LedgerOptions) => {
       const { admin, output } = connect(cli, options)
       await (await read()).ledgerCommand(admin, account, options, output)
+    })
+  const report = program.command('report').description('reports from the ledger')
+  remote(report, 'statement', 'opening, what came and went, closing: it adds up')
+    .argument('[account]', 'left out: all accounts')
+    .option('--since <time>', '2026-11-01, 2026-11-01T08:00:00Z, or 24h ago')
+    .option('--until <time>', 'exclusive')
+    .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
+    .option('--timezone <zone>', 'of dates and periods (default UTC)')
+    .action(async (account: string | undefined, options: AdminOptions & TimeOptions) => {
+      const { admin, output } = connect(cli, options)
+      const { statementCommand } = await import('./report-command.ts')
+      await statementCommand(admin, account, options, output)
     })
   const accounts = program.command('accounts').description('accounts')
   remote(accounts, 'list', 'accounts with what they have').action(async (options: AdminOptions) => {

@@ -140,6 +140,42 @@ run('flagged spend is resolved, and an overflow period tells its lines', async (
   })
 })
 
+run('a statement shows each way in and out of a period, and adds up', async () => {
+  await withGateway(
+    { plan: 'trim: { enabled: false }\non_exhausted: { mode: negative, floor: "-1" }' },
+    async (gateway) => {
+      await gateway.grant('0.15')
+      await charge(gateway)
+      const id = await charge(gateway)
+      await gateway.admin('POST', `charges/${id}/refund`, { reason: 'test', amount: '0.07' })
+      await waitFor('the refund', async () => (await gateway.balance())['debt'] === '0')
+      const whole = await tollgate(gateway, 'report', 'statement', 'acme')
+      expect(whole.out.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
+        ['ACCOUNT', 'UNIT', 'LINE', 'CREDIT', 'OWED'],
+        ['acme', 'USD', 'opening', '0', '0'],
+        ['acme', 'USD', 'granted', '0.15'],
+        ['acme', 'USD', 'refunded', '0.02'],
+        ['acme', 'USD', 'drawn', '-0.15'],
+        ['acme', 'USD', 'overage', '0.05'],
+        ['acme', 'USD', 'overage refunded', '-0.05'],
+        ['acme', 'USD', 'closing', '0.02', '0'],
+        [''],
+      ])
+      const later = await tollgate(gateway, 'report', 'statement', '--since', '2999-01-01', '--json')
+      expect(JSON.parse(later.out)).toMatchObject([
+        {
+          account: 'acme',
+          unit: 'USD',
+          opening: { credit: '0.02', owed: '0' },
+          granted: '0',
+          closing: { credit: '0.02' },
+        },
+      ])
+      expect((await tollgate(gateway, 'report', 'statement', 'nobody')).code).not.toBe(0)
+    },
+  )
+})
+
 run('what budgets have counted is listed with their values, limits and times', async () => {
   const entitlements = `${entitlementsFor('trim: { enabled: false }')}budgets:
   - { name: daily, match: {}, limit: "5.00", unit: USD, window: day }

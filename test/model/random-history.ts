@@ -6,6 +6,7 @@ import { deepStrictEqual } from 'node:assert'
 import { newId as newIdOfChance } from '../../src/core/ids.ts'
 import { ATOMS_MAX } from '../../src/core/money.ts'
 import { replayLedger } from '../../src/wallet/replay.ts'
+import { StatementBuilder } from '../../src/wallet/statement.ts'
 import type { GrantRequest, HoldRequest, LedgerEntry, Wallet } from '../../src/wallet/wallet-types.ts'
 import { type Random, randomFrom } from './random.ts'
 import { amountsOf, budgetsOf, finalsOf, randomBudgets } from './random-budgets.ts'
@@ -518,4 +519,25 @@ async function checkLedger({ wallet, model, clock }: History): Promise<void> {
     [...replayed.openHolds].sort(),
     read.holds.map((hold) => hold.id),
   )
+  checkStatement(entries, read)
+}
+
+/** Cut in two at any time, the second begins with what the first ends with, and ends with what there is. */
+function checkStatement(entries: readonly LedgerEntry[], read: ReturnType<WalletModel['read']>): void {
+  const cutMs = (entries[entries.length >> 1]?.atMs ?? 0) + (entries.length % 2)
+  const [before, after] = [new StatementBuilder(-Infinity, cutMs), new StatementBuilder(cutMs, Infinity)]
+  for (const entry of entries) {
+    before.add(entry)
+    after.add(entry)
+  }
+  const first = before.build()
+  for (const { unit, opening, closing } of after.build()) {
+    const balance = read.balances.find((other) => other.unit === unit)
+    const { debtAtoms = 0n, overflowAtoms = 0n, flaggedAtoms = 0n, postpaidAtoms = 0n } = balance ?? {}
+    const credit = read.grants
+      .filter((grant) => grant.unit === unit)
+      .reduce((total, grant) => total + grant.freeAtoms + grant.heldAtoms, 0n)
+    deepStrictEqual(closing, { credit, owed: debtAtoms + overflowAtoms + flaggedAtoms + postpaidAtoms })
+    deepStrictEqual(opening, first.find((other) => other.unit === unit)?.closing ?? { credit: 0n, owed: 0n })
+  }
 }

@@ -1,0 +1,123 @@
+/** `tollgate report statement`: from the ledger alone, a page at a time. */
+import { type Atoms, formatAmount } from '../core/money.ts'
+import { STATEMENT_LINES, type Statement, StatementBuilder } from '../wallet/statement.ts'
+import { type AdminClient, part } from './admin-client.ts'
+import { CliError } from './cli-error.ts'
+import type { LedgerRow } from './ledger-rows.ts'
+import { type AccountJson, type Output, printJson } from './read-commands.ts'
+import { type Column, table } from './table.ts'
+import { type TimeOptions, timeRange } from './time-range.ts'
+
+// More decimals than any unit keeps: amounts come as decimals, and their sums stay exact.
+const SCALE = 24
+
+function atomsOf(text: string): Atoms {
+  const [whole = '0', fraction = ''] = text.replace('-', '').split('.')
+  const atoms = BigInt(whole + fraction.padEnd(SCALE, '0'))
+  return text.startsWith('-') ? -atoms : atoms
+}
+
+interface StatementRow {
+  readonly account: string
+  readonly unit: string
+  readonly line: string
+  readonly credit: string
+  readonly owed: string
+}
+
+const COLUMNS: readonly Column<StatementRow>[] = [
+  { title: 'ACCOUNT', text: (row) => row.account },
+  { title: 'UNIT', text: (row) => row.unit },
+  { title: 'LINE', text: (row) => row.line },
+  { title: 'CREDIT', right: true, text: (row) => row.credit },
+  { title: 'OWED', right: true, text: (row) => row.owed },
+]
+
+const CREDIT_MINUS = ['drawn', 'expired', 'voided', 'repaid']
+const CREDIT_NONE = ['overage', 'overage_refunded', 'written_off']
+const OWED_PLUS = ['overage', 'clawed_back']
+const OWED_MINUS = ['repaid', 'overage_refunded', 'written_off']
+
+function amount(atoms: Atoms): string {
+  return formatAmount(atoms, SCALE)
+}
+
+function rowsOf(account: string, { unit, opening, lines, closing }: Statement): readonly StatementRow[] {
+  const position = (line: string, { credit, owed }: Statement['opening']): StatementRow => ({
+    account,
+    unit,
+    line,
+    credit: amount(credit),
+    owed: amount(owed),
+  })
+  const moves = STATEMENT_LINES.filter((line) => lines[line] !== 0n).map((line): StatementRow => {
+    const [plus, minus] = [amount(lines[line]), amount(-lines[line])]
+    return {
+      account,
+      unit,
+      line: line.replace('_', ' '),
+      credit: CREDIT_NONE.includes(line) ? '' : CREDIT_MINUS.includes(line) ? minus : plus,
+      owed: OWED_PLUS.includes(line) ? plus : OWED_MINUS.includes(line) ? minus : '',
+    }
+  })
+  return [position('opening', opening), ...moves, position('closing', closing)]
+}
+
+function statementJson(account: string, { unit, opening, lines, closing }: Statement) {
+  const shown = ({ credit, owed }: Statement['opening']) => ({ credit: amount(credit), owed: amount(owed) })
+  return {
+    account,
+    unit,
+    opening: shown(opening),
+    ...Object.fromEntries(STATEMENT_LINES.map((line) => [line, amount(lines[line])])),
+    closing: shown(closing),
+  }
+}
+
+/** `account` undefined: of all accounts. */
+export async function statementCommand(
+  admin: AdminClient,
+  account: string | undefined,
+  options: TimeOptions,
+  output: Output,
+): Promise<void> {
+  const range = timeRange(options, Date.now())
+  const accounts: string[] = account === undefined ? [] : [account]
+  if (account === undefined) {
+    for await (const page of admin.pages<AccountJson>('accounts')) accounts.push(...page.map(({ id }) => id))
+  }
+  const statements: (readonly [string, Statement])[] = []
+  for (const id of accounts) {
+    const builder = new StatementBuilder(range.sinceMs, range.untilMs)
+    for await (const page of admin.pages<LedgerRow>(`accounts/${part(id)}/ledger`)) {
+      for (const row of page) addRow(builder, id, row)
+    }
+    statements.push(...builder.build().map((statement) => [id, statement] as const))
+  }
+  if (output.json)
+    printJson(
+      output,
+      statements.map(([id, statement]) => statementJson(id, statement)),
+    )
+  else
+    output.print(
+      table(
+        COLUMNS,
+        statements.flatMap(([id, statement]) => rowsOf(id, statement)),
+        'Nothing happened up to then.',
+      ),
+    )
+}
+
+function addRow(builder: StatementBuilder, account: string, { seq, at, legs }: LedgerRow): void {
+  try {
+    builder.add({
+      seq,
+      atMs: Date.parse(at),
+      unit: legs[0]?.unit ?? '',
+      legs: legs.map((leg) => ({ account: leg.account, atoms: atomsOf(leg.amount) })),
+    })
+  } catch (error) {
+    throw new CliError(`no statement can be made of ${account}: ${(error as Error).message}`, 1)
+  }
+}
