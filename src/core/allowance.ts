@@ -134,7 +134,8 @@ export function allowanceChanges(
   const ours = found.filter((grant) => grant.key?.startsWith('allowance:') && grant.labels[TERMS] !== undefined)
   const live = ours.filter((grant) => isLive(grant, nowMs))
   const others = live.filter((grant) => grant.labels[TERMS] !== allowance?.terms)
-  const voids = others.filter((grant) => grant.effectiveAtMs > nowMs || allowance?.onChange === 'replace')
+  // The last first: should it end in the middle, what was put on top is never left without what it was put on.
+  const voids = others.filter((grant) => grant.effectiveAtMs > nowMs || allowance?.onChange === 'replace').toReversed()
   if (!allowance) return { voids: voids.map(({ id }) => id), makes: [], doubts: [] }
 
   const stays = others.filter((grant) => !voids.includes(grant) && grant.unit === allowance.unit)

@@ -132,9 +132,12 @@ export class AllowanceKeeper {
       await this.#see(account)
     } catch (error) {
       if (error instanceof WalletUnavailable) return false
-      this.#options.log.error({ error, account }, 'an allowance failed')
       const nowMs = this.#nowMs()
       const terms = this.#options.accounts().get(account)?.plan.allowance?.terms ?? ''
+      // Each of its calls comes by here.
+      const known = this.#covered.get(account)
+      if (known?.terms === terms && nowMs < known.dueMs) return true
+      this.#options.log.error({ error, account }, 'an allowance failed')
       this.#covered.set(account, { terms, untilMs: nowMs, dueMs: nowMs + AGAIN_MS })
     }
     return true

@@ -251,6 +251,13 @@ describe('grants of an account', () => {
     expect([account.usable(NOW), account.usable(DECEMBER)]).toEqual([100n, 100n])
   })
 
+  test('what was put on top goes before what it was put on, should the gateway end in the middle', () => {
+    const account = started()
+    account.see(allowance({ amountAtoms: 300n }, 'top_up'))
+    const { voids } = allowanceChanges('acme', allowance({ amountAtoms: 7n }, 'replace'), account.grants, NOW)
+    expect(voids.indexOf('allowance:2026-11:1')).toBeLessThan(voids.indexOf('allowance:2026-11'))
+  })
+
   test('another way to change is no change', () => {
     expect(started().see(allowance({}, 'replace'))).toEqual({ made: [], voided: [] })
   })
@@ -311,8 +318,8 @@ describe('grants of an account', () => {
     account.grants.push({ ...first, id: 'r', key: undefined, labels: { rollover_of: 'x' } })
     account.grants.push({ ...first, id: 'm', key: 'allowance:mine', labels: {} })
     expect(allowanceChanges('acme', allowance({ amountAtoms: 1n }, 'replace'), account.grants, NOW).voids).toEqual([
-      'allowance:2026-11',
       'allowance:2026-12',
+      'allowance:2026-11',
     ])
   })
 
