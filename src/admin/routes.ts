@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { ACCOUNT_ROUTES } from './account-routes.ts'
 import { CONFIG_ROUTES } from './config-routes.ts'
 import { CORRECTION_ROUTES } from './correction-routes.ts'
+import { DOCTOR_ROUTES } from './doctor-routes.ts'
 import { GRANT_ROUTES } from './grant-routes.ts'
 import { LEDGER_ROUTES } from './ledger-routes.ts'
 import { openApi } from './openapi.ts'
@@ -26,6 +27,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   ...LEDGER_ROUTES,
   ...CORRECTION_ROUTES,
   ...STOP_ROUTES,
+  ...DOCTOR_ROUTES,
   ...CONFIG_ROUTES,
   describe,
 ]

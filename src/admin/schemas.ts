@@ -286,6 +286,18 @@ export const ledgerAnswer = z.looseObject({
 
 export const chargeAnswer = ledgerAnswer.extend({ id: z.string(), account: z.string() })
 
+export const doctorQuery = z.strictObject({
+  after: z.string().max(256).optional().describe('`next` of the page before'),
+  limit: whole(1, 100).default(20),
+})
+
+export const doctorAnswer = z.strictObject({
+  account: z.string(),
+  seq: z.int().describe('The state is compared as it was right after this entry of the ledger; 0: there is none'),
+  differences: z.array(z.strictObject({ field: z.string(), kept: z.string(), ledger: z.string() })),
+  not_checked: z.array(z.string()).describe('What the ledger cannot say'),
+})
+
 export const reloadAnswer = z.strictObject({
   result: z.enum(['applied', 'unchanged']),
   version: z.string(),

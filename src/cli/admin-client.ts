@@ -47,10 +47,14 @@ export class AdminClient {
     this.#token = address.token
   }
 
-  async get<Answer>(path: string, query: Readonly<Record<string, string | number | undefined>> = {}): Promise<Answer> {
+  async get<Answer>(
+    path: string,
+    query: Readonly<Record<string, string | number | undefined>> = {},
+    answerMs = ANSWER_MS,
+  ): Promise<Answer> {
     const given = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
     const search = given.length > 0 ? `?${new URLSearchParams(given)}` : ''
-    return (await this.#answer(await this.#send('GET', path + search, AbortSignal.timeout(ANSWER_MS)))).body as Answer
+    return (await this.#answer(await this.#send('GET', path + search, AbortSignal.timeout(answerMs)))).body as Answer
   }
 
   /** `repeated`: it had been done before under the same key (200 where the first answer is 201). */
@@ -80,14 +84,15 @@ export class AdminClient {
   async *pages<Item>(
     path: string,
     query: Readonly<Record<string, string | number | undefined>> = {},
+    answerMs = ANSWER_MS,
   ): AsyncGenerator<readonly Item[]> {
     let after: string | undefined
     do {
-      const page: { readonly items: readonly Item[]; readonly next: string | null } = await this.get(path, {
-        limit: 1000,
-        ...query,
-        ...(after === undefined ? {} : { after }),
-      })
+      const page: { readonly items: readonly Item[]; readonly next: string | null } = await this.get(
+        path,
+        { limit: 1000, ...query, ...(after === undefined ? {} : { after }) },
+        answerMs,
+      )
       yield page.items
       after = page.next ?? undefined
     } while (after !== undefined)

@@ -5,6 +5,7 @@ import manifest from '../../package.json' with { type: 'json' }
 
 import { AdminClient, DEFAULT_ADMIN_URL } from './admin-client.ts'
 import { CliError } from './cli-error.ts'
+import type { DoctorOptions } from './doctor-command.ts'
 import type { GrantOptions, StopOptions } from './money-commands.ts'
 import type { LedgerOptions, Output } from './read-commands.ts'
 import type { RefundOptions } from './refund-command.ts'
@@ -34,7 +35,7 @@ export function makeProgram(cli: CliEnvironment, exit: (code: number) => void): 
     .showHelpAfterError('(tollgate --help shows the commands)')
   const configOption = (command: Command) => command.option('--config <file>', 'tollgate.yaml', DEFAULT_CONFIG)
   addLocal(program, configOption, cli, exit)
-  addReading(program, cli)
+  addReading(program, cli, exit)
   addMoney(program, cli)
   return program
 }
@@ -101,7 +102,7 @@ function connect(cli: CliEnvironment, options: AdminOptions): { readonly admin: 
   return { admin: new AdminClient({ url, token }), output: { json: options.json === true, print: cli.print } }
 }
 
-function addReading(program: Command, cli: CliEnvironment): void {
+function addReading(program: Command, cli: CliEnvironment, exit: (code: number) => void): void {
   const read = () => import('./read-commands.ts')
   const one = (name: 'balance' | 'grants' | 'holds', description: string) =>
     remote(program, name, description)
@@ -140,6 +141,17 @@ function addReading(program: Command, cli: CliEnvironment): void {
       const { admin, output } = connect(cli, options)
       const { statementCommand } = await import('./report-command.ts')
       await statementCommand(admin, account, options, output)
+    })
+  remote(
+    program,
+    'doctor',
+    'recompute accounts from their ledgers and compare with what Redis keeps; exit 1 where they differ',
+  )
+    .argument('[account]', 'default every account of the files')
+    .option('--repair', 'not supported yet')
+    .action(async (account: string | undefined, options: AdminOptions & DoctorOptions) => {
+      const { admin, output } = connect(cli, options)
+      exit(await (await import('./doctor-command.ts')).doctorCommand(admin, account, options, output))
     })
   const accounts = program.command('accounts').description('accounts')
   remote(accounts, 'list', 'accounts with what they have').action(async (options: AdminOptions) => {

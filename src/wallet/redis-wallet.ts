@@ -1,5 +1,6 @@
 import { answerKey } from '../redis/keys.ts'
 import type { ScriptClient } from '../redis/run-script.ts'
+import { checkAccount } from './check-account.ts'
 import * as corrections from './corrections.ts'
 import * as grants from './grants.ts'
 import * as holds from './holds.ts'
@@ -41,6 +42,7 @@ export function createWallet(client: ScriptClient, options: WalletOptions = {}):
     counters: (account, cursor, count) => counters(scripts, account, cursor, count),
     ledger: (account, page) => readLedger(scripts, account, page),
     ledgerPage: (account, { afterSeq, limit, type }) => readPage(scripts, account, afterSeq + 1, limit, type),
+    check: (account) => checkAccount(scripts, account),
     firstAnswer: (account, operationId, answer) => firstAnswer(scripts, account, operationId, answer),
   }
 }

@@ -3,7 +3,9 @@
  * the scripts keep, as far as the ledger goes: what time has decided since is not in it until it is swept.
  */
 import { type Atoms, parseAmount } from '../core/money.ts'
-import type { Balance, LedgerEntry } from './wallet-types.ts'
+import type { GrantFacts, Slice } from './packed.ts'
+import { type ReplayedCounters, replayCounters } from './replay-counters.ts'
+import type { Balance, Funding, LedgerEntry } from './wallet-types.ts'
 
 /** Where the amount of a grant is: amount = free + held + consumed + expired + voided. */
 export interface ReplayedGrant {
@@ -26,11 +28,21 @@ export interface Replayed {
   readonly openHolds: readonly string[]
 }
 
-interface MutableGrant {
+/** What the ledger says of a grant. What an entry of its making does not say is undefined. */
+export interface MutableGrant {
   readonly id: string
   readonly unit: string
   readonly scoped: boolean
   readonly effectiveAtMs: number
+  /** Of the entry that made it. */
+  readonly seq: number
+  readonly createdAtMs: number | undefined
+  readonly expiresAtMs: number | undefined
+  readonly funding: Funding
+  readonly facts: Partial<GrantFacts>
+  /** Why it is not usable any more: e`x`pired, `v`oided, `c`lawed back. */
+  ended: '' | 'x' | 'v' | 'c'
+  voidedAtMs: number | undefined
   amount: Atoms
   free: Atoms
   held: Atoms
@@ -41,12 +53,18 @@ interface MutableGrant {
   /** Its payment is not as far as its availability asks. */
   awaits: boolean
 }
-interface MutableHold {
+export interface MutableHold {
   readonly unit: string
-  readonly slices: { readonly grant: string; readonly atoms: Atoms }[]
+  readonly seq: number
+  readonly createdAtMs: number
+  /** open; timed out: slices and over are what was posted; late: settled after that. */
+  state: 'o' | 't' | 'l'
+  slices: Slice[]
   over: Atoms
+  overAccount: string
+  known: Atoms
 }
-interface MutableWallet {
+export interface MutableWallet {
   readonly unit: string
   readonly scale: number
   granted: Atoms
@@ -55,13 +73,35 @@ interface MutableWallet {
   /** Accounts of what is owed: below zero. */
   readonly owed: Map<string, Atoms>
   readonly closed: Map<string, number>
+  readonly heirs: Map<string, string>
 }
-interface State {
+export interface ReplayState {
   readonly wallets: Map<string, MutableWallet>
   readonly grants: Map<string, MutableGrant>
   readonly holds: Map<string, MutableHold>
+  /** Timed out, for as long as the call's own end may come: by id. */
+  readonly ended: Map<string, MutableHold>
+  /** KIND:VALUE in force. */
+  readonly stops: Set<string>
+  /** What was given back of a charge, by its sequence. */
+  readonly refunds: Map<string, Atoms>
+  readonly counters: ReplayedCounters
+  timeouts: number
   frozen: boolean
   lastMs: number
+  seq: number
+}
+type State = ReplayState
+
+/** A replay that goes on entry by entry, so that a ledger of any length is never in memory as a whole. */
+export interface Replay {
+  readonly state: ReplayState
+  /**
+   * Throws where the entry does not follow from those before it.
+   * `charge`: of a refund, the entry that it gives back; without it what it takes off budgets is not known.
+   */
+  apply(entry: LedgerEntry, charge?: LedgerEntry): void
+  at(nowMs?: number): Replayed
 }
 
 const ENDS = ['settle', 'void', 'timeout']
@@ -71,18 +111,45 @@ const ENDS = ['settle', 'void', 'timeout']
  * `nowMs`: when grants are judged to be effective; default: the date of the last entry.
  */
 export function replayLedger(entries: readonly LedgerEntry[], nowMs?: number): Replayed {
-  const state: State = { wallets: new Map(), grants: new Map(), holds: new Map(), frozen: false, lastMs: 0 }
+  const replay = createReplay()
   for (const [index, entry] of entries.entries()) {
-    const before = entries[index - 1]
-    if (before && entry.seq !== before.seq + 1) throw new Error(`ledger: ${entry.seq} follows ${before.seq}`)
-    apply(state, entry)
+    // A ledger may be given from the middle on, but without a gap.
+    if (index === 0) replay.state.seq = entry.seq - 1
+    replay.apply(entry)
   }
-  const now = nowMs ?? state.lastMs
-  const wallets = [...state.wallets.values()].sort((a, b) => (a.unit < b.unit ? -1 : 1))
+  return replay.at(nowMs)
+}
+
+export function createReplay(): Replay {
+  const state: State = {
+    wallets: new Map(),
+    grants: new Map(),
+    holds: new Map(),
+    ended: new Map(),
+    stops: new Set(),
+    refunds: new Map(),
+    counters: replayCounters(),
+    timeouts: 0,
+    frozen: false,
+    lastMs: 0,
+    seq: 0,
+  }
   return {
-    balances: wallets.map((wallet) => balanceOf(state, wallet, now)),
-    grants: [...state.grants.values()].map(grantOf),
-    openHolds: [...state.holds.keys()],
+    state,
+    apply(entry, charge) {
+      if (entry.seq !== state.seq + 1) throw new Error(`ledger: ${entry.seq} follows ${state.seq}`)
+      apply(state, entry)
+      state.counters.apply(entry, charge)
+      state.seq = entry.seq
+    },
+    at(nowMs = state.lastMs) {
+      const wallets = [...state.wallets.values()].sort((a, b) => (a.unit < b.unit ? -1 : 1))
+      return {
+        balances: wallets.map((wallet) => balanceOf(state, wallet, nowMs)),
+        grants: [...state.grants.values()].map(grantOf),
+        openHolds: [...state.holds.keys()],
+      }
+    },
   }
 }
 
@@ -90,20 +157,45 @@ function apply(state: State, entry: LedgerEntry): void {
   state.lastMs = Math.max(state.lastMs, entry.atMs)
   if (entry.type === 'freeze') state.frozen = entry.fields['frozen'] === true
   if (entry.type === 'clawback' && entry.fields['frozen'] === true) state.frozen = true
+  if (entry.type === 'stop') stop(state, entry)
   if (entry.unit === '') return
   const wallet = walletOf(state, entry)
+  createEmptyGrant(state, wallet, entry)
   if (entry.type === 'hold' || entry.type === 'checkpoint') pin(state, entry)
-  if (ENDS.includes(entry.type)) release(state, entry.op)
+  if (ENDS.includes(entry.type)) release(state, entry)
+  const late = entry.type === 'late_settle' ? state.ended.get(entry.op) : undefined
+  if (late) late.state = 'l'
   for (let i = 0; i + 1 < entry.legs.length; i += 2) {
     const [from, to] = [entry.legs[i], entry.legs[i + 1]]
     if (!from || !to || from.atoms + to.atoms !== 0n) throw new Error(`ledger: legs of ${entry.seq} do not balance`)
     move(state, wallet, entry, from.account, to.account, to.atoms)
   }
-  const { grant, whole, awaits, period } = entry.fields
-  if (entry.type === 'expire' || entry.type === 'grant_void' || whole === true)
-    known(state.grants, grant, entry).usable = false
+  const { grant, whole, awaits, period, heir } = entry.fields
+  if (entry.type === 'expire') end(known(state.grants, grant, entry), 'x')
+  else if (entry.type === 'grant_void') end(known(state.grants, grant, entry), 'v', entry.atMs)
+  else if (whole === true) end(known(state.grants, grant, entry), 'c', entry.atMs)
   if (entry.type === 'payment' && awaits === false) known(state.grants, grant, entry).awaits = false
-  if (entry.type === 'overflow_close') wallet.closed.set(String(period), entry.atMs)
+  if (entry.type === 'overflow_close') {
+    wallet.closed.set(String(period), entry.atMs)
+    wallet.heirs.set(String(period), String(heir))
+  }
+  if (entry.type === 'refund') refunded(state, entry)
+}
+
+function stop(state: State, { fields }: LedgerEntry): void {
+  if (fields['in_force'] === true) state.stops.add(String(fields['stopped']))
+  else state.stops.delete(String(fields['stopped']))
+}
+
+function refunded(state: State, { fields, scale }: LedgerEntry): void {
+  const charge = String(fields['charge'])
+  state.refunds.set(charge, (state.refunds.get(charge) ?? 0n) + parseAmount(String(fields['amount']), scale))
+}
+
+function end(grant: MutableGrant, how: 'x' | 'v' | 'c', voidedAtMs?: number): void {
+  grant.ended = how
+  grant.usable = false
+  grant.voidedAtMs ??= voidedAtMs
 }
 
 function walletOf(state: State, entry: LedgerEntry): MutableWallet {
@@ -118,6 +210,7 @@ function walletOf(state: State, entry: LedgerEntry): MutableWallet {
     expired: 0n,
     owed: new Map<string, Atoms>(),
     closed: new Map<string, number>(),
+    heirs: new Map<string, string>(),
   }
   state.wallets.set(unit, wallet)
   return wallet
@@ -132,38 +225,79 @@ function known<T>(map: ReadonlyMap<string, T>, id: unknown, entry: LedgerEntry):
 
 /** A hold or the next slice of one: a memo, value stays in the grants. */
 function pin(state: State, entry: LedgerEntry): void {
-  const { slices = [], over } = entry.fields as {
+  const {
+    slices = [],
+    over,
+    known: used,
+  } = entry.fields as {
     slices?: readonly { grant: string; amount: string }[]
-    over?: { amount: string }
+    over?: { account: string; amount: string }
+    known?: string
   }
-  const hold = state.holds.get(entry.op) ?? { unit: entry.unit, slices: [], over: 0n }
+  const hold = state.holds.get(entry.op) ?? newHold(entry)
   if (entry.type === 'hold') state.holds.set(entry.op, hold)
   for (const slice of slices) {
     const atoms = parseAmount(slice.amount, entry.scale)
     const grant = known(state.grants, slice.grant, entry)
     grant.free -= atoms
     grant.held += atoms
-    hold.slices.push({ grant: slice.grant, atoms })
+    addSlice(hold.slices, { grant: slice.grant, atoms }, entry.type === 'checkpoint')
   }
-  if (over) hold.over += parseAmount(over.amount, entry.scale)
+  if (over) {
+    hold.over += parseAmount(over.amount, entry.scale)
+    hold.overAccount = over.account
+  }
+  if (used !== undefined && entry.type === 'checkpoint') hold.known = parseAmount(used, entry.scale)
+}
+
+function newHold({ unit, seq, atMs }: LedgerEntry): MutableHold {
+  return { unit, seq, createdAtMs: atMs, state: 'o', slices: [], over: 0n, overAccount: '', known: 0n }
+}
+
+/** Slices of a stream that follow each other in one grant are one. */
+function addSlice(slices: Slice[], slice: Slice, joins: boolean): void {
+  const last = slices.at(-1)
+  if (joins && last?.grant === slice.grant)
+    slices[slices.length - 1] = { grant: last.grant, atoms: last.atoms + slice.atoms }
+  else slices.push(slice)
 }
 
 /** An end releases all; what it posts and forfeits is in its legs. */
-function release(state: State, op: string): void {
+function release(state: State, entry: LedgerEntry): void {
+  const hold = state.holds.get(entry.op)
   // A settle without a hold is charged from the copy of its terms: there is nothing to release.
-  for (const slice of state.holds.get(op)?.slices ?? []) {
+  for (const slice of hold?.slices ?? []) {
     const grant = state.grants.get(slice.grant)
     if (!grant) continue
     grant.held -= slice.atoms
     grant.free += slice.atoms
   }
-  state.holds.delete(op)
+  state.holds.delete(entry.op)
+  if (!hold || entry.type !== 'timeout') return
+  state.timeouts += 1
+  hold.state = 't'
+  hold.slices = []
+  hold.over = 0n
+  for (let i = 0; i + 1 < entry.legs.length; i += 2) {
+    const [from, to] = [entry.legs[i], entry.legs[i + 1]]
+    if (!from || to?.account !== 'consumed') continue
+    if (from.account.startsWith('grant:')) addDrawn(hold.slices, from.account.slice(6), to.atoms)
+    else hold.over += to.atoms
+  }
+  state.ended.set(entry.op, hold)
+}
+
+/** A grant stands once in what a timeout drew, where it was first drawn on. */
+function addDrawn(slices: Slice[], grant: string, atoms: Atoms): void {
+  const at = slices.findIndex((slice) => slice.grant === grant)
+  if (at < 0) slices.push({ grant, atoms })
+  else slices[at] = { grant, atoms: atoms + (slices[at]?.atoms ?? 0n) }
 }
 
 function move(state: State, wallet: MutableWallet, entry: LedgerEntry, from: string, to: string, atoms: Atoms): void {
   const source = from.startsWith('fund:') || from === 'adjust'
   if (source && to.startsWith('grant:')) {
-    createGrant(state, wallet, entry, to.slice(6), atoms)
+    createGrant(state, wallet, entry, to.slice(6), atoms, from)
     return
   }
   if (from.startsWith('grant:')) {
@@ -179,13 +313,37 @@ function move(state: State, wallet: MutableWallet, entry: LedgerEntry, from: str
   else if (!to.startsWith('fund:')) owe(wallet, to, -atoms)
 }
 
-function createGrant(state: State, wallet: MutableWallet, entry: LedgerEntry, id: string, amount: Atoms): void {
-  const effective = entry.fields['effective']
+const CREATES = ['grant', 'allowance']
+
+/** A grant of nothing has no legs. */
+function createEmptyGrant(state: State, wallet: MutableWallet, entry: LedgerEntry): void {
+  const { grant, activated } = entry.fields
+  if (!CREATES.includes(entry.type) || activated === true || entry.legs.length > 0) return
+  if (typeof grant === 'string') createGrant(state, wallet, entry, grant, 0n, 'fund:')
+}
+
+function createGrant(
+  state: State,
+  wallet: MutableWallet,
+  entry: LedgerEntry,
+  id: string,
+  amount: Atoms,
+  from: string,
+): void {
+  const { effective, expires, scope, awaits, rollover } = entry.fields
   state.grants.set(id, {
     id,
     unit: entry.unit,
-    scoped: entry.fields['scope'] === 's',
+    scoped: scope === 's',
     effectiveAtMs: typeof effective === 'number' ? effective : entry.atMs,
+    seq: entry.seq,
+    // What an allowance left behind is dated by its beginning, whenever the sweep came.
+    createdAtMs: rollover === true ? undefined : entry.atMs,
+    expiresAtMs: typeof expires === 'number' ? expires : undefined,
+    funding: (from === 'adjust' ? 'promotional' : from.slice('fund:'.length)) as Funding,
+    facts: CREATES.includes(entry.type) ? entry.fields : {},
+    ended: '',
+    voidedAtMs: undefined,
     amount,
     free: amount,
     held: 0n,
@@ -193,7 +351,7 @@ function createGrant(state: State, wallet: MutableWallet, entry: LedgerEntry, id
     expired: 0n,
     voided: 0n,
     usable: true,
-    awaits: entry.fields['awaits'] === true,
+    awaits: awaits === true,
   })
   wallet.granted += amount
 }

@@ -440,6 +440,16 @@ export interface LedgerPage {
   readonly type: string | undefined
 }
 
+/** What a doctor found in an account: its state as it was right after entry `seq`, against the replay of its ledger. */
+export interface CheckedAccount {
+  /** 0: there is no ledger. */
+  readonly seq: number
+  /** Such as `USD.available`: what Redis keeps, and what the ledger says. */
+  readonly differences: readonly { readonly field: string; readonly kept: string; readonly ledger: string }[]
+  /** What cannot be recomputed, and why. */
+  readonly notChecked: readonly string[]
+}
+
 export interface Wallet {
   hold(request: HoldRequest): Promise<Held | HoldRefused>
   checkpoint(request: CheckpointRequest): Promise<CheckpointResult>
@@ -539,6 +549,8 @@ export interface Wallet {
     account: string,
     page: LedgerPage,
   ): Promise<{ readonly entries: readonly LedgerEntry[]; readonly lastSeq: number | undefined }>
+  /** Recomputes the account from its ledger and compares; calls may go on meanwhile. */
+  check(account: string): Promise<CheckedAccount>
   /** Keeps an answer to an operation for 35 days, and says what the first one was. */
   firstAnswer(account: string, operationId: string, answer: string): Promise<string>
 }

@@ -24,7 +24,10 @@ export function randomBudgets(random: Random, large: boolean): readonly Shape[] 
       measure,
       limit: counts ? BigInt(1 + random.below(6)) : large ? 9_007_199_254_740_991n : BigInt(50 + random.below(400)),
       action: random.pick(['block', 'block', 'block', 'flag'] as const),
-      lifeMs: kind === 'lifetime' && !each ? 0 : random.pick([2000, 10_000, 2 * lengthMs + 1000]),
+      lifeMs:
+        kind === 'lifetime' && !each
+          ? 0
+          : Math.max(random.pick([2000, 10_000, 2 * lengthMs + 1000]), kind === 'rolling' ? 2 * lengthMs : 0),
       group: each ? `b${i}~${measure}` : '',
       valuesMax: random.pick([1, 2, 2, 100]),
       each,

@@ -488,8 +488,11 @@ async function compareReads({ wallet, model, clock }: History): Promise<void> {
 
 /** Gapless, as many entries as the model made, legs zero, and from it alone the same balances. */
 async function checkLedger({ wallet, model, clock }: History): Promise<void> {
+  // The account in Redis is what its ledger says, field by field, before and after what is due is swept.
+  deepStrictEqual((await wallet.check(model.account)).differences, [])
   model.sweep(clock.nowMs)
   await sweepAll(wallet, model.account)
+  deepStrictEqual((await wallet.check(model.account)).differences, [])
   const entries: LedgerEntry[] = []
   for (let more = true; more; ) {
     const page = await wallet.ledger(model.account, {

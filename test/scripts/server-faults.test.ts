@@ -209,6 +209,7 @@ test('no script has a key or argument that its header does not name', () => {
     'refund',
     'resolve_flagged',
     'settle',
+    'state',
     'stop',
     'stops',
     'sweep',

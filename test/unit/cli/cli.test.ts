@@ -72,6 +72,7 @@ test('help is exit 0 on standard output', async () => {
     'ledger',
     'simulator',
     'adopt-redis',
+    'doctor',
   ]) {
     expect(out).toContain(`\n  ${name} `)
   }

@@ -1,0 +1,47 @@
+/** Whether what Redis keeps is what the ledgers say. Reads alone: nothing is repaired. */
+import { NAME } from '../config/fields.ts'
+import { unknown } from './admin-error.ts'
+import { type AdminDependencies, type Route, route } from './route.ts'
+import { doctorAnswer, doctorQuery, pageOf } from './schemas.ts'
+
+async function doctorJson(admin: AdminDependencies, account: string) {
+  const { seq, differences, notChecked } = await admin.wallet.check(account)
+  return { account, seq, differences, not_checked: notChecked }
+}
+
+const all = route({
+  method: 'GET',
+  path: '/doctor',
+  role: 'viewer',
+  summary: 'Recompute the accounts of the files from their ledgers and compare, by id; calls go on meanwhile',
+  query: doctorQuery,
+  answer: pageOf(doctorAnswer),
+  async handle({ admin, query }) {
+    const ids = [...admin.store.current().accounts.keys()]
+      .sort()
+      .filter((id) => query.after === undefined || id > query.after)
+    const page = ids.slice(0, query.limit)
+    const items: unknown[] = []
+    // One after the other: calls come first.
+    for (const id of page) items.push(await doctorJson(admin, id))
+    return { status: 200, body: { items, next: ids.length > page.length ? (page.at(-1) ?? null) : null } }
+  },
+})
+
+const one = route({
+  method: 'GET',
+  path: '/accounts/:account/doctor',
+  role: 'viewer',
+  summary: 'Recompute one account from its ledger and compare; one that was taken out of the files too',
+  answer: doctorAnswer,
+  async handle({ admin, path }) {
+    const id = path['account'] ?? ''
+    if (!NAME.test(id)) throw unknown('account', id)
+    const body = await doctorJson(admin, id)
+    const isKnown = admin.store.current().accounts.has(id) || body.seq > 0 || body.differences.length > 0
+    if (!isKnown) throw unknown('account', id)
+    return { status: 200, body }
+  },
+})
+
+export const DOCTOR_ROUTES: readonly Route[] = [all, one]

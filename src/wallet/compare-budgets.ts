@@ -1,0 +1,134 @@
+/** Counters of budgets against the replay of the ledger. Pure. */
+import { type Differences, readRecord } from './differences.ts'
+import type { Hash, KeptState } from './kept-state.ts'
+import type { ReplayState } from './replay.ts'
+import type { ReplayedCounter, ReplayedSlot } from './replay-counters.ts'
+
+const COUNTER = /^1\|(\d+)\|(\d+)\|(\d+)\|([^|]*)\|((?:\d+:\d+:\d+:\d*(?:,(?=\d)|$))*)$/
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+/** The shortest that a window of the calendar can be. */
+const SHORTEST_MS: Readonly<Record<string, number>> = {
+  hour: HOUR_MS,
+  day: 23 * HOUR_MS,
+  week: 7 * DAY_MS - HOUR_MS,
+  month: 28 * DAY_MS - HOUR_MS,
+  quarter: 90 * DAY_MS - HOUR_MS,
+  year: 365 * DAY_MS - HOUR_MS,
+}
+
+/** Adds to `notChecked` what cannot be told. */
+export function compareBudgets(
+  differences: Differences,
+  kept: KeptState,
+  state: ReplayState,
+  nowMs: number,
+  notChecked: string[],
+): void {
+  const { budgets } = kept
+  if (budgets === undefined) {
+    notChecked.push('counters of budgets: more than one read should bring')
+    return
+  }
+  const { same } = differences
+  const latest = new Map<string, ReplayedCounter>()
+  for (const counter of state.counters.counters.values()) latest.set(counter.field, counter)
+  const fields = [...budgets.keys()].flatMap((name) => (name.startsWith('c:') ? [name.slice(2)] : []))
+  const groups = new Map<string, number>()
+  for (const name of new Set([...fields, ...latest.keys()])) {
+    const record = budgets.get(`c:${name}`)
+    const counter = latest.get(name)
+    const field = `budget ${name}`
+    if (record === undefined) {
+      if (counter && !mayBeGone(counter, nowMs)) same(field, undefined, 'a counter')
+      continue
+    }
+    const parts = readRecord(differences, field, COUNTER, record)
+    if (!parts) continue
+    const [id = '', , life = '', group = '', slots = ''] = parts
+    same(`${field}.id`, id, counter?.id)
+    same(`${field}.i:${id}`, budgets.get(`i:${id}`), name)
+    same(`${field} due`, kept.due.has(`b${id}`) ? 1 : 0, Number(life) > 0 ? 1 : 0)
+    if (group !== '') groups.set(group, (groups.get(group) ?? 0) + 1)
+    if (counter && !counter.closed) compareSlots(differences, field, slots, counter, nowMs, notChecked)
+    else if (counter) same(field, 'a counter', 'closed')
+  }
+  compareIndexes(differences, budgets, state, groups)
+  compareCalls(differences, kept, state)
+}
+
+function compareIndexes(
+  { same }: Differences,
+  budgets: Hash,
+  state: ReplayState,
+  groups: ReadonlyMap<string, number>,
+): void {
+  for (const [name, value] of budgets) {
+    if (name.startsWith('v:')) same(`budget group ${name.slice(2)}`, value, groups.get(name.slice(2)) ?? 0)
+    if (name.startsWith('i:') && !budgets.has(`c:${value}`)) same(`budget ${value}.${name}`, value, undefined)
+  }
+  for (const [group, size] of groups) if (!budgets.has(`v:${group}`)) same(`budget group ${group}`, undefined, size)
+  const highest = [...state.counters.counters.keys()].reduce((most, id) => Math.max(most, Number(id)), 0)
+  same('budgets.next', budgets.get('next') ?? 0, highest)
+}
+
+function compareSlots(
+  { same }: Differences,
+  field: string,
+  text: string,
+  counter: ReplayedCounter,
+  nowMs: number,
+  notChecked: string[],
+): void {
+  const starts = new Set<number>()
+  for (const part of text === '' ? [] : text.split(',')) {
+    const [start = '', spent = '', held = ''] = part.split(':')
+    starts.add(Number(start))
+    const slot = counter.slots.get(Number(start))
+    same(`${field} ${start}.held`, held, slot?.held)
+    if (counter.uncertain) notChecked.push(`${field} ${start}.spent: a refund of a charge that the ledger has not`)
+    else same(`${field} ${start}.spent`, spent, slot?.spent)
+  }
+  for (const [start, slot] of counter.slots) {
+    if (!starts.has(start) && !mayLeave(counter.field, start, slot, nowMs)) {
+      same(`${field} ${start}`, undefined, `spent ${slot.spent}, held ${slot.held}`)
+    }
+  }
+}
+
+/** Whether a window's count may be gone by now. */
+function mayLeave(field: string, start: number, slot: ReplayedSlot, nowMs: number): boolean {
+  const window = decodeURIComponent(field.split('~')[2] ?? '')
+  if (window === 'lifetime') return false
+  const rolling = /^rolling(\d+)$/.exec(window)
+  if (rolling) return start + Number(rolling[1]) <= nowMs
+  const shortest = SHORTEST_MS[window.split(' ')[0] ?? '']
+  return slot.held === 0n && (shortest === undefined || start + shortest + DAY_MS <= nowMs)
+}
+
+/** A counter leaves some time after its last window; one of a lifetime says so in the ledger. */
+function mayBeGone(counter: ReplayedCounter, nowMs: number): boolean {
+  if (counter.closed) return true
+  return [...counter.slots].every(([start, slot]) => mayLeave(counter.field, start, slot, nowMs))
+}
+
+/** What holds keep of what they count, where the window is still kept. */
+function compareCalls({ same }: Differences, kept: KeptState, state: ReplayState): void {
+  for (const [id, record] of kept.holds) {
+    const [, at, ...rest] = record.split('|')
+    const calls = state.counters.calls.get(id)
+    if ((at !== 'o' && at !== 't') || rest.length < 17) continue
+    const counts = new Map<string, string>()
+    for (const [, field = '', start = '', amount = ''] of (rest[15] ?? '').matchAll(/([^@,]+)@(\d+):(\d+):[^,]*/g)) {
+      counts.set(`${field} ${start}`, amount)
+    }
+    const expected = new Map(calls?.map(({ field, start, amount }) => [`${field} ${start}`, String(amount)]))
+    for (const name of new Set([...counts.keys(), ...expected.keys()])) {
+      const at = name.lastIndexOf(' ')
+      const slots = kept.budgets?.get(`c:${name.slice(0, at)}`)?.split('|')[5] ?? ''
+      // Of a window that is gone a checkpoint says nothing any more.
+      if (!slots.split(',').some((slot) => slot.startsWith(`${name.slice(at + 1)}:`))) continue
+      same(`hold ${id}.counts of ${name}`, counts.get(name), expected.get(name))
+    }
+  }
+}
