@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { WalletUnavailable } from '../errors.ts'
 import { compareBudgets } from './compare-budgets.ts'
 import { compareDue, compareGrants, compareHolds } from './compare-grants.ts'
@@ -56,7 +57,7 @@ export async function checkAccount(scripts: ScriptCaller, account: string): Prom
     notChecked.unshift('everything but the ledger itself: it cannot be replayed')
     return { seq: kept.lastSeq, differences: differences.found, notChecked }
   }
-  compareState(differences, kept, replay.state, notChecked)
+  await compareState(differences, kept, replay.state, notChecked)
   return { seq: kept.lastSeq, differences: differences.found, notChecked }
 }
 
@@ -122,15 +123,27 @@ function compareAfter({ same }: Differences, entry: LedgerEntry, { wallets }: Re
   }
 }
 
-function compareState(differences: Differences, kept: KeptState, state: ReplayState, notChecked: string[]): void {
+/** A kind of record at a time: an account with thousands of each must not keep calls waiting. */
+async function compareState(
+  differences: Differences,
+  kept: KeptState,
+  state: ReplayState,
+  notChecked: string[],
+): Promise<void> {
   const nowMs = accountTime(kept) ?? state.lastMs
-  compareAccount(differences, kept, state)
-  compareWallets(differences, kept, state, nowMs)
-  compareGrants(differences, kept, state, nowMs)
-  compareHolds(differences, kept, state)
-  compareDue(differences, kept, state, nowMs)
-  compareBudgets(differences, kept, state, nowMs, notChecked)
-  compareRefunds(differences, kept, state, notChecked)
+  const kinds = [
+    () => compareAccount(differences, kept, state),
+    () => compareWallets(differences, kept, state, nowMs),
+    () => compareGrants(differences, kept, state, nowMs),
+    () => compareHolds(differences, kept, state),
+    () => compareDue(differences, kept, state, nowMs),
+    () => compareBudgets(differences, kept, state, nowMs, notChecked),
+    () => compareRefunds(differences, kept, state, notChecked),
+  ]
+  for (const compare of kinds) {
+    compare()
+    await setImmediate()
+  }
 }
 
 function compareRefunds({ same }: Differences, kept: KeptState, state: ReplayState, notChecked: string[]): void {

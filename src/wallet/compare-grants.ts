@@ -16,7 +16,7 @@ const FACTS = ['key', 'scale', 'funding', 'priority', 'appliesTo', 'costBasis', 
 
 export function compareGrants(differences: Differences, kept: KeptState, state: ReplayState, nowMs: number): void {
   const ids = [...kept.grants.keys()].filter((name) => !name.startsWith('i:'))
-  const order: string[] = []
+  const order = new Set<string>()
   for (const id of new Set([...ids, ...state.grants.keys()])) {
     const grant = state.grants.get(id)
     const record = kept.grants.get(id)
@@ -27,12 +27,12 @@ export function compareGrants(differences: Differences, kept: KeptState, state: 
     const parts = readRecord(differences, `grant ${id}`, GRANT, record)
     if (parts) compareGrant(differences, parts, grant, state.wallets.get(grant.unit)?.scale ?? 0, nowMs)
     compareFacts(differences, kept.grants.get(`i:${id}`), grant)
-    if (stateOfGrant(grant, nowMs) === 'u' && grant.free + grant.held > 0n) order.push(memberOf(grant))
+    if (stateOfGrant(grant, nowMs) === 'u' && grant.free + grant.held > 0n) order.add(memberOf(grant))
   }
   const members = new Set(kept.order)
   for (const member of new Set([...members, ...order])) {
     const place = (there: boolean) => (there ? member : undefined)
-    differences.same(`order of grant ${member.slice(-26)}`, place(members.has(member)), place(order.includes(member)))
+    differences.same(`order of grant ${member.slice(-26)}`, place(members.has(member)), place(order.has(member)))
   }
 }
 
