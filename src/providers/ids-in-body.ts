@@ -50,7 +50,6 @@ const OPAQUE = new Set([
   'metadata',
   'arguments',
   'args',
-  'variables',
   'properties',
 ])
 const TOOL_USE = /tool_use$/
@@ -81,9 +80,16 @@ function collect(value: unknown, ids: Set<string>): void {
     } else if (URI_MEMBERS.has(name)) {
       const file = typeof member === 'string' ? googleFileId(member) : undefined
       if (file !== undefined) ids.add(file)
-    } else if (OPAQUE.has(name) || (toolUse && name === 'input') || name === 'functionResponse') continue
+    } else if (name === 'variables') collectValues(member, ids)
+    else if (OPAQUE.has(name) || (toolUse && name === 'input') || name === 'functionResponse') continue
     else if (typeof member === 'object') collect(member, ids)
   }
+}
+
+/** What fills in a template kept at the provider: the names are the template's own, a value may be a file. */
+function collectValues(variables: unknown, ids: Set<string>): void {
+  if (typeof variables !== 'object' || variables === null) return
+  for (const value of Object.values(variables)) collect(value, ids)
 }
 
 /** A string, a list of them, or objects with an id of their own: {id}, {type: 'auto', file_ids}. */
