@@ -6,7 +6,7 @@
  * Sources: learn.microsoft.com, "Azure OpenAI in Microsoft Foundry Models REST API reference"; recorded traffic.
  */
 import { pathSegments } from '../path-segments.ts'
-import { InvalidCall } from '../provider.ts'
+import { type CallSource, InvalidCall } from '../provider.ts'
 import { readModel } from '../read-fields.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -19,6 +19,17 @@ export function readCallModel(fields: Fields, path: string): string {
   if ((fields['model'] === undefined || fields['model'] === null) && segments.at(-3) === 'prompts')
     return named(segments.at(-2) as string)
   return readModel(fields)
+}
+
+/**
+ * The model of a call for audio: the path's, the body's, or the query's (Deepgram). "" where none is named. Throws
+ * InvalidCall where body and query name two: which of them counts, only the server knows.
+ */
+export function audioModel(source: Pick<CallSource, 'path' | 'query'>, inBody: string | undefined): string {
+  const named = new Set(new URLSearchParams(source.query).getAll('model'))
+  if (inBody !== undefined) named.add(inBody)
+  if (named.size > 1) throw new InvalidCall('"model" is named twice and differs; name it once.', 'model')
+  return modelInPath(source.path) ?? [...named][0] ?? ''
 }
 
 /** undefined where the path names none. Throws InvalidCall for one that cannot be read. */

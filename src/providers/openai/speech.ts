@@ -19,7 +19,7 @@ import {
 import { asText } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { mediaCall } from './media-call.ts'
-import { modelInPath } from './path-model.ts'
+import { audioModel } from './path-model.ts'
 import { SpeechStream } from './speech-stream.ts'
 import { countedSpeech, readSpeechUsage, type SpeechParsed } from './speech-usage.ts'
 
@@ -51,7 +51,7 @@ function readSpeechCall(raw: Buffer, source: CallSource): CallRequest {
     pcm: fields.value('response_format') === 'pcm',
   }
   return mediaCall({
-    model: modelInPath(source.path) ?? fields.text('model') ?? new URLSearchParams(source.query).get('model') ?? '',
+    model: audioModel(source, fields.text('model')),
     stream: fields.value('stream_format') === 'sse' || fields.value('stream') === true,
     counter,
     parts: { audio_output: highAudioTokens(characters, fields.value('speed')) },

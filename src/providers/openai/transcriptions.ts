@@ -11,7 +11,7 @@ import type { AnswerFacts, CallRequest, CallSource, Metering, StreamReader } fro
 import { asObject, asText } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { mediaCall } from './media-call.ts'
-import { modelInPath } from './path-model.ts'
+import { audioModel } from './path-model.ts'
 import { TranscriptStream } from './transcript-stream.ts'
 import { countedTranscript, readTranscriptUsage, type TranscriptionParsed } from './transcription-usage.ts'
 
@@ -46,15 +46,14 @@ const NO_FACTS: AnswerFacts = {
 }
 
 function readTranscriptionCall(raw: Buffer, source: CallSource): CallRequest {
-  const query = new URLSearchParams(source.query)
   // Deepgram: the body is the audio itself.
   if (/^\s*(?:audio|video)\//i.test(source.headers['content-type'] ?? ''))
-    return transcriptionCall(query.get('model') ?? '', new InputCounter(NO_IMAGES), audioLength(raw), false, false)
+    return transcriptionCall(audioModel(source, undefined), new InputCounter(NO_IMAGES), audioLength(raw), false, false)
   const fields = new MediaFields(raw, source, DECISIVE)
   const counter = new InputCounter(NO_IMAGES)
   counter.addText(fields.text('prompt') ?? '')
   return transcriptionCall(
-    modelInPath(source.path) ?? fields.text('model') ?? query.get('model') ?? '',
+    audioModel(source, fields.text('model')),
     counter,
     lengthOf(fields),
     fields.flag('stream') === true,

@@ -33,3 +33,28 @@ describe('the model that the path names is the one that serves, whatever the bod
     expect(() => modelOf(path, body)).toThrow(InvalidCall)
   })
 })
+
+describe('a call for audio whose body and query name two models is refused, since only one of them is served', () => {
+  const modelWith = (path: string, query: string, body: object): string => {
+    const metering = providers.get('openai')?.match('POST', path)?.operation.metering
+    if (!metering) throw new Error(path)
+    return metering.readCall(Buffer.from(JSON.stringify(body)), { ...SOURCE, path, query }).model
+  }
+
+  test.each([
+    ['/v1/speak', '?model=dear', { text: 'x' }, 'dear'],
+    ['/v1/speak', '?model=dear', { text: 'x', model: 'dear' }, 'dear'],
+    ['/v1/listen', '?model=dear', { url: 'https://example.com/a.mp3' }, 'dear'],
+    ['/v1/audio/speech', '', { input: 'x', model: 'tts-1' }, 'tts-1'],
+  ])('%s%s %j', (path, query, body, model) => {
+    expect(modelWith(path, query, body)).toBe(model)
+  })
+
+  test.each([
+    ['/v1/speak', '?model=dear', { text: 'x', model: 'cheap' }],
+    ['/v1/listen', '?model=dear', { url: 'https://example.com/a.mp3', model: 'cheap' }],
+    ['/v1/listen', '?model=cheap&model=dear', { url: 'https://example.com/a.mp3' }],
+  ])('refused: %s%s %j', (path, query, body) => {
+    expect(() => modelWith(path, query, body)).toThrow(InvalidCall)
+  })
+})
