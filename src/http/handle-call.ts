@@ -3,7 +3,6 @@
  * remedy. What happens after it is sent is live-call.ts; how it ends in money is decide-end.ts.
  */
 import type { IncomingMessage } from 'node:http'
-import { costCeiling } from '../core/cost-ceiling.ts'
 import { isPriced } from '../core/find-price.ts'
 import type { Atoms } from '../core/money.ts'
 import { outputLimit } from '../core/output-tokens.ts'
@@ -20,6 +19,7 @@ import {
   tooExpensive,
   toolPriceRefusal,
 } from './call-refusals.ts'
+import { dearestCeiling, otherModelsRefusal } from './dearest-price.ts'
 import { answerDryRun, answerRefusal } from './dry-run.ts'
 import { LiveCall } from './live-call.ts'
 import { ownObjects } from './own-objects.ts'
@@ -62,6 +62,7 @@ export async function admitCall(
   if (would && !observe) throw new Refusal(would)
   const price = callPrice(read)
   would ??= priceRefusal(read, price)
+  would ??= otherModelsRefusal(read)
   const beside = besidePrice(read)
   if (read.call.beside && price) would ??= toolPriceRefusal(read, read.call.beside.model, beside)
   would ??= missingUsageRefusal(read, deps.denied.has(read.upstream.name, read.call.model))
@@ -69,7 +70,7 @@ export async function admitCall(
   const usable = isPriced(price, read.call) && price.unit === read.plan.unit ? price : undefined
   const { unseenTokens, unsizedObject } = await objectTokens(deps, read)
   const input = { ...deps.sizing.input(read, await exactTokens(deps, read)), unsizedObject }
-  const ceiling = costCeiling({
+  const ceiling = dearestCeiling(read, {
     call: read.call,
     input,
     usualTokens: deps.sizing.output(read, outputLimit(read.call, read.plan, usable?.maxOutputTokens).limitTokens),

@@ -1,5 +1,5 @@
 /** What an answer comes to in money: by our price, or by the cost that the provider states. */
-import { isRouter } from '../core/answered-model.ts'
+import { isRouter, isSameModel } from '../core/answered-model.ts'
 import { isPriced } from '../core/find-price.ts'
 import type { Atoms } from '../core/money.ts'
 import { type PricedUsage, priceUsage } from '../core/price-usage.ts'
@@ -58,7 +58,8 @@ export function priceAnswer(
 /**
  * The price that counts is that of the model which was asked for, whatever name the answer has: it is what was held, and
  * an alias or a deployment is priced by its own entry. A router's is the exception where the model that it took is
- * priced in the same units: its own entry then only says what is held.
+ * priced in the same units: its own entry then only says what is held. Of models that may answer in each other's place
+ * the one that did counts.
  */
 export function priceOf(
   admitted: AdmittedCall,
@@ -66,8 +67,19 @@ export function priceOf(
 ): { readonly price: AdmittedCall['price']; readonly pricedModel: string | undefined } {
   const { price, call } = admitted
   const asked = { price, pricedModel: undefined }
-  if (price === undefined || answered === undefined || !isRouter(call.model)) return asked
-  const own = callPrice(admitted, answered)
+  if (price === undefined || answered === undefined) return asked
+  const taken = takenModel(admitted, answered)
+  if (taken === undefined) return asked
+  const own = callPrice(admitted, taken)
   if (own === price || !isPriced(own, call) || own.unit !== price.unit || own.costUnit !== price.costUnit) return asked
-  return { price: own, pricedModel: answered }
+  return { price: own, pricedModel: taken }
+}
+
+function takenModel({ call }: AdmittedCall, answered: string): string | undefined {
+  if (answered === call.model) return isRouter(call.model) ? answered : undefined
+  // A free variant and the paid one behind it have one plain name: whichever could be meant beside the call's own counts.
+  const { otherModels = [] } = call
+  const other =
+    otherModels.find((model) => model === answered) ?? otherModels.find((model) => isSameModel(model, answered))
+  return other ?? (isRouter(call.model) ? answered : undefined)
 }

@@ -121,6 +121,8 @@ export interface FormPart {
 export interface CallRequest {
   /** "" where the call names none. */
   readonly model: string
+  /** Models that may answer in its place: the one that does is charged. */
+  readonly otherModels?: readonly string[]
   readonly stream: boolean
   readonly input: InputEstimate
   /** False for embeddings: no output is held, no limit written. */

@@ -12,6 +12,8 @@ const run = test.skipIf(!redisAvailable)
 const PRICES = `
   - { match: { model: "openrouter/auto" }, from: 2020-01-01, per_million: { input: "100000", output: "100000" } }
   - { match: { model: "gpt-5-mini*" }, from: 2020-01-01, per_million: { input: "1000", output: "1000" } }
+  - { match: { model: "*:free" }, from: 2020-01-01, per_million: { input: "0", output: "0" } }
+  - { match: { model: "openai/gpt-5" }, from: 2020-01-01, per_million: { input: "100000", output: "100000" } }
   - { match: { model: "gpt-5*" }, from: 2020-01-01, per_million: { input: "10000", output: "10000" } }
   - { match: { model: "claude-opus*" }, from: 2020-01-01, per_million: { input: "10000", cached_input: "1000", output: "10000" } }
   - { match: { model: "claude-haiku*" }, from: 2020-01-01, per_million: { input: "1000", output: "1000" } }
@@ -23,8 +25,9 @@ async function answering(answer: unknown, use: (gateway: TestGateway) => Promise
     response.end(JSON.stringify(answer))
   })
   const gateway = await startTestGateway({
+    plan: 'models: ["gpt-*", "openrouter/*", "openai/*", "claude-haiku*"]',
     prices: PRICES,
-    upstreams: `  openai: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: ["gpt-*", "openrouter/*"] }
+    upstreams: `  openai: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: ["gpt-*", "openrouter/*", "openai/*"] }
   anthropic: { format: anthropic, base_url: "${upstream.url}", api_key: k, models: ["claude-*"] }`,
   })
   try {
@@ -36,8 +39,14 @@ async function answering(answer: unknown, use: (gateway: TestGateway) => Promise
   }
 }
 
-async function charge(gateway: TestGateway, path: string, model: string): Promise<Record<string, unknown>> {
-  const answer = await gateway.post(path, { model, max_tokens: 20, messages: [{ role: 'user', content: 'hello' }] })
+async function charge(
+  gateway: TestGateway,
+  path: string,
+  model: string,
+  more: object = {},
+): Promise<Record<string, unknown>> {
+  const messages = [{ role: 'user', content: 'hello' }]
+  const answer = await gateway.post(path, { model, max_tokens: 20, messages, ...more })
   expect(answer.status).toBe(200)
   const [entry] = await waitFor('the settlement', async () => {
     const entries = await gateway.wallet.ledger('acme', { afterSeq: 0, limit: 100, type: 'settle' })
@@ -97,3 +106,44 @@ run('passes on several models are billed each at its own model’s price, though
     })
   })
 })
+
+run('a model that answers in the place of another is held and charged at its own price', async () => {
+  await answering({ ...CHAT_ANSWER, model: 'openai/gpt-5' }, async (gateway) => {
+    const others = { models: ['gpt-5-mini', 'openai/gpt-5'] }
+    const held = await gateway.post('/v1/chat/completions', ask(others), { 'x-tollgate-dry-run': '1' })
+    // 20 tokens of output at 0.1, which is the dearer one's.
+    expect(Number(((await held.json()) as { hold: string }).hold)).toBeGreaterThan(2)
+    const fields = { charged: '0.5', priced_model: 'openai/gpt-5' }
+    expect(await charge(gateway, '/v1/chat/completions', 'gpt-5-mini', others)).toMatchObject(fields)
+  })
+})
+
+run('a free variant is no way to the paid one that answers in its place', async () => {
+  await answering({ ...CHAT_ANSWER, model: 'openai/gpt-5' }, async (gateway) => {
+    const others = { models: ['openai/gpt-5'] }
+    expect(await charge(gateway, '/v1/chat/completions', 'openai/gpt-5:free', others)).toMatchObject({ charged: '0.5' })
+  })
+})
+
+run('the model that is asked for is charged where it answers itself, whatever else might have', async () => {
+  await answering({ ...CHAT_ANSWER, model: 'gpt-5-mini-2025-08-07' }, async (gateway) => {
+    const others = { models: ['openai/gpt-5'] }
+    expect(await charge(gateway, '/v1/chat/completions', 'gpt-5-mini', others)).toMatchObject({ charged: '0.005' })
+  })
+})
+
+run.each<[string, object, string]>([
+  ['without a price', { models: ['gpt-9'] }, 'model_unpriced'],
+  ['without a price, as a fallback', { fallbacks: [{ model: 'gpt-9' }] }, 'model_unpriced'],
+  ['that the plan does not have', { models: ['claude-opus-4-7'] }, 'not_entitled'],
+  ['that is no name', { models: [5] }, 'invalid_request'],
+])('a further model %s is refused', async (_name, others, code) => {
+  await answering(CHAT_ANSWER, async (gateway) => {
+    const answer = await gateway.post('/v1/chat/completions', ask(others))
+    expect(answer.headers.get('x-tollgate-error')).toBe(code)
+  })
+})
+
+function ask(more: object): object {
+  return { model: 'gpt-5-mini', max_tokens: 20, messages: [{ role: 'user', content: 'hello' }], ...more }
+}

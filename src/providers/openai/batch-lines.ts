@@ -85,6 +85,7 @@ function readAs(
   // A null stands where the model would: it goes, or the name stood there twice.
   if (!named && body.members.has('model')) throw new InvalidCall('"model" is null; name it or leave it out.', 'model')
   const call = metering.readCall(raw, { path, query: '', headers: {}, jsonDepth })
+  if (call.otherModels) throw new InvalidCall('One model answers each line of a batch; leave the others out.', 'models')
   if (call.beside)
     throw new InvalidCall(`The tool that runs "${call.beside.model}" is not metered in a batch; leave it out.`, 'tools')
   return { endpoint, model: named ? call.model : '', call, objects: idsInBody(body.value) }

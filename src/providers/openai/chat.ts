@@ -23,6 +23,7 @@ import {
   readOpenAIBody,
   readReasoning,
 } from './openai-call.ts'
+import { readOtherModels } from './other-models.ts'
 import { exactTexts } from './own-model.ts'
 import { readCallModel } from './path-model.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
@@ -74,6 +75,7 @@ export function readChatCall(raw: Buffer, source: CallSource, modelOf: ModelOf =
     tools: hasTools(fields),
     audioOutput: asArray(fields['modalities']).includes('audio'),
     imageOutput: asArray(fields['modalities']).includes('image'),
+    ...readOtherModels(fields, model),
     ...askedTier(fields),
     ...heldToolCalls(fields),
     objects: idsInBody(fields),

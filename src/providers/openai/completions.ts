@@ -8,6 +8,7 @@ import { readCompletionJson } from './chat.ts'
 import { CompletionStream } from './completion-stream.ts'
 import { readUsageRequest } from './include-usage.ts'
 import { type OpenAIParsed, ownLimitName, prepareOpenAI, readOpenAIBody } from './openai-call.ts'
+import { readOtherModels } from './other-models.ts'
 import { exactTexts } from './own-model.ts'
 import { readCallModel } from './path-model.ts'
 import { askedTier } from './price-tier.ts'
@@ -53,6 +54,7 @@ function readCompletionsCall(raw: Buffer, source: CallSource): CallRequest {
     structured: false,
     tools: false,
     audioOutput: false,
+    ...readOtherModels(fields, model),
     ...askedTier(fields),
     objects: [],
     // A prompt template of the gateway's behind the path: the body has its variables alone.

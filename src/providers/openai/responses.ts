@@ -26,6 +26,7 @@ import {
   readOpenAIBody,
   readReasoning,
 } from './openai-call.ts'
+import { readOtherModels } from './other-models.ts'
 import { exactTexts } from './own-model.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
 import { responseJob } from './response-job.ts'
@@ -76,6 +77,7 @@ function readResponsesCall(raw: Buffer, source: CallSource): CallRequest {
     structured: isStrictSchema(asObject(fields['text'])?.['format']),
     tools: hasTools(fields),
     audioOutput: asArray(fields['modalities']).includes('audio'),
+    ...readOtherModels(fields, model),
     ...askedTier(fields),
     ...heldToolCalls(fields),
     ...heldImageTool(fields),
