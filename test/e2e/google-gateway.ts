@@ -19,12 +19,16 @@ accounts:
 ${ACCOUNTS.map((name) => `  ${name}: { plan: ${PLANS[name] ?? 'main'}, keys: [ { id: k, sha256: "${sha256(`key-${name}`)}" } ] }`).join('\n')}
 `
 
+/** What caches store is billed by the hour: they are made only where the config says so. */
+export const CACHES: readonly string[] = ['GET /v1/models*', 'POST /*/cachedContents', 'PATCH /*/cachedContents/*']
+
 /** Account `acme` has money; the others what a test gives them. Keys are `key-NAME`. */
-export async function startGoogleGateway(): Promise<TestGateway> {
+export async function startGoogleGateway(unmetered: readonly string[] = CACHES): Promise<TestGateway> {
   const gateway = await startTestGateway({
     entitlements: ENTITLEMENTS,
     upstreams: UPSTREAMS,
-    settings: 'limits: { redis_command_timeout: 5s, poll_first: 100ms, poll_most: 200ms }',
+    settings: `limits: { redis_command_timeout: 5s, poll_first: 100ms, poll_most: 200ms }
+metering: { unmetered_paths: ${JSON.stringify(unmetered)} }`,
     prices: `
   - { match: { model: "imagen-*" }, from: 2020-01-01, per_unit: { images: "0.04" } }
   - match: { model: "*", account: searching }

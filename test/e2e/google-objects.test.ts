@@ -149,3 +149,20 @@ describe('interactions in the background', () => {
     expect(await charges.none()).toBe(true)
   })
 })
+
+run(
+  'a cache, whose storage is billed by the hour, is neither made nor prolonged where the config does not say so',
+  async () => {
+    const strict = await startGoogleGateway(['GET /v1/models*'])
+    try {
+      const ai = geminiClient(strict, 'acme')
+      const refused = { status: 403, message: expect.stringContaining('unmetered_paths') }
+      const ttl = '315360000s'
+      await expect(ai.caches.create({ model: MODEL, config: { contents: 'x', ttl } })).rejects.toMatchObject(refused)
+      await expect(ai.caches.update({ name: 'cachedContents/c', config: { ttl } })).rejects.toMatchObject(refused)
+      expect(strict.simulator.stats.requests).toBe(0)
+    } finally {
+      await strict.close()
+    }
+  },
+)

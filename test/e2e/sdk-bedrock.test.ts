@@ -56,7 +56,7 @@ beforeAll(async () => {
   gateway = await startTestGateway({
     entitlements: ENTITLEMENTS,
     upstreams: UPSTREAMS,
-    settings: PATIENT,
+    settings: `${PATIENT}\nmetering: { unmetered_paths: ["POST /guardrail/abc/*"] }`,
     prices: `
   - { match: { model: "stability.*" }, from: 2020-01-01, per_unit: { images: "0.04" } }
 ${PRICES}`,
@@ -356,20 +356,22 @@ run('images are charged by the piece', async () => {
   expect([charge.charged, charge.entry.fields['units']]).toEqual(['0.04', { images: 1 }])
 })
 
-run('counting tokens and applying a guardrail are free, also with an empty wallet', async () => {
+run('counting tokens is free, and a guardrail is applied only where the config names it', async () => {
   const { messages } = ask('How long is this?')
   const poor = clientOf('poor')
   const counted = await poor.send(new CountTokensCommand({ modelId: MODEL, input: { converse: { messages } } }))
   expect(counted.inputTokens).toBeGreaterThan(0)
-  const judged = await poor.send(
-    new ApplyGuardrailCommand({
-      guardrailIdentifier: 'abc',
-      guardrailVersion: '1',
-      source: 'INPUT',
-      content: [{ text: { text: 'Hi' } }],
-    }),
-  )
-  expect(judged.action).toBe('NONE')
+  const judge = (guardrailIdentifier: string) =>
+    poor.send(
+      new ApplyGuardrailCommand({
+        guardrailIdentifier,
+        guardrailVersion: '1',
+        source: 'INPUT',
+        content: [{ text: { text: 'Hi' } }],
+      }),
+    )
+  expect((await judge('abc')).action).toBe('NONE')
+  expect(await caught(judge('other'))).toMatchObject({ $metadata: { httpStatusCode: 403 } })
   expect(await new Charges(gateway, 'poor').none()).toBe(true)
   const elsewhere = await caught(
     poor.send(new CountTokensCommand({ modelId: 'elsewhere.x', input: { converse: { messages } } })),

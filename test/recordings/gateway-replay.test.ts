@@ -36,7 +36,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
     'the file of the batch is not recorded: no line of it was seen, so that the batch is refused',
   'mistral-batches-unary-01': 'a batch that has just begun, whose end is not recorded',
   'xai-batches-unary-02': 'a batch that has just begun, whose end is not recorded',
-  'bedrock guardrail.apply': 'free here: AWS bills its text units, which nothing here counts',
+  'bedrock guardrail.apply': 'unmetered: AWS bills its text units, which nothing here counts',
   'writer-chat-unary-05': 'its request was written by hand and is no JSON',
 }
 /** An error inside a 200 that states nothing costs nothing. */
@@ -122,7 +122,14 @@ ${['output', 'audio_output', 'image_output'].map((kind) => `      ${kind}: "1000
     max_output_tokens: 100000
 `
 
-const UNMETERED = ['GET /**', 'DELETE /**', 'POST /v1/files', 'POST /upload/**', 'POST /**/cachedContents']
+const UNMETERED = [
+  'GET /**',
+  'DELETE /**',
+  'POST /v1/files',
+  'POST /upload/**',
+  'POST /**/cachedContents',
+  'POST /**/guardrail/**',
+]
 
 const cases = casesOf()
 const results = new Map<string, Exchange>()

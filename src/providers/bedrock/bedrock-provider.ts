@@ -14,7 +14,8 @@ const OPERATIONS: ReadonlyMap<string, Operation> = new Map([
   ['invoke-with-response-stream', metered('invoke', invokeMetering)],
 ])
 const countTokens = free('count_tokens')
-const guardrail = free('moderations')
+/** AWS bills what it judges by the text unit, which nothing here counts. */
+const guardrail: Operation = { ...free('moderations'), kind: 'unmetered' }
 
 export const bedrockProvider: Provider = {
   format: 'bedrock',

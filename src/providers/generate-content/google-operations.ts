@@ -46,7 +46,9 @@ export class GoogleOperations {
   readonly #deletions: ReadonlyMap<string, Operation>
   readonly #lists: ReadonlyMap<string, Operation>
   readonly #upload: Operation
+  /** Google bills what a cache stores by the hour, up to years ahead, and says so in no answer. */
   readonly #cache: Operation
+  readonly #prolonged: Operation
 
   constructor(format: Format) {
     this.format = format
@@ -65,7 +67,8 @@ export class GoogleOperations {
     this.#interactions = this.metered('generate_content', interactionsMetering)
     this.#models = this.free('models')
     this.#upload = this.free('files', { makes: namedIn('file.name', 'name'), upload: true })
-    this.#cache = this.free('cached_contents', { makes: CACHED, readsBody: true })
+    this.#cache = this.unmetered('cached_contents', { makes: CACHED, readsBody: true })
+    this.#prolonged = this.unmetered('cached_contents', { readsBody: true })
     const objects = Object.entries(OBJECTS)
     this.#objects = new Map(objects.map(([name, endpoint]) => [name, this.free(endpoint, RULES[name])]))
     this.#lists = new Map(objects.map(([name, endpoint]) => [name, this.free(endpoint, { lists: true })]))
@@ -78,6 +81,10 @@ export class GoogleOperations {
 
   free(endpoint: Endpoint, objects?: ObjectRules): Operation {
     return { format: this.format, endpoint, kind: 'free', ...(objects ? { objects } : {}) }
+  }
+
+  unmetered(endpoint: Endpoint, objects?: ObjectRules): Operation {
+    return { ...this.free(endpoint, objects), kind: 'unmetered' }
   }
 
   /** A POST of a method of a model. */
@@ -112,7 +119,10 @@ export class GoogleOperations {
   }
 
   #object(httpMethod: string, collection: string, objectId: string): OperationMatch | undefined {
-    const operation = (httpMethod === 'DELETE' ? this.#deletions : this.#objects).get(collection)
+    const prolongs = httpMethod === 'PATCH' && collection === 'cachedContents'
+    const operation = prolongs
+      ? this.#prolonged
+      : (httpMethod === 'DELETE' ? this.#deletions : this.#objects).get(collection)
     return operation && OBJECT_ID.test(objectId) && !/^\.+$/.test(objectId) ? { operation, objectId } : undefined
   }
 }

@@ -31,7 +31,7 @@ describe('the operation is the last segment, the model the one before it', () =>
     ],
     ['POST', '/model/arn:aws:bedrock:us-east-1:1:imported-model/ab/invoke', 'metered invoke'],
     ['POST', '/model/x/count-tokens', 'free count_tokens'],
-    ['POST', '/guardrail/abc/version/1/apply', 'free moderations'],
+    ['POST', '/guardrail/abc/version/1/apply', 'unmetered moderations'],
     ['GET', '/model/x/converse', 'none'],
     ['POST', '/model/x/constructor', 'none'],
     ['POST', '/model/x/invoke-with-bidirectional-stream', 'none'],

@@ -5,7 +5,7 @@ function match(format: 'gemini' | 'vertex' | 'openai', method: string, path: str
   const found = providers.get(format)?.match(method, path)
   if (!found) return 'none'
   const { kind, endpoint, metering } = found.operation
-  expect(metering === undefined).toBe(kind === 'free')
+  expect(metering === undefined).toBe(kind !== 'metered')
   return [kind, endpoint, found.objectId, found.model && `(${found.model})`].filter(Boolean).join(' ')
 }
 
@@ -37,8 +37,10 @@ describe("a path of the Gemini API is known by its model's method or by its reso
     ['GET', '/v1beta/files/abc-1', 'free files abc-1'],
     ['GET', '/v1beta/files/abc-1:download?alt=media', 'free files abc-1'],
     ['DELETE', '/v1beta/files/abc-1', 'free files abc-1'],
-    ['POST', '/v1beta/cachedContents', 'free cached_contents'],
-    ['PATCH', '/v1beta/cachedContents/c1?updateMask=ttl', 'free cached_contents c1'],
+    ['POST', '/v1beta/cachedContents', 'unmetered cached_contents'],
+    ['PATCH', '/v1beta/cachedContents/c1?updateMask=ttl', 'unmetered cached_contents c1'],
+    ['GET', '/v1beta/cachedContents/c1', 'free cached_contents c1'],
+    ['DELETE', '/v1beta/cachedContents/c1', 'free cached_contents c1'],
     ['GET', '/v1beta/tunedModels/mine', 'free models mine'],
     ['GET', '/v1beta/batches/b1', 'free batches b1'],
     ['POST', '/v1beta/batches/b1:cancel', 'free batches b1'],
@@ -63,7 +65,7 @@ describe("a path of Vertex AI is known whether it names Google's model, a tuned 
     ['POST', `${VERTEX}/publishers/anthropic/models/claude-sonnet-4-5%4020250929:streamRawPredict`, 'metered messages'],
     ['POST', `${VERTEX}/publishers/anthropic/models/count-tokens:rawPredict`, 'free count_tokens'],
     ['POST', `${VERTEX}/interactions`, 'metered generate_content'],
-    ['POST', `${VERTEX}/cachedContents`, 'free cached_contents'],
+    ['POST', `${VERTEX}/cachedContents`, 'unmetered cached_contents'],
     ['GET', `${VERTEX}/cachedContents/77`, 'free cached_contents 77'],
     ['GET', `${VERTEX}/operations/88`, 'free operations 88'],
     ['GET', `${VERTEX}/batchPredictionJobs/99`, 'free batches 99'],
