@@ -277,6 +277,12 @@ export class LiveCall implements GuardedCall {
       this.#end('never_sent')
       return
     }
+    if (this.admitted.call.goesOn && this.#jobId === undefined) {
+      // It runs on over there whoever hangs up, and nobody could ask for what it comes to: its name is waited for.
+      this.#deps.drains.add(this.#guard)
+      this.#resume()
+      return
+    }
     const { onDisconnect } = this.admitted.upstream
     if (onDisconnect.mode === 'cancel' || this.#deps.drains.size >= this.admitted.snapshot.settings.limits.drains) {
       this.#cancel()
@@ -402,6 +408,7 @@ export class LiveCall implements GuardedCall {
       this.#recordObject(stream.facts.storedId, 0)
       const { job, model } = stream.facts
       if (job) this.#goesOn(job, model)
+      if (job && this.#caller.gone && !this.#ended) this.#cancel()
     }
     if (this.#ended) {
       this.#writeAll(stream.takeAfterTerminal())
