@@ -17,7 +17,16 @@ export function readModel(fields: Fields, hint = ''): string {
     throw new InvalidCall(`"model" is missing; name the model to be used.${hint}`, 'model')
   if (typeof model !== 'string' || model.length === 0 || model.length > MODEL_LENGTH_MAX)
     throw new InvalidCall(`"model" must be a string of 1 to ${MODEL_LENGTH_MAX} characters.`, 'model')
+  if (!isPrintable(model)) throw new InvalidCall('"model" has a control character or half a surrogate pair.', 'model')
   return model
+}
+
+function isPrintable(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code < 0x20 || code === 0x7f) return false
+  }
+  return text.isWellFormed()
 }
 
 /** true, false, or (left out, null) undefined. */

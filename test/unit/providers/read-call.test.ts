@@ -30,6 +30,8 @@ describe('a field that money hangs on is read without goodwill', () => {
     ['chat', '{"model":null}', 'model'],
     ['chat', '{"model":["m"]}', 'model'],
     ['chat', `{"model":"${'m'.repeat(257)}"}`, 'model'],
+    ['chat', '{"model":"m\\ud800"}', 'model'],
+    ['chat', '{"model":"m\\u0000"}', 'model'],
     ['chat', '{"model":"m","max_tokens":"100"}', 'max_tokens'],
     ['chat', '{"model":"m","max_tokens":1e400}', 'max_tokens'],
     ['chat', '{"model":"m","max_tokens":-1}', 'max_tokens'],
