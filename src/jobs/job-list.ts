@@ -4,6 +4,7 @@
  *   tg:jobs           sorted set: job key -> when it is to be asked for next, in ms
  *   tg:job:KEY        hash: call (JSON, fixed), state (JSON of this file)
  *   tg:job-lease:KEY  who asks at this moment
+ *   tg:jobs-in:KEY    set: keys of the jobs that run in an object (KEY: of that one, as a job's)
  *
  * No money lies here: the hold is in the wallet, and a job that is settled twice is settled once, by its hold's id.
  * Everything throws WalletUnavailable where Redis does not answer.
@@ -35,6 +36,7 @@ const KEPT_MS = 70 * 86_400_000
 
 const hashOf = (key: string): string => `tg:job:${key}`
 const leaseOf = (key: string): string => `tg:job-lease:${key}`
+const runningIn = (key: string): string => `tg:jobs-in:${key}`
 
 export class JobList {
   readonly #redis: ListClient
@@ -53,6 +55,11 @@ export class JobList {
       if (typeof before === 'string' && decodeLongCall(before).terms.id !== call.terms.id) return 'other'
     }
     await this.#redis.call('PEXPIRE', hashOf(key), KEPT_MS)
+    const object = objectOf(call)
+    if (object !== undefined) {
+      await this.#redis.call('SADD', runningIn(object), key)
+      await this.#redis.call('PEXPIRE', runningIn(object), KEPT_MS)
+    }
     await this.#redis.call('ZADD', JOBS, 'NX', call.firstPollAtMs, key)
     return 'added'
   }
@@ -96,10 +103,23 @@ export class JobList {
 
   async remove(key: string): Promise<void> {
     await this.#redis.call('ZREM', JOBS, key)
+    const listed = await this.read(key)
+    const object = listed && objectOf(listed.call)
+    if (object !== undefined) await this.#redis.call('SREM', runningIn(object), key)
     await this.#redis.call('DEL', hashOf(key))
+  }
+
+  /** Keys of the jobs that run in an object, listed or not. */
+  async within(key: string): Promise<readonly string[]> {
+    const keys = await this.#redis.call('SMEMBERS', runningIn(key))
+    return Array.isArray(keys) ? keys.map(String) : []
   }
 
   async count(): Promise<number> {
     return Number(await this.#redis.call('ZCARD', JOBS))
   }
+}
+
+function objectOf({ upstream, job }: LongCall): string | undefined {
+  return job.within === undefined ? undefined : jobKey(upstream, job.within)
 }

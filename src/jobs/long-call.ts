@@ -39,6 +39,8 @@ export interface StoredJob {
   /** Path and query that say how it stands. */
   readonly path: string
   readonly notes: JobNotes
+  /** The object in which it runs; left out: the job is its own. */
+  readonly within?: string
 }
 
 export interface ModelPrice {

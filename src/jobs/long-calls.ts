@@ -64,10 +64,14 @@ export class LongCalls {
     })
   }
 
-  /** Its own stream is over, or someone saw that it has ended: asked for at the next look. */
+  /** Its own stream is over, or someone saw that it has ended: asked for at the next look, with all that runs in it. */
   hurry(upstream: string, jobId: string): void {
+    const { list, now } = this.#options
     const key = jobKey(upstream, jobId)
-    this.#whenListed(key, () => this.#options.list.hurry(key, this.#options.now())).catch(() => {
+    const hurryAll = async () => {
+      for (const each of [key, ...(await list.within(key))]) await list.hurry(each, now())
+    }
+    this.#whenListed(key, hurryAll).catch(() => {
       // Then it is asked for in its turn.
     })
   }
@@ -77,11 +81,16 @@ export class LongCalls {
     await run()
   }
 
-  /** Asks now, before the job can no longer be asked for (its owner deletes it). Resolves when it is done, whatever came. */
-  async askNow(upstream: string, jobId: string): Promise<void> {
-    const key = jobKey(upstream, jobId)
+  /**
+   * Asks now, before the job, or what runs in the object, can no longer be asked for (its owner deletes it). Resolves when
+   * it is done, whatever came.
+   */
+  async askNow(upstream: string, id: string): Promise<void> {
+    const { list } = this.#options
+    const key = jobKey(upstream, id)
     try {
-      if ((await this.#options.list.read(key)) !== undefined) await this.#ask(key)
+      for (const each of [key, ...(await list.within(key))])
+        if ((await list.read(each)) !== undefined) await this.#ask(each)
     } catch (error) {
       this.#report(error, key)
     }

@@ -347,6 +347,8 @@ export interface JobFacts {
   readonly reader: string
   /** Path that says how the job stands, from that of the call which began it: without a query; the call's own is sent along. */
   pollPath(callPath: string): string
+  /** The object in which it runs, if that is another (a run's thread): who deletes that one deletes it too. */
+  readonly within?: string
   /** What the reader must know of the call when it reads, perhaps in another process: plain JSON, small. */
   readonly notes?: JobNotes
 }

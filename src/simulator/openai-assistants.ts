@@ -29,6 +29,17 @@ export function newThread(call: Call, wish: JsonObject): JsonObject {
   return thread
 }
 
+/** `DELETE …/threads/:id`: with its runs, which are found no more. */
+export function deleteThread(call: Call, id: string): JsonReply {
+  const thread = call.stored.get(id)
+  if (thread === undefined) throw new ProviderError(404, `No thread found with id '${id}'.`)
+  const runs = thread.response['runs']
+  for (const run of Array.isArray(runs) ? runs : []) call.stored.delete(String(run))
+  call.stored.delete(id)
+  call.stored.delete(messagesOf(id))
+  return jsonReply({ id, object: 'thread.deleted', deleted: true })
+}
+
 /** `POST …/threads/:id/messages`. */
 export function createMessage(call: Call, thread: string): JsonReply {
   return jsonReply(addMessages(call, thread, [call.body])[0])

@@ -23,10 +23,18 @@ export interface RunPass {
 /** `POST …/threads/:id/runs`. */
 export function createRun(call: Call, thread: string): Reply {
   const assistant = assistantOf(call)
+  const found = call.stored.get(thread)
+  if (found === undefined) throw new ProviderError(404, `No thread found with id '${thread}'.`)
   addMessages(call, thread, call.body['additional_messages'])
   const { body, nowSeconds } = call
+  const id = `run_${idTail(call.idSeed + 2, 24)}`
+  const { response: own, tokens } = found
+  call.stored.keep(thread, {
+    response: { ...own, runs: [...((own['runs'] as string[] | undefined) ?? []), id] },
+    tokens,
+  })
   const begun = {
-    id: `run_${idTail(call.idSeed + 2, 24)}`,
+    id,
     object: 'thread.run',
     created_at: nowSeconds,
     assistant_id: assistant['id'],

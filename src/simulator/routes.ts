@@ -6,7 +6,7 @@ import type { Dialect } from './dialect.ts'
 import { googleRoute } from './google-routes.ts'
 import { objectRoute } from './object-routes.ts'
 import { ollamaRoute } from './ollama-routes.ts'
-import { createAssistant, createMessage, createThread, listMessages } from './openai-assistants.ts'
+import { createAssistant, createMessage, createThread, deleteThread, listMessages } from './openai-assistants.ts'
 import { chat } from './openai-chat.ts'
 import { completions } from './openai-completions.ts'
 import { embeddings } from './openai-embeddings.ts'
@@ -103,6 +103,8 @@ function assistantRoute(method: string, path: string): Route['answer'] | undefin
     return (call) => (method === 'POST' ? createMessage(call, thread) : listMessages(call, thread))
   const [run, of, id, part] = RUN.exec(path) ?? []
   if (run !== undefined) return runRoute(method, of as string, id, part)
+  const deleted = method === 'DELETE' ? /\/threads\/([^/]+)$/.exec(path)?.[1] : undefined
+  if (deleted !== undefined) return (call) => deleteThread(call, deleted)
   if (method !== 'POST') return undefined
   if (path.endsWith('/threads/runs')) return createThreadAndRun
   if (path.endsWith('/threads')) return createThread

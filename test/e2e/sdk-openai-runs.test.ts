@@ -240,6 +240,34 @@ run.each([
   expect(data.status).toBe('queued')
 })
 
+run('a thread that is deleted as soon as its run has ended is charged what the run used, not its hold', async () => {
+  // Not asked for by itself within this test: its caller sees the end first.
+  const quiet = await startTestGateway({
+    prices: PRICES,
+    settings: 'limits: { poll_first: 1h, poll_most: 1h }',
+    upstreams: `  openai: { format: openai, base_url: "{simulator}/v1", api_key: k, models: ["*"] }`,
+  })
+  try {
+    await quiet.grant('100')
+    const { beta } = new OpenAI({ apiKey: TEST_KEY, baseURL: `${quiet.url}/v1`, maxRetries: 0 })
+    const own = (await beta.assistants.create({ model: 'gpt-5-mini' })).id
+    const body = { assistant_id: own, model: 'gpt-5-mini' }
+    for (const [output, charged] of [
+      [40, '0.04'],
+      [30, '0.07'],
+    ] as const) {
+      const thread = (await beta.threads.create({ messages: [{ role: 'user', content: 'hello' }] })).id
+      const controls = { ...simulate(`output=${output}`), pollIntervalMs: 20 }
+      expect((await beta.threads.runs.createAndPoll(thread, body, controls)).status).toBe('completed')
+      expect((await quiet.balance())['held']).toBe('1')
+      expect((await beta.threads.delete(thread)).deleted).toBe(true)
+      expect(await quiet.balance()).toMatchObject({ held: '0', posted: charged })
+    }
+  } finally {
+    await quiet.close()
+  }
+})
+
 run('a run that is cancelled ends with what it had used', async () => {
   const thread = await newThread()
   const begun = await client.beta.threads.runs.create(

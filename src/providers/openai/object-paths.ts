@@ -84,8 +84,8 @@ const ASSISTANTS: readonly ObjectRow[] = [
   ['GET', 'threads/:id/runs/:part/steps/:part', 'responses'],
   ['GET', 'threads/:id/runs/:part/steps', 'responses'],
   // Both belong to the run, which is charged when it has its end.
-  ['POST', 'threads/:id/runs/:part/submit_tool_outputs', 'responses', READS],
-  ['POST', 'threads/:id/runs/:part/cancel', 'responses'],
+  ['POST', 'threads/:id/runs/:part/submit_tool_outputs', 'responses', { ...READS, nudges: true }],
+  ['POST', 'threads/:id/runs/:part/cancel', 'responses', { nudges: true }],
   ['GET POST', 'threads/:id/runs/:part', 'responses', READS],
   ['GET', 'threads/:id/runs', 'responses'],
   ['GET POST', 'threads/:id/messages/:part', 'responses', READS],

@@ -30,6 +30,7 @@ export function runJob(run: Fields): JobFacts | undefined {
     id,
     reader: NAME,
     pollPath: (path) => `${isPlainId(thread) ? ofThread(path, thread) : path}/${id}`,
+    ...(isPlainId(thread) ? { within: thread } : {}),
   }
 }
 
