@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net'
-import { connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { connectRedis, type RedisClient, readRedisError } from '../../../src/redis/client.ts'
 import { WalletUnavailable } from '../../../src/wallet/wallet-types.ts'
 import { redisAvailable, startRedis } from '../../support/redis.ts'
@@ -147,6 +147,16 @@ describe.skipIf(!redisAvailable)('on a real server', () => {
     const { redisClient } = await ready()
     expect(await redisClient.eval('return {KEYS[1], ARGV[1]}', 1, 'k', 'v')).toEqual(['k', 'v'])
     await expect(redisClient.evalsha('0'.repeat(40), 0)).rejects.toThrow(/^NOSCRIPT/)
+  })
+
+  test('what is sent in one turn of the event loop leaves in one write, and each is answered', async () => {
+    const { redisClient } = await ready()
+    const writes = vi.spyOn(Socket.prototype, '_writev')
+    stops.push(() => writes.mockRestore())
+    const answers = await Promise.all([1, 2, 3].map((n) => redisClient.call('ECHO', `echo-${n}`)))
+    expect(answers).toEqual(['echo-1', 'echo-2', 'echo-3'])
+    const sent = writes.mock.calls.map(([chunks]) => chunks.map(({ chunk }) => String(chunk)).join(''))
+    expect(sent.filter((text) => [1, 2, 3].every((n) => text.includes(`echo-${n}`)))).toHaveLength(1)
   })
 
   test('connections that are lost as soon as they are made do not stop it from trying', async () => {
