@@ -69,7 +69,8 @@ function invite({ gateway, adminToken, simulator }: Services, out: Narrator): vo
     { label: '  provider', value: simulator.url, note: 'the simulator' },
     {
       label: '  keys',
-      value: 'tg-demo-acme, tg-demo-acme-ci, tg-demo-globex, tg-demo-umbrella, tg-demo-initech, tg-demo-hooli',
+      value:
+        'tg-demo-acme, tg-demo-acme-ci, tg-demo-globex, tg-demo-umbrella, tg-demo-initech, tg-demo-hooli, tg-demo-wonka',
     },
   ])
   out.gap()

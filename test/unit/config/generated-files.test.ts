@@ -35,7 +35,7 @@ test.each(['tollgate', 'entitlements', 'price-book'])(
 test('the keys of the demo are what its comments say', async () => {
   const text = readFileSync(new URL('entitlements.yaml', config), 'utf8')
   const pairs = [...text.matchAll(/# (tg-demo-\S+)\n[^#]*?sha256: ([0-9a-f]{64})/g)]
-  expect(pairs).toHaveLength(6)
+  expect(pairs).toHaveLength(7)
   for (const [, key = '', sha256] of pairs) {
     const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(key))
     expect(Buffer.from(digest).toString('hex')).toBe(sha256)
