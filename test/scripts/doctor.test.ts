@@ -1,5 +1,6 @@
 /** What the doctor finds: each field that is not what the ledger says, and nothing in an account that is whole. */
 import { expect } from 'vitest'
+import { newId } from '../../src/core/ids.ts'
 import type { BudgetCount, HoldRequest } from '../../src/wallet/wallet-types.ts'
 import { accountOf, type TestAccount } from '../support/wallet.ts'
 import { redisTest, withWallet } from '../support/with-wallet.ts'
@@ -268,4 +269,40 @@ redisTest(
     expect(calls).toBeGreaterThan(100)
   },
   60_000,
+)
+
+redisTest(
+  'an allowance and what it leaves to the next period are no difference, before and after a sweep',
+  async () => {
+    const { wallet, clock } = harness
+    const account = accountOf(harness)
+    const ends = clock.nowMs + 1000
+    const rollover = {
+      percentMillionths: 500_000,
+      minAtoms: 0n,
+      maxAtoms: 1000n,
+      expiresAtMs: ends + 5000,
+      priority: 4,
+    }
+    await account.grant(100n, {
+      key: 'allowance:main:2096-10',
+      funding: 'promotional',
+      priority: 5,
+      expiresAtMs: ends,
+      rollover: { ...rollover, id: newId(clock.nowMs) },
+    })
+    for (const step of [500, 600, 5000]) {
+      clock.nowMs += step
+      expect((await wallet.check(account.account)).differences).toEqual([])
+      await account.hold(10n, { deadlineMs: 100 })
+      expect((await wallet.check(account.account)).differences).toEqual([])
+    }
+    const types = (await account.ledger()).map(({ type }) => type)
+    expect(types.filter((type) => type === 'allowance' || type === 'expire')).toEqual([
+      'allowance',
+      'expire',
+      'allowance',
+      'expire',
+    ])
+  },
 )
