@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
-import { newId } from '../../src/core/ids.ts'
 import { parseAmount } from '../../src/core/money.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import { replayLedger } from '../../src/wallet/replay.ts'
 import type { LedgerEntry, Wallet } from '../../src/wallet/wallet-types.ts'
+import { creditRequest } from '../support/credit-request.ts'
 import { TEST_KEY, writeConfig } from '../support/gateway.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
 import { redisAvailable, startRedis } from '../support/redis.ts'
@@ -56,25 +56,7 @@ test.skipIf(!redisAvailable).each([1, 2])(
     const wallet = createWallet(connection)
     let gateway = await startGatewayProcess(files.tollgate)
     try {
-      const id = newId(Date.now())
-      await wallet.grant({
-        account: 'acme',
-        operationId: id,
-        id,
-        key: undefined,
-        unit: 'USD',
-        scale: 9,
-        amountAtoms: parseAmount('100'),
-        funding: 'external',
-        priority: 10,
-        effectiveAtMs: undefined,
-        expiresAtMs: undefined,
-        appliesTo: undefined,
-        costBasis: undefined,
-        repaysDebt: undefined,
-        labels: {},
-        actor: 'test',
-      })
+      await wallet.grant(creditRequest(parseAmount('100'), { funding: 'external' }))
       const calls = Array.from({ length: 100 }, (_, index) => call(gateway, index % 2 === 0))
       await waitFor('100 open holds', async () => (await wallet.holds('acme')).length === 100)
       await waitFor('100 calls at the provider', () => simulator.stats.open === 100)

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
-import { newId } from '../../src/core/ids.ts'
 import { parseAmount } from '../../src/core/money.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
+import { creditRequest } from '../support/credit-request.ts'
 import { TEST_KEY, writeConfig } from '../support/gateway.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { redisAvailable, startRedis } from '../support/redis.ts'
@@ -32,25 +32,7 @@ test.skipIf(!redisAvailable)(
     const wallet = createWallet(connection)
     let gateway = await startGatewayProcess(files.tollgate)
     try {
-      const id = newId(Date.now())
-      await wallet.grant({
-        account: 'acme',
-        operationId: id,
-        id,
-        key: undefined,
-        unit: 'USD',
-        scale: 9,
-        amountAtoms: parseAmount('100'),
-        funding: 'external',
-        priority: 10,
-        effectiveAtMs: undefined,
-        expiresAtMs: undefined,
-        appliesTo: undefined,
-        costBasis: undefined,
-        repaysDebt: undefined,
-        labels: {},
-        actor: 'test',
-      })
+      await wallet.grant(creditRequest(parseAmount('100'), { funding: 'external' }))
       const answer = await fetch(`${gateway.url}/v1/images/generations`, {
         method: 'POST',
         headers: {

@@ -8,6 +8,7 @@ import { Outbox } from '../../src/wallet/outbox.ts'
 import { recoverOutbox } from '../../src/wallet/recover-outbox.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import type { Wallet } from '../../src/wallet/wallet-types.ts'
+import { creditRequest } from '../support/credit-request.ts'
 import { redisAvailable, startRedis } from '../support/redis.ts'
 import { memoryLog, terms, until } from '../unit/outbox/fake-wallet.ts'
 
@@ -15,24 +16,7 @@ const CALLS = 40
 const HELD = 1_000_000n
 
 async function fund(wallet: Wallet): Promise<void> {
-  const result = await wallet.grant({
-    account: 'acme',
-    operationId: newId(Date.now()),
-    id: newId(Date.now()),
-    key: undefined,
-    unit: 'USD',
-    scale: 9,
-    amountAtoms: 1_000_000_000n,
-    funding: 'promotional',
-    priority: 10,
-    effectiveAtMs: undefined,
-    expiresAtMs: undefined,
-    appliesTo: undefined,
-    costBasis: undefined,
-    repaysDebt: undefined,
-    labels: {},
-    actor: 'test',
-  })
+  const result = await wallet.grant(creditRequest(1_000_000_000n, { funding: 'promotional' }))
   expect(result.status).toBe('done')
 }
 

@@ -8,12 +8,12 @@ import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import WebSocket, { WebSocketServer } from 'ws'
-import { newId } from '../../src/core/ids.ts'
 import { parseAmount } from '../../src/core/money.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import { replayLedger } from '../../src/wallet/replay.ts'
 import type { LedgerEntry, Wallet } from '../../src/wallet/wallet-types.ts'
+import { creditRequest } from '../support/credit-request.ts'
 import { TEST_KEY, writeConfig } from '../support/gateway.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
 import { redisAvailable, startRedis, type TestRedis } from '../support/redis.ts'
@@ -59,25 +59,7 @@ async function start(
 ) {
   const files = writeConfig(dir, simulator.url, redis.url, options)
   gateway = await startGatewayProcess(files.tollgate)
-  const id = newId(Date.now())
-  await wallet.grant({
-    account: 'acme',
-    operationId: id,
-    id,
-    key: undefined,
-    unit: 'USD',
-    scale: 9,
-    amountAtoms: parseAmount('1000'),
-    funding: 'invoiced',
-    priority: 10,
-    effectiveAtMs: undefined,
-    expiresAtMs: undefined,
-    appliesTo: undefined,
-    costBasis: undefined,
-    repaysDebt: undefined,
-    labels: {},
-    actor: 'test',
-  })
+  await wallet.grant(creditRequest(parseAmount('1000')))
   return files
 }
 

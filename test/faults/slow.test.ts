@@ -7,7 +7,6 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { newId } from '../../src/core/ids.ts'
 import { parseAmount } from '../../src/core/money.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import type { Wallet } from '../../src/wallet/wallet-types.ts'
@@ -17,6 +16,7 @@ import {
   startCountingUpstream,
   startRawUpstream,
 } from '../support/counting-upstream.ts'
+import { creditRequest } from '../support/credit-request.ts'
 import { sha256, startTestGateway, TEST_KEY, writeConfig } from '../support/gateway.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
 import { rawExchange, rawSocket } from '../support/raw-client.ts'
@@ -62,25 +62,7 @@ afterAll(async () => {
 })
 
 async function grant(account: string): Promise<void> {
-  const id = newId(Date.now())
-  await wallet.grant({
-    account,
-    operationId: id,
-    id,
-    key: undefined,
-    unit: 'USD',
-    scale: 9,
-    amountAtoms: parseAmount('100000'),
-    funding: 'invoiced',
-    priority: 10,
-    effectiveAtMs: undefined,
-    expiresAtMs: undefined,
-    appliesTo: undefined,
-    costBasis: undefined,
-    repaysDebt: undefined,
-    labels: {},
-    actor: 'test',
-  })
+  await wallet.grant(creditRequest(parseAmount('100000'), { account }))
 }
 
 function post(stream: boolean, url = gateway.url, key = TEST_KEY): Promise<Response> {

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
-import { newId } from '../../src/core/ids.ts'
 import { parseAmount } from '../../src/core/money.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import type { LedgerEntry, Wallet } from '../../src/wallet/wallet-types.ts'
+import { creditRequest } from '../support/credit-request.ts'
 import { TEST_KEY, writeConfig } from '../support/gateway.ts'
 import { type GatewayProcess, startGatewayProcess } from '../support/gateway-process.ts'
 import { rawSocket } from '../support/raw-client.ts'
@@ -49,25 +49,7 @@ afterEach(async () => {
 async function start(grace: string, workers = 1): Promise<GatewayProcess> {
   const files = writeConfig(dir, simulator.url, redis.url, { workers, settings: `limits: { grace: ${grace} }` })
   gateway = await startGatewayProcess(files.tollgate)
-  const id = newId(Date.now())
-  await wallet.grant({
-    account: 'acme',
-    operationId: id,
-    id,
-    key: undefined,
-    unit: 'USD',
-    scale: 9,
-    amountAtoms: parseAmount('1000'),
-    funding: 'invoiced',
-    priority: 10,
-    effectiveAtMs: undefined,
-    expiresAtMs: undefined,
-    appliesTo: undefined,
-    costBasis: undefined,
-    repaysDebt: undefined,
-    labels: {},
-    actor: 'test',
-  })
+  await wallet.grant(creditRequest(parseAmount('1000')))
   return gateway
 }
 

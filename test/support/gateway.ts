@@ -4,13 +4,13 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { newId } from '../../src/core/ids.ts'
 import { parseAmount } from '../../src/core/money.ts'
 import { type Gateway, startGateway } from '../../src/gateway.ts'
 import { SILENT_LOG } from '../../src/log.ts'
 import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import type { Wallet } from '../../src/wallet/wallet-types.ts'
+import { creditRequest } from './credit-request.ts'
 import { startRedis, type TestRedis } from './redis.ts'
 
 export const TEST_KEY = 'tg-test-key'
@@ -143,25 +143,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     dir,
     files,
     async grant(amount, account = 'acme', unit = 'USD') {
-      const id = newId(Date.now())
-      const result = await wallet.grant({
-        account,
-        operationId: id,
-        id,
-        key: undefined,
-        unit,
-        scale: 9,
-        amountAtoms: parseAmount(amount),
-        funding: 'invoiced',
-        priority: 10,
-        effectiveAtMs: undefined,
-        expiresAtMs: undefined,
-        appliesTo: undefined,
-        costBasis: undefined,
-        repaysDebt: undefined,
-        labels: {},
-        actor: 'test',
-      })
+      const result = await wallet.grant(creditRequest(parseAmount(amount), { account, unit }))
       if (result.status !== 'done') throw new Error(`grant: ${result.status}`)
     },
     async balance(account = 'acme') {

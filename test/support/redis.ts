@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { createServer } from 'node:net'
+import { freePort } from './free-port.ts'
 
 export interface TestRedis {
   readonly url: string
@@ -54,18 +54,6 @@ function serverArguments(port: number, options: TestRedisOptions): string[] {
   const dir = options.dir === undefined ? [] : ['--dir', options.dir]
   const fixed = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--daemonize', 'no']
   return [...fixed, ...disk, ...dir, ...(options.args ?? [])]
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', reject)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      probe.close(() => resolve(port))
-    })
-  })
 }
 
 /** undefined once the server accepts connections, else what it printed. */

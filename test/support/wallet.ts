@@ -12,6 +12,7 @@ import type {
   SettleResult,
   Wallet,
 } from '../../src/wallet/wallet-types.ts'
+import { creditRequest } from './credit-request.ts'
 
 /** A wallet whose scripts take their time from `clock.nowMs`. */
 export interface TestWallet {
@@ -69,25 +70,14 @@ export function accountOf(test: TestWallet, account = `account-${++accounts}`) {
     info: '{}',
     ...more,
   })
-  const grantRequest = (atoms: bigint, more: Partial<GrantRequest> = {}): GrantRequest => ({
-    account,
-    operationId: newId(clock.nowMs),
-    id: newId(clock.nowMs),
-    key: undefined,
-    unit: 'USD',
-    scale: 9,
-    amountAtoms: atoms,
-    funding: 'external',
-    priority: 10,
-    effectiveAtMs: undefined,
-    expiresAtMs: undefined,
-    appliesTo: undefined,
-    costBasis: undefined,
-    repaysDebt: undefined,
-    labels: {},
-    actor: 'test',
-    ...more,
-  })
+  const grantRequest = (atoms: bigint, more: Partial<GrantRequest> = {}): GrantRequest =>
+    creditRequest(atoms, {
+      account,
+      operationId: newId(clock.nowMs),
+      id: newId(clock.nowMs),
+      funding: 'external',
+      ...more,
+    })
   const admin = (): { account: string; operationId: string; reason: string; actor: string } => ({
     account,
     operationId: newId(clock.nowMs),

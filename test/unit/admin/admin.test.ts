@@ -16,6 +16,7 @@ import { createAdminServer } from '../../../src/admin/server.ts'
 import { mayAct } from '../../../src/admin/tokens.ts'
 import type { AdminRole } from '../../../src/config/snapshot.ts'
 import { newId } from '../../../src/core/ids.ts'
+import { creditRequest } from '../../support/credit-request.ts'
 import { redisAvailable } from '../../support/redis.ts'
 import { memoryLog, settlement, terms } from '../outbox/fake-wallet.ts'
 import { type AdminHarness, snapshot, startAdmin } from './harness.ts'
@@ -293,24 +294,7 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
     })
 
     test('an account taken out of the files stays readable', async () => {
-      await admin.wallet.grant({
-        account: 'gone',
-        operationId: 'o',
-        id: newId(Date.now()),
-        key: undefined,
-        unit: 'USD',
-        scale: 9,
-        amountAtoms: 1n,
-        funding: 'promotional',
-        priority: 10,
-        effectiveAtMs: undefined,
-        expiresAtMs: undefined,
-        appliesTo: undefined,
-        costBasis: undefined,
-        repaysDebt: undefined,
-        labels: {},
-        actor: 'test',
-      })
+      await admin.wallet.grant(creditRequest(1n, { account: 'gone', operationId: 'o', funding: 'promotional' }))
       const { body } = await admin.call('GET', 'accounts/gone')
       expect(accountAnswer.parse(body)).toMatchObject({ plan: null, balances: [{ available: '0.000000001' }] })
     })
