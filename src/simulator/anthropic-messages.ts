@@ -14,6 +14,7 @@ import {
   choiceText,
   generateChoices,
   type Part,
+  parsedArguments,
   partText,
   type SplitInput,
   schemaOr,
@@ -134,15 +135,6 @@ function thought(tokens: number): string {
 function block(part: Part): JsonObject {
   if (part.type === 'text') return { type: 'text', text: partText(part) }
   return { type: 'tool_use', id: `toolu_01${part.id.slice(0, 22)}`, name: part.name, input: parsedArguments(part) }
-}
-
-/** Arguments that the limit cut short are no JSON: the real one gives what it had, here nothing. */
-function parsedArguments(part: Part): unknown {
-  try {
-    return JSON.parse(partText(part))
-  } catch {
-    return {}
-  }
 }
 
 function messageStream(call: Call, choice: Choice, input: SplitInput): Reply {

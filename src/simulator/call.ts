@@ -93,3 +93,8 @@ export function lastMessage(messages: unknown): JsonObject | undefined {
   const last: unknown = Array.isArray(messages) ? messages.at(-1) : undefined
   return isObject(last) ? last : undefined
 }
+
+/** One line of a stream in NDJSON. */
+export function jsonLine(value: JsonObject): string {
+  return `${JSON.stringify(value)}\n`
+}

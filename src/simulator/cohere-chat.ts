@@ -4,11 +4,11 @@ import { countInput } from './count-input.ts'
 import {
   type Choice,
   choiceText,
+  functionTools,
   generateChoices,
   partText,
   schemaOr,
   splitInput,
-  type Tool,
   type ToolPart,
   type Wish,
 } from './generate-answer.ts'
@@ -44,16 +44,10 @@ function wishOf(body: JsonObject, stream: boolean): Wish {
     stream,
     limit: positiveInteger(body, 'max_tokens'),
     reasoning: isObject(thinking) && thinking['type'] === 'enabled',
-    tools: toolsOf(body['tools']),
+    tools: functionTools(body['tools']),
     useTools: lastMessage(body['messages'])?.['role'] === 'user' && body['tool_choice'] !== 'NONE',
     schema: schema === undefined ? undefined : schemaOr(schema),
   }
-}
-
-function toolsOf(tools: unknown): Tool[] {
-  if (!Array.isArray(tools)) return []
-  const functions = tools.flatMap((tool) => (isObject(tool) && isObject(tool['function']) ? [tool['function']] : []))
-  return functions.map((tool) => ({ name: String(tool['name']), schema: schemaOr(tool['parameters']) }))
 }
 
 function chatJson(call: Call, choice: Choice, usage: JsonObject, id: string): Reply {

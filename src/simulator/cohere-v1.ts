@@ -1,4 +1,4 @@
-import { type Call, type JsonObject, jsonReply, positiveInteger, type Reply } from './call.ts'
+import { type Call, type JsonObject, jsonLine, jsonReply, positiveInteger, type Reply } from './call.ts'
 import { billedUnits, FINISH } from './cohere-words.ts'
 import { countInput } from './count-input.ts'
 import { type Choice, choiceText, generateChoices, splitInput, sumOutput, type Wish } from './generate-answer.ts'
@@ -62,7 +62,7 @@ function lines(
   start: JsonObject | undefined,
   response: (texts: readonly string[]) => JsonObject,
 ): Reply {
-  const failed = line({
+  const failed = jsonLine({
     is_finished: true,
     event_type: 'stream-end',
     finish_reason: 'ERROR',
@@ -85,14 +85,14 @@ function* lineSteps(
   start: JsonObject | undefined,
   response: (texts: readonly string[]) => JsonObject,
 ): Generator<string> {
-  yield start === undefined ? '' : line({ is_finished: false, ...start })
+  yield start === undefined ? '' : jsonLine({ is_finished: false, ...start })
   const texts: string[] = []
   for (const [index, choice] of choices.entries())
     for (const part of choice.parts)
       for (const text of part.tokens) {
         // Kept to be repeated at the end; of one that never ends, nobody sees the end.
         texts[index] = `${texts[index] ?? ''}${text}`.slice(0, 1_000_000)
-        yield line({
+        yield jsonLine({
           is_finished: false,
           event_type: 'text-generation',
           text,
@@ -101,9 +101,5 @@ function* lineSteps(
       }
   if (call.controls.faults.has('no_terminal')) return
   const finish_reason = FINISH[choices[0]?.finish ?? 'stop']
-  yield line({ is_finished: true, event_type: 'stream-end', response: response(texts), finish_reason })
-}
-
-function line(value: JsonObject): string {
-  return `${JSON.stringify(value)}\n`
+  yield jsonLine({ is_finished: true, event_type: 'stream-end', response: response(texts), finish_reason })
 }

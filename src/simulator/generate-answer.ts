@@ -153,3 +153,19 @@ export interface SplitInput {
 export function schemaOr(value: unknown): JsonObject {
   return isObject(value) ? value : { type: 'object' }
 }
+
+/** Tools that a call lists as `{function: {name, parameters}}`. */
+export function functionTools(tools: unknown): Tool[] {
+  if (!Array.isArray(tools)) return []
+  const functions = tools.flatMap((tool) => (isObject(tool) && isObject(tool['function']) ? [tool['function']] : []))
+  return functions.map((tool) => ({ name: String(tool['name']), schema: schemaOr(tool['parameters']) }))
+}
+
+/** What a tool is called with, for formats that have it as an object; none where a limit cut it. */
+export function parsedArguments(part: Part): unknown {
+  try {
+    return JSON.parse(partText(part))
+  } catch {
+    return {}
+  }
+}

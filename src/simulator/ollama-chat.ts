@@ -1,13 +1,22 @@
-import { type Call, contentText, isObject, type JsonObject, jsonReply, lastMessage, type Reply } from './call.ts'
+import {
+  type Call,
+  contentText,
+  isObject,
+  type JsonObject,
+  jsonLine,
+  jsonReply,
+  lastMessage,
+  type Reply,
+} from './call.ts'
 import { countInput } from './count-input.ts'
 import {
   type Choice,
   choiceText,
+  functionTools,
   generateChoices,
   partText,
   schemaOr,
   splitInput,
-  type Tool,
   type ToolPart,
 } from './generate-answer.ts'
 import { MID_STREAM_ERROR, ProviderError } from './provider-errors.ts'
@@ -45,7 +54,7 @@ export function ollamaChat(call: Call): Reply {
 function loaded(call: Call, stream: boolean): Reply {
   const value = { ...answer(call, '', {}), done: true, done_reason: 'load' }
   if (!stream) return jsonReply(value)
-  return { ...lines(call, undefined, {}), steps: [line(value)][Symbol.iterator](), tokens: 0 }
+  return { ...lines(call, undefined, {}), steps: [jsonLine(value)][Symbol.iterator](), tokens: 0 }
 }
 
 function wishOf(body: JsonObject, stream: boolean) {
@@ -58,16 +67,10 @@ function wishOf(body: JsonObject, stream: boolean) {
     stream,
     limit: typeof limit === 'number' && limit > 0 ? limit : undefined,
     reasoning: body['think'] === true || typeof body['think'] === 'string',
-    tools: toolsOf(body['tools']),
+    tools: functionTools(body['tools']),
     useTools: lastMessage(body['messages'])?.['role'] === 'user',
     schema: isObject(format) ? schemaOr(format) : undefined,
   }
-}
-
-function toolsOf(tools: unknown): Tool[] {
-  if (!Array.isArray(tools)) return []
-  const functions = tools.flatMap((tool) => (isObject(tool) && isObject(tool['function']) ? [tool['function']] : []))
-  return functions.map((tool) => ({ name: String(tool['name']), schema: schemaOr(tool['parameters']) }))
 }
 
 function countsOf(call: Call, input: number, output: number): JsonObject {
@@ -94,7 +97,7 @@ function toolCall(part: ToolPart): JsonObject {
 }
 
 function lines(call: Call, choice: Choice | undefined, end: JsonObject) {
-  const failed = line({ error: MID_STREAM_ERROR.message })
+  const failed = jsonLine({ error: MID_STREAM_ERROR.message })
   return {
     kind: 'stream' as const,
     steps: choice === undefined ? [''][Symbol.iterator]() : lineSteps(call, choice, end),
@@ -108,17 +111,19 @@ function lines(call: Call, choice: Choice | undefined, end: JsonObject) {
 
 function* lineSteps(call: Call, choice: Choice, end: JsonObject): Generator<string> {
   yield ''
-  for (let i = 0; i < choice.reasoningTokens; i++) yield line({ ...answer(call, '', { thinking: 'hm ' }), done: false })
+  for (let i = 0; i < choice.reasoningTokens; i++)
+    yield jsonLine({ ...answer(call, '', { thinking: 'hm ' }), done: false })
   for (const part of choice.parts)
-    if (part.type === 'text') for (const token of part.tokens) yield line({ ...answer(call, token, {}), done: false })
+    if (part.type === 'text')
+      for (const token of part.tokens) yield jsonLine({ ...answer(call, token, {}), done: false })
     else yield* toolSteps(call, part)
-  if (!call.controls.faults.has('no_terminal')) yield line({ ...answer(call, '', {}), ...end })
+  if (!call.controls.faults.has('no_terminal')) yield jsonLine({ ...answer(call, '', {}), ...end })
 }
 
 /** A tool is called whole, in the last of the steps that its tokens take. */
 function* toolSteps(call: Call, part: ToolPart): Generator<string> {
   for (let i = 1; i < part.tokens.length; i++) yield ''
-  yield line({ ...answer(call, '', { tool_calls: [toolCall(part)] }), done: false })
+  yield jsonLine({ ...answer(call, '', { tool_calls: [toolCall(part)] }), done: false })
 }
 
 /** `POST /api/embed`; `/api/embeddings` before it states no count. */
@@ -151,8 +156,4 @@ export function ollamaPrompt(body: JsonObject): string {
   if (last !== undefined) return last['role'] === 'user' ? contentText(last['content']) : ''
   const text = body['prompt'] ?? (Array.isArray(body['input']) ? body['input'][0] : body['input'])
   return typeof text === 'string' ? text : ''
-}
-
-function line(value: JsonObject): string {
-  return `${JSON.stringify(value)}\n`
 }
