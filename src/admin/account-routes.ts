@@ -59,7 +59,7 @@ export async function mustExist(admin: AdminDependencies, id: string): Promise<v
   if (!admin.store.current().accounts.has(id)) await find(admin, id)
 }
 
-export async function accountJson(admin: AdminDependencies, id: string, nowMs: number) {
+async function accountJson(admin: AdminDependencies, id: string, nowMs: number) {
   const { configured, balances, frozen } = await find(admin, id)
   const plan = configured?.plan
   const limited = plan && ['negative', 'overflow'].includes(plan.onExhausted.mode)

@@ -63,7 +63,7 @@ function shownAuth(auth: UpstreamAuth): unknown {
 }
 
 /** What is in force, without secrets: no key, argument, hash, token, header value or Redis password. */
-export function configJson(snapshot: Snapshot): object {
+function configJson(snapshot: Snapshot): object {
   const { settings } = snapshot
   const keys = Map.groupBy(snapshot.keys.values(), (key) => key.account.id)
   return {

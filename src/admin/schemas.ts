@@ -168,7 +168,7 @@ export const pageQuery = z.strictObject({
   limit: whole(1, 1000).default(100),
 })
 
-export const LEDGER_TYPES = [
+const LEDGER_TYPES = [
   ...['grant', 'allowance', 'payment', 'grant_void', 'clawback', 'adjust', 'expire', 'hold', 'checkpoint', 'settle'],
   ...[
     'void',
@@ -193,7 +193,7 @@ export const ledgerQuery = z.strictObject({
 const money = z.string().describe('Decimal string')
 const instant = z.string().describe('RFC 3339, UTC, milliseconds')
 
-export const balanceAnswer = z.strictObject({
+const balanceAnswer = z.strictObject({
   unit: z.string(),
   granted: money,
   posted: money,

@@ -107,7 +107,7 @@ function shownValue(file: YamlFile, path: Path): string {
 }
 
 /** Names of the fields that a JSON Schema knows at a path. */
-export function fieldsAt(json: JsonSchema, path: Path): string[] {
+function fieldsAt(json: JsonSchema, path: Path): string[] {
   let nodes = alternatives(json)
   for (const step of path) nodes = nodes.flatMap((node) => childOf(node, step)).flatMap(alternatives)
   return [...new Set(nodes.flatMap((node) => Object.keys((node['properties'] as JsonSchema | undefined) ?? {})))]

@@ -89,7 +89,7 @@ function tierTerms(row: CatalogTierRow): PriceTiers['service'][ServiceTier] {
   return { factor, except, rates: unflatten(rates), unit: CATALOG_UNIT }
 }
 
-export function unflatten(flat: FlatRates): Rates {
+function unflatten(flat: FlatRates): Rates {
   return { perMillion: pick(flat, TOKEN_KINDS), perUnit: pick(flat, COUNTED_KINDS) }
 }
 

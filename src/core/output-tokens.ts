@@ -3,7 +3,7 @@ import type { Atoms } from './money.ts'
 import type { TokenCounts, UnitCounts } from './usage.ts'
 
 /** Output of a call where neither the caller, the plan nor the price book names a limit. */
-export const ASSUMED_OUTPUT_TOKENS = 16_384
+const ASSUMED_OUTPUT_TOKENS = 16_384
 
 /** What the ceiling must know of a call; a provider's CallRequest has it all. */
 export interface CeilingCall {

@@ -84,7 +84,7 @@ export class Narrator {
 }
 
 /** Pads amounts so that their decimal points stand under each other; other texts are left as they are. */
-export function alignPoints(texts: readonly string[]): string[] {
+function alignPoints(texts: readonly string[]): string[] {
   const amounts = texts.filter(isAmount)
   const whole = Math.max(0, ...amounts.map((text) => wholeLength(text)))
   const fraction = Math.max(0, ...amounts.map((text) => text.length - wholeLength(text)))

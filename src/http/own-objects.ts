@@ -52,7 +52,7 @@ export async function findOwner(
   return { upstream: upstreams.find((_, i) => found[i]?.account === asking.key.account.id), others }
 }
 
-export async function findObject(
+async function findObject(
   objects: ProviderObjects,
   asking: Asking,
   id: string,

@@ -13,7 +13,7 @@ const HEAD_BYTES = 256
 const TAIL_BYTES = 16 * 1024
 
 /** An unfinished event larger than this is handed on unread. */
-export const EVENT_BYTES_MAX = 1024 * 1024
+const EVENT_BYTES_MAX = 1024 * 1024
 
 /** One object a stream, filled anew for each event. */
 export class SplitEvent implements StreamEvent {

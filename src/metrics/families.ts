@@ -31,9 +31,9 @@ export interface FamilyOptions {
   readonly maxSeries: number
 }
 
-export const PREFIX = 'tollgate_'
+const PREFIX = 'tollgate_'
 /** Stands for every account and model beyond the bound. */
-export const OTHER = 'other'
+const OTHER = 'other'
 
 // Names of the config are checked when it is read; a model may be a caller's own text.
 const NAME = /^[A-Za-z0-9._:@/+-]{1,128}$/

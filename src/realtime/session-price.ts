@@ -10,7 +10,7 @@ import { callPrice } from '../http/call-price.ts'
 const NOTHING: PricedUsage = { chargeAtoms: 0n, costAtoms: 0n, unpricedKinds: [] }
 
 /** The price of a further model; that of the session's own where it has none in the wallet's unit. */
-export function priceOfModel(admitted: AdmittedCall, model: string): CallPrice | undefined {
+function priceOfModel(admitted: AdmittedCall, model: string): CallPrice | undefined {
   if (model === admitted.call.model) return admitted.price
   const found = callPrice(admitted, model)
   return found !== undefined && found.unit === admitted.plan.unit ? found : admitted.price

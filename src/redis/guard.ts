@@ -13,9 +13,9 @@ export class RedisRefused extends Error {
 }
 
 /** Instance id of this Redis: written at the first start, so that an emptied or exchanged server shows. */
-export const INSTANCE_KEY = 'tg:instance'
+const INSTANCE_KEY = 'tg:instance'
 /** Hash of unit → decimals that its amounts are kept with. */
-export const UNITS_KEY = 'tg:units'
+const UNITS_KEY = 'tg:units'
 
 const INSTANCE_FILE = 'instance-id'
 

@@ -6,6 +6,7 @@ import {
   choiceText,
   generateChoices,
   type Part,
+  parsedArguments,
   partText,
   type SplitInput,
   schemaOr,
@@ -73,7 +74,7 @@ export function converseUserText(body: JsonObject): string {
 const STOP = { stop: 'end_turn', length: 'max_tokens', tools: 'tool_use' } as const
 
 /** `usage` of Converse: `inputTokens` leaves out what was read from cache or written to it. */
-export function converseUsage(input: SplitInput, outputTokens: number): JsonObject {
+function converseUsage(input: SplitInput, outputTokens: number): JsonObject {
   const written = input.written + input.writtenHour
   const details = [
     { ttl: '1h', inputTokens: input.writtenHour },
@@ -118,15 +119,6 @@ function block(part: Part): JsonObject {
 
 function toolId(id: string): string {
   return `tooluse_${id.slice(0, 22)}`
-}
-
-/** Arguments that the limit cut short are no JSON. */
-function parsedArguments(part: Part): unknown {
-  try {
-    return JSON.parse(partText(part))
-  } catch {
-    return {}
-  }
 }
 
 function converseStream(call: Call, choice: Choice, input: SplitInput): Reply {

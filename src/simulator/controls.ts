@@ -44,10 +44,10 @@ export interface Controls {
   readonly faults: Set<Fault>
 }
 
-export const ENCODINGS = ['gzip', 'br', 'zstd'] as const
+const ENCODINGS = ['gzip', 'br', 'zstd'] as const
 export type Encoding = (typeof ENCODINGS)[number]
 
-export const FAULTS = {
+const FAULTS = {
   error_before: 'an error of the provider instead of an answer (status=…)',
   error_mid: 'the format’s error event after some tokens; a JSON call gets an error body with status 200',
   failed_mid: 'responses: a response.failed with the usage so far; other formats as error_mid',

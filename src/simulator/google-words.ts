@@ -54,7 +54,7 @@ export function lastContentText(body: JsonObject): string {
   return isObject(last) ? partsText(last['parts']) : ''
 }
 
-export function partsText(parts: unknown): string {
+function partsText(parts: unknown): string {
   if (!Array.isArray(parts)) return ''
   return parts.map((part) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : '')).join('')
 }

@@ -10,7 +10,7 @@ import type { Log } from '../log.ts'
 import type { RedisClient } from '../redis/client.ts'
 import { type Wallet, WalletUnavailable } from './wallet-types.ts'
 
-export const ACTIVE_KEY = 'tg:active'
+const ACTIVE_KEY = 'tg:active'
 
 const BUCKET_MS = 10_000
 const FLUSH_MS = 1_000

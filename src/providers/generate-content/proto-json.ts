@@ -82,6 +82,6 @@ function fold(name: string): string {
   return foldCase(name.replaceAll('_', ''))
 }
 
-export function snakeCase(camel: string): string {
+function snakeCase(camel: string): string {
   return camel.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 }

@@ -141,7 +141,7 @@ function fetchesInput(fields: Fields): boolean {
 }
 
 /** Facts of a whole message. */
-export function readMessagesJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
+function readMessagesJson(members: Readonly<Record<string, unknown>>, call: CallRequest): AnswerFacts {
   return {
     usage: readMessagesUsage(members['usage'], call.input.cacheWriteKind === 'cache_write_1h'),
     model: asText(members['model']),

@@ -38,7 +38,7 @@ export function readOllamaBody(raw: Buffer, source: CallSource): JsonBody {
 }
 
 /** Left out it means true. */
-export function streams(fields: Fields): boolean {
+function streams(fields: Fields): boolean {
   return readFlag(fields, 'stream') !== false
 }
 

@@ -128,7 +128,7 @@ function readTgiJson(members: Fields, call: CallRequest, headers: AnswerHeaders)
 }
 
 /** Of a `details` object: `input_length`, or as many as `prefill` lists (empty where it was not asked for). */
-export function promptTokens(details: Fields | undefined): number | undefined {
+function promptTokens(details: Fields | undefined): number | undefined {
   const prefill = asArray(details?.['prefill']).length
   return readCount(details, 'input_length') ?? (prefill > 0 ? prefill : undefined)
 }
