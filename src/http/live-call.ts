@@ -444,7 +444,7 @@ export class LiveCall implements GuardedCall {
   }
 
   #streamEnded(stream: StreamMeter): void {
-    this.#writeAll(stream.end())
+    this.#writeAll(stream.end(this.#framed))
     this.#afterEvents(stream)
     if (this.#ended) {
       this.#caller.finish([])

@@ -18,9 +18,10 @@ export interface StreamMeterShape {
   resume(): readonly Buffer[]
   /**
    * The body ended: returns what was kept back of a last event without its end. Where the stream is not whole (an error
-   * event of ours must follow), half an event is left out and anything else closed.
+   * event of ours must follow), half an event is left out and anything else closed. `framed`: the body's end was said,
+   * and not a connection that closed.
    */
-  end(): readonly Buffer[]
+  end(framed?: boolean): readonly Buffer[]
   /** An event is kept back for want of allowance: the caller stops reading the upstream. */
   readonly blocked: boolean
   /** The terminal event, kept back: written by the caller once the settlement is recorded. */

@@ -19,6 +19,8 @@ const BLANK_LINE = Buffer.from('\n\n')
 export class SseSplitter extends Splitter {
   #lineEmpty = true
   #afterCarriageReturn = false
+  /** The event read last has a field `data` or `event`. */
+  #fields = false
   /** A CR was seen in this stream. */
   #returns = false
 
@@ -45,9 +47,14 @@ export class SseSplitter extends Splitter {
     return this.read(bytes, 0, bytes.length) ? this.event : undefined
   }
 
-  /** To a client an event without its blank line is none. */
+  /**
+   * To a client an event without its blank line is none. With one, a name or a field `data` without a value would be an
+   * event for some of them, and broken JSON.
+   */
   override closeUnfinished(bytes: Buffer): readonly Buffer[] | undefined {
-    return this.readUnfinished(bytes) && !isJson(this.event.data) ? undefined : [bytes, BLANK_LINE]
+    const speaks = this.readUnfinished(bytes) !== undefined
+    const whole = speaks ? isJson(this.event.data) : !this.#fields
+    return whole ? [bytes, BLANK_LINE] : undefined
   }
 
   override placeEnding(ending: Buffer): Buffer {
@@ -65,11 +72,13 @@ export class SseSplitter extends Splitter {
     let at = this.first && to - from >= 3 && bytes.compare(BOM, 0, 3, from, from + 3) === 0 ? from + 3 : from
     let joined: Buffer[] | undefined
     let lines = 0
+    this.#fields = false
     while (at < to) {
       const end = this.#returns ? lineEnd(bytes, at, to) : lineFeed(bytes, at, to)
       const value = fieldValue(bytes, at, end, DATA)
       if (value >= 0) {
         const line = bytes.subarray(value, end)
+        this.#fields = true
         if (lines++ === 0) event.data = line
         else {
           joined ??= [event.data]
@@ -77,7 +86,10 @@ export class SseSplitter extends Splitter {
         }
       } else {
         const name = fieldValue(bytes, at, end, EVENT)
-        if (name >= 0) event.name = bytes.toString('utf8', name, end)
+        if (name >= 0) {
+          event.name = bytes.toString('utf8', name, end)
+          this.#fields = true
+        }
       }
       at = bytes[end] === CR && bytes[end + 1] === LF ? end + 2 : end + 1
     }

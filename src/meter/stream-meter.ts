@@ -36,6 +36,7 @@ export class StreamMeter implements StreamMeterShape {
   #afterTerminal: Buffer[] = []
   #lastVerdict: EventVerdict = 'pass'
   #ended = false
+  #framed = true
   #unreadable = false
 
   constructor(reader: StreamReader, options: StreamMeterOptions = {}) {
@@ -87,9 +88,10 @@ export class StreamMeter implements StreamMeterShape {
     return out
   }
 
-  end(): readonly Buffer[] {
+  end(framed = true): readonly Buffer[] {
     const out: Buffer[] = []
     this.#ended = true
+    this.#framed = framed
     if (!this.blocked) this.#finish(out)
     return out
   }
@@ -122,7 +124,7 @@ export class StreamMeter implements StreamMeterShape {
         return
       }
       this.#lastVerdict = verdict
-      run = this.#place(verdict, chunk, run, out)
+      run = this.#putAside(verdict, chunk, run, out)
       splitter.accept()
       if (verdict === 'terminal') return
     }
@@ -134,7 +136,7 @@ export class StreamMeter implements StreamMeterShape {
   }
 
   /** Puts the event's bytes where they go; returns where the next run of passing bytes starts. */
-  #place(verdict: EventVerdict, chunk: Buffer, run: number, out: Buffer[]): number {
+  #putAside(verdict: EventVerdict, chunk: Buffer, run: number, out: Buffer[]): number {
     const { start, end, joined } = this.#splitter
     if (verdict === 'pass') {
       if (!joined) return run
@@ -207,7 +209,7 @@ export class StreamMeter implements StreamMeterShape {
 
   #passUnfinished(rest: Buffer, out: Buffer[]): void {
     const splitter = this.#splitter
-    if (this.#reader.finished || this.#reader.failed || this.#reader.endsByFraming) {
+    if (this.#reader.finished || this.#reader.failed || (this.#reader.endsByFraming && this.#framed)) {
       splitter.endsOpen = true
       out.push(rest)
       return
@@ -223,10 +225,19 @@ export class StreamMeter implements StreamMeterShape {
   }
 
   cutEnding(): Buffer | undefined {
-    return this.#splitter.placeEnding(this.#reader.cutEnding())
+    return this.#written(() => this.#reader.cutEnding())
   }
 
   errorEvent(error: ErrorFacts): Buffer | undefined {
-    return this.#splitter.placeEnding(this.#reader.errorEvent(error))
+    return this.#written(() => this.#reader.errorEvent(error))
+  }
+
+  #written(write: () => Buffer): Buffer | undefined {
+    try {
+      return this.place(write())
+    } catch {
+      this.#unreadable = true
+      return undefined
+    }
   }
 }

@@ -3,6 +3,8 @@
  * event of a stream. It never throws; of text that is not JSON it finds what looks like members.
  */
 
+import { COUNT_MAX } from './counts.ts'
+
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const COLON = 0x3a
@@ -69,13 +71,18 @@ export class JsonCursor {
     return this.isString ? QUOTE : (this.#data[this.valueStart] ?? -1)
   }
 
-  /** A whole number, or -1. */
+  /** A count (whole, not negative, not absurd), or -1. */
   get wholeNumber(): number {
+    if (this.isString) return -1
     let number = -1
-    for (let at = this.valueStart; at < this.#data.length && !this.isString; at++) {
-      const digit = (this.#data[at] as number) - 0x30
+    for (let at = this.valueStart; at < this.#data.length; at++) {
+      const byte = this.#data[at] as number
+      // A fraction or an exponent.
+      if (byte === 0x2e || byte === 0x65 || byte === 0x45) return -1
+      const digit = byte - 0x30
       if (digit < 0 || digit > 9) break
       number = Math.max(number, 0) * 10 + digit
+      if (number > COUNT_MAX) return -1
     }
     return number
   }

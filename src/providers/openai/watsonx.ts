@@ -6,7 +6,7 @@
  * without being asked.
  * Source: cloud.ibm.com/apidocs/watsonx-ai; recorded traffic.
  */
-import { readCount } from '../counts.ts'
+import { asCount, readCount } from '../counts.ts'
 import { InputCounter } from '../input-counter.ts'
 import { type NestedLimit, nestedLimitEdits, readNestedLimit } from '../nested-limit.ts'
 import { PLAIN_CALL } from '../plain-call.ts'
@@ -116,7 +116,9 @@ function readGenerationJson(members: Fields): AnswerFacts {
 
 /** Their sum; undefined where there is none. */
 function counts(list: unknown): number | undefined {
-  const found = asArray(list).filter((count) => Number.isSafeInteger(count) && (count as number) >= 0) as number[]
+  const found = asArray(list)
+    .map(asCount)
+    .filter((count) => count !== undefined)
   return found.length === 0 ? undefined : found.reduce((sum, count) => sum + count, 0)
 }
 

@@ -233,6 +233,13 @@ describe('a stream that broke off in an event', () => {
     expect(broken('data: {"choices":[{"delta":{"con')).toEqual({ bytes: '', unread: true })
   })
 
+  test.each([['data:'], ['event: message_delta\n'], ['event: message_delta\ndata']])(
+    'leaves a field without its value out: %s',
+    (rest) => {
+      expect(broken(rest)).toEqual({ bytes: '', unread: true })
+    },
+  )
+
   test.each([['data: {"whole":true}'], ['{"error":{"message":"no data field"}}'], ['<html>busy</html>\n']])(
     'closes what it passes: %s',
     (rest) => {
