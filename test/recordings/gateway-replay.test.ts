@@ -34,6 +34,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'openai-assistants-runs-unary-04': 'a run that has just begun, whose end is not recorded',
   'openai-batches-unary-01':
     'the file of the batch is not recorded: no line of it was seen, so that the batch is refused',
+  'anthropic messages.batches': 'a batch that has just begun, whose end is not recorded',
   'mistral-batches-unary-01': 'a batch that has just begun, whose end is not recorded',
   'xai-batches-unary-02': 'a batch that has just begun, whose end is not recorded',
   'bedrock guardrail.apply': 'unmetered: AWS bills its text units, which nothing here counts',
@@ -44,8 +45,6 @@ const FAILED_INSIDE = new Set(['hf-tgi-generate-stream-01', 'hf-tgi-generate-str
 
 /** `provider endpoint` whose paths are not known: held to the rules below as soon as they are. */
 const NOT_YET: Readonly<Record<string, string>> = {
-  'anthropic messages.batches': 'batches',
-  'anthropic messages.batches.results': 'batches',
   'bedrock-agent invokeAgent': 'states nothing: its models are called and billed behind it',
   'bedrock-agent retrieve': 'a search without a model',
   'bedrock-agent retrieveAndGenerate': 'states nothing: its models are called and billed behind it',
@@ -212,19 +211,25 @@ function exchange({ recording, cut }: Case, agent: Agent): Promise<Exchange> {
 /** Waits until each call that was held has its end; what an exception left open goes on. */
 async function readLedger(): Promise<void> {
   let afterSeq = 0
-  const seen = new Set<string>()
-  const awaited = new Set(usual.map((one) => results.get(one.name)?.headers['x-tollgate-request-id']))
-  await waitFor('an end of each hold in the ledger', async () => {
+  const open = new Map<string, string>()
+  const names = new Map(usual.map(({ name }) => [results.get(name)?.headers['x-tollgate-request-id'], name]))
+  const read = async (): Promise<boolean> => {
     for (;;) {
       const page = await gateway.wallet.ledger('acme', { afterSeq, limit: 1000, type: undefined })
       for (const entry of page) {
         afterSeq = entry.seq
-        if (entry.type === 'hold') seen.add(entry.op)
-        if (entry.type === 'settle' || entry.type === 'void') ends.set(entry.op, entry)
+        const name = names.get(entry.op)
+        if (entry.type === 'hold' && name !== undefined) open.set(entry.op, name)
+        if (entry.type === 'settle' || entry.type === 'void') {
+          ends.set(entry.op, entry)
+          open.delete(entry.op)
+        }
       }
-      if (page.length < 1000) break
+      if (page.length < 1000) return open.size === 0
     }
-    return [...seen].every((id) => ends.has(id) || !awaited.has(id))
+  }
+  await waitFor('an end of each hold in the ledger', read).catch((error: unknown) => {
+    throw new Error(`without an end: ${[...open.values()].join('; ')}`, { cause: error })
   })
 }
 
