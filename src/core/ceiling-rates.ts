@@ -11,6 +11,8 @@ export interface CeilingRates {
   readonly tokens: { readonly [kind in TokenKind]: bigint }
   /** Numerators in atoms for one piece. */
   readonly units: { readonly [kind in CountedKind]?: bigint }
+  /** The least that one piece costs. */
+  readonly cheapestUnits: { readonly [kind in CountedKind]?: bigint }
   /** A token of text input, however cached. */
   readonly plainInput: bigint
   /** The least that a token of text input costs. */
@@ -65,12 +67,19 @@ function dearest(price: CallPrice, { tiers, scale, unpricedKind }: CeilingRatesQ
       if (rate === undefined) continue
       units[kind] = largest([units[kind] ?? 0n, rate * (denominator / exact.denominator)])
     }
+  const cheapestUnits: { [kind in CountedKind]?: bigint } = {}
+  for (const kind of COUNTED_KINDS) {
+    if (units[kind] === undefined) continue
+    const each = variants.map((exact) => (exact.units[kind] ?? 0n) * (denominator / exact.denominator))
+    cheapestUnits[kind] = each.reduce((least, rate) => (rate < least ? rate : least))
+  }
   const plain = [tokens.input, tokens.cached_input, price.writesCache === true ? tokens.cache_write_5m : 0n]
   const text = TEXT_INPUT_KINDS.flatMap(ofKind)
   return {
     denominator,
     tokens,
     units,
+    cheapestUnits,
     plainInput: largest(plain),
     cheapestInput: text.reduce((least, rate) => (rate < least ? rate : least), tokens.input),
   }

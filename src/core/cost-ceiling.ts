@@ -12,7 +12,7 @@ import {
 } from './output-tokens.ts'
 import type { CallPrice } from './price-book.ts'
 import { SERVICE_TIERS, type ServiceTier, serviceTier } from './service-tier.ts'
-import type { CountedKind, TokenKind } from './usage.ts'
+import type { CountedKind, TokenKind, UnitCounts } from './usage.ts'
 
 /** Input of a call that cannot be seen, where neither recorded tokens nor a context window say more. */
 export const ASSUMED_INPUT_TOKENS = 128_000
@@ -58,7 +58,7 @@ export interface CostCeiling {
   readonly fixedAtoms: Atoms
   /** One token of the limit, all answers together, rounded up. 0n for a free model or a call that generates nothing. */
   readonly perTokenAtoms: Atoms
-  /** Certainly spent once the call is sent: input counted low at the cheapest rate it may be billed at. */
+  /** Certainly spent once the call is sent: input counted low, and the things in it, at the cheapest rate they may be billed at. */
   readonly floorAtoms: Atoms
   /** Of the first slice where the call is sliced. 0 <= leastTokens <= wantTokens <= totalTokens <= limitTokens. */
   readonly wantTokens: number
@@ -166,25 +166,29 @@ function fixedAtoms({ call, input }: CeilingQuestion, rates: CeilingRates | unde
     BigInt(cached) * rates.tokens.cached_input +
     BigInt(written) * writeRate +
     BigInt(text - cached - written) * rates.plainInput
-  return roundCeiling(...withUnits(call, rates, numerator))
+  return roundCeiling(...withUnits(call.units, rates.units, rates.denominator, numerator))
 }
 
 /** Counted things and the fee of a request; seconds come in fractions. */
-function withUnits(call: CeilingCall, rates: CeilingRates, tokens: bigint): [numerator: bigint, denominator: bigint] {
+function withUnits(
+  counts: UnitCounts | undefined,
+  rates: CeilingRates['units'],
+  tokensDenominator: bigint,
+  tokens: bigint,
+): [numerator: bigint, denominator: bigint] {
   let numerator = tokens
-  let denominator = rates.denominator
-  const { units } = call
-  for (const kind in rates.units) {
-    const rate = rates.units[kind as CountedKind] ?? 0n
-    const count = Math.max(units?.[kind as CountedKind] ?? 0, kind === 'requests' ? 1 : 0)
+  let denominator = tokensDenominator
+  for (const kind in rates) {
+    const rate = rates[kind as CountedKind] ?? 0n
+    const count = Math.max(counts?.[kind as CountedKind] ?? 0, kind === 'requests' ? 1 : 0)
     if (count === 0) continue
     if (Number.isSafeInteger(count)) {
-      numerator += BigInt(count) * rate * (denominator / rates.denominator)
+      numerator += BigInt(count) * rate * (denominator / tokensDenominator)
       continue
     }
     const { mantissa, decimals } = decimalParts(count)
     const finer = 10n ** BigInt(decimals)
-    numerator = numerator * finer + mantissa * rate * (denominator / rates.denominator)
+    numerator = numerator * finer + mantissa * rate * (denominator / tokensDenominator)
     denominator *= finer
   }
   return [numerator, denominator]
@@ -200,7 +204,12 @@ function perTokenAtoms(call: CeilingCall, rates: CeilingRates | undefined): Atom
 
 function floorAtoms(call: CeilingCall, rates: CeilingRates | undefined, fixedAtoms: Atoms): Atoms {
   if (rates === undefined) return 0n
-  const floor = roundFloor(BigInt(call.input.lowTokens) * rates.cheapestInput, rates.denominator)
+  const { cheapestInput, cheapestUnits, denominator } = rates
+  const { requests: _fee, ...things } = cheapestUnits
+  const [ofThings, finer] = withUnits(call.certainUnits, things, denominator, 0n)
+  // What is billed by things is not billed by tokens too.
+  const floor =
+    ofThings > 0n ? roundFloor(ofThings, finer) : roundFloor(BigInt(call.input.lowTokens) * cheapestInput, denominator)
   return floor < fixedAtoms ? floor : fixedAtoms
 }
 

@@ -26,6 +26,7 @@ export interface CeilingCall {
   readonly audioOutput: boolean
   readonly imageOutput?: boolean
   readonly units?: UnitCounts
+  readonly certainUnits?: UnitCounts
   readonly serviceTier?: string
   readonly unseenInput: boolean
   readonly goesOn?: boolean

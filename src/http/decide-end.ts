@@ -1,5 +1,5 @@
 /** How a call that was admitted ends, in money: GUARANTEES section 4 as one pure function. */
-import type { Usage } from '../core/usage.ts'
+import type { UnitCounts, Usage } from '../core/usage.ts'
 
 /** What happened to the exchange with the upstream. */
 export type Ending =
@@ -35,6 +35,8 @@ export interface EndFacts {
   /** An answer had begun. */
   readonly answered: boolean
   readonly inputLowTokens: number
+  /** Things in the input that are billed once it is sent. */
+  readonly certainUnits?: UnitCounts | undefined
   /** The input as it most likely is, for estimates. */
   readonly inputLikelyTokens: number
   readonly onNoAnswer: 'void' | 'floor'
@@ -55,7 +57,7 @@ export function decideEnd(facts: EndFacts): End {
     case 'never_sent':
       return { kind: 'void', reason: 'never_sent' }
     case 'no_answer':
-      return facts.onNoAnswer === 'void' ? { kind: 'void', reason: 'no_answer' } : estimate(facts, facts.inputLowTokens)
+      return facts.onNoAnswer === 'void' ? { kind: 'void', reason: 'no_answer' } : inputAlone(facts)
     case 'refused':
       return facts.usage ? provider(facts.usage) : { kind: 'void', reason: 'upstream_refused' }
     case 'complete':
@@ -74,7 +76,7 @@ export function decideEnd(facts: EndFacts): End {
       if (facts.failedInside) return failedInside(facts)
       if (facts.counted && !facts.usage && facts.answered) return counted(facts.counted)
       // Without a byte of an answer only what is certain counts: the input, counted low.
-      return estimate(facts, facts.answered ? facts.inputLikelyTokens : facts.inputLowTokens)
+      return facts.answered ? estimate(facts, facts.inputLikelyTokens) : inputAlone(facts)
   }
 }
 
@@ -92,6 +94,11 @@ function provider(usage: Usage): End {
 
 function counted(usage: Usage): End {
   return { kind: 'settle', usage, source: 'estimate' }
+}
+
+function inputAlone(facts: EndFacts): End {
+  const end = estimate(facts, facts.inputLowTokens)
+  return facts.usage || !facts.certainUnits ? end : { ...end, usage: { ...end.usage, units: facts.certainUnits } }
 }
 
 /** max(usage seen, what was counted): input from the provider where it already said so. */

@@ -53,6 +53,7 @@ export function endCall(deps: CallDependencies, admitted: AdmittedCall, progress
     outputTokens: progress.outputTokens,
     answered: progress.status !== undefined,
     inputLowTokens: admitted.call.input.lowTokens,
+    certainUnits: admitted.call.certainUnits,
     inputLikelyTokens: admitted.input.likelyTokens,
     onNoAnswer: admitted.upstream.onNoAnswer,
   })
@@ -191,9 +192,10 @@ type SoFar = Pick<AnswerFacts, 'usage' | 'counted'>
 
 function usageSoFar({ price, call }: AdmittedCall, { usage, counted }: SoFar, outputTokens: number): Usage {
   if (!usage && counted) return billedMeasure(counted, price, call.billedBy)
-  const { tokens, units } = usage ?? { tokens: { input: call.input.lowTokens }, units: undefined }
+  const { tokens, units } = usage ?? { tokens: { input: call.input.lowTokens }, units: call.certainUnits }
   const output = Math.max(tokens.output ?? 0, outputTokens)
-  return { tokens: { ...tokens, output }, ...(units ? { units } : {}), raw: null }
+  const known = { tokens: { ...tokens, output }, ...(units ? { units } : {}), raw: null }
+  return usage ? known : billedMeasure(known, price, call.billedBy)
 }
 
 /** The same in tokens. */

@@ -146,6 +146,8 @@ export interface CallRequest {
   readonly imageOutput?: boolean
   /** Counted things that the call can come to at the most (characters, seconds, images, searches): held at their rates. */
   readonly units?: UnitCounts
+  /** What of them is billed once the call is sent: things that stand in the call itself, as the characters of a text. */
+  readonly certainUnits?: UnitCounts
   /** What another model, run by a tool of the provider's, may use at the most: held at its own price. */
   readonly beside?: { readonly model: string; readonly tokens: TokenCounts }
   /** Counted things that the endpoint may be billed by in place of tokens: a rate for one of them prices the model. */

@@ -13,6 +13,7 @@ export interface MediaCall {
   /** Tokens of other kinds that the call can come to at the most. */
   readonly parts: { readonly [kind in TokenKind]?: number }
   readonly units: UnitCounts
+  readonly certainUnits?: UnitCounts
   readonly billedBy: readonly CountedKind[]
   readonly audioOutput?: boolean
   readonly imageOutput?: boolean
@@ -39,6 +40,7 @@ export function mediaCall(media: MediaCall): CallRequest {
     audioOutput: media.audioOutput ?? false,
     imageOutput: media.imageOutput ?? false,
     units: media.units,
+    ...(media.certainUnits ? { certainUnits: media.certainUnits } : {}),
     billedBy: media.billedBy,
     objects: [],
     unseenInput: media.counter.unseen,

@@ -29,6 +29,8 @@ import { RunStream } from './run-stream.ts'
 type Fields = Readonly<Record<string, unknown>>
 
 const LIMIT = 'max_completion_tokens'
+/** A lower limit is refused. Source: openai-openapi, CreateRunRequest. */
+const LEAST_LIMIT = 256
 /** What the API writes around the turns of a thread. */
 const OVERHEAD_TOKENS = 20
 const MESSAGE_TOKENS = 8
@@ -74,6 +76,7 @@ function readRunCall(raw: Buffer, source: CallSource): CallRequest {
     stream: readFlag(fields, 'stream') === true,
     input: countRunInput(counter, fields),
     generates: true,
+    leastOutputTokens: LEAST_LIMIT,
     outputLimit: highestLimit(limits),
     thinkingBudget: reasoning.budget,
     reasoning: reasoning.asked,

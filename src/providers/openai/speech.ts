@@ -56,6 +56,7 @@ function readSpeechCall(raw: Buffer, source: CallSource): CallRequest {
     counter,
     parts: { audio_output: highAudioTokens(characters, fields.value('speed')) },
     units: { characters },
+    certainUnits: { characters },
     billedBy: ['characters'],
     audioOutput: true,
     parsed,

@@ -336,6 +336,34 @@ test.each<[string, Rates['perMillion'], 'parent' | 'zero', bigint]>([
   expect(result).toMatchObject({ floorAtoms })
 })
 
+test.each([
+  [
+    'by the piece where they have a rate, not by tokens too',
+    { input: '1' },
+    { characters: '0.001' },
+    100n * 1_000_000n,
+  ],
+  ['by tokens where they have none', { input: '1' }, {}, 50n * 1_000n],
+  ['without the fee of a request, which no answer may cost', {}, { characters: '0.001', requests: '1' }, 100_000_000n],
+] as const)('the floor counts things in the call %s', (_, perMillion, perUnit, floorAtoms) => {
+  const spoken = call({
+    generates: false,
+    input: { ...INPUT, highTokens: 200, lowTokens: 50 },
+    units: { characters: 100 },
+    certainUnits: { characters: 100 },
+  })
+  expect(ceiling(spoken, plan(), price(perMillion, {}, perUnit))).toMatchObject({ floorAtoms })
+})
+
+test('the floor counts things at the cheapest tier that may be billed', () => {
+  const spoken = call({ generates: false, units: { characters: 100 }, certainUnits: { characters: 100 } })
+  const flex = { factor: '0.5', except: [], rates: { perMillion: {}, perUnit: {} }, unit: 'USD' }
+  const tiers = { service: { flex }, longContext: [] }
+  const cheaper = price({}, { tiers }, { characters: '0.001' })
+  expect(ceiling({ ...spoken, serviceTier: 'flex' }, plan(), cheaper).floorAtoms).toBe(50_000_000n)
+  expect(ceiling(spoken, plan(), cheaper).floorAtoms).toBe(100_000_000n)
+})
+
 test('a floor is never above what is held', () => {
   const odd = call({ outputLimit: 1, input: { ...INPUT, highTokens: 10, lowTokens: 90 } })
   expect(ceiling(odd).floorAtoms).toBe(10_000n)

@@ -99,3 +99,14 @@ test.each<[string, Partial<EndFacts>, string, Record<string, number> | string]>(
     expect(end.usage.tokens).toEqual(expected)
   }
 })
+
+test('characters that were sent are certain too, where nothing was answered', () => {
+  const sent = { ...base, certainUnits: { characters: 40 }, answered: false }
+  const usage = { tokens: { input: 10, output: 0 }, units: { characters: 40 }, raw: null }
+  for (const facts of [
+    { ...sent, ending: 'no_answer', onNoAnswer: 'floor' },
+    { ...sent, ending: 'client_gone' },
+  ] as const)
+    expect(decideEnd(facts)).toEqual({ kind: 'settle', source: 'estimate', usage })
+  expect(decideEnd({ ...sent, ending: 'no_answer' })).toEqual({ kind: 'void', reason: 'no_answer' })
+})
