@@ -115,11 +115,12 @@ let calls: readonly [plain: CallRequest, hour: CallRequest] | undefined
 
 /** What the reader of an answer wants to know of its call. */
 function callOf(hour: boolean): CallRequest {
-  calls ??= [stub(''), stub(',"cache_control":{"type":"ephemeral","ttl":"1h"}')]
+  calls ??= [leastCall(''), leastCall(',"cache_control":{"type":"ephemeral","ttl":"1h"}')]
   return calls[hour ? 1 : 0]
 }
 
-function stub(more: string): CallRequest {
+/** The least call that asks for it. */
+function leastCall(more: string): CallRequest {
   const body = Buffer.from(`{"model":"m","max_tokens":1,"messages":[]${more}}`)
   return messagesMetering.readCall(body, { path: '', query: '', headers: {}, jsonDepth: 8 })
 }
