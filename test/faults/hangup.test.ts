@@ -126,7 +126,8 @@ run(
     let begun = 0
     for (const socket of sockets) {
       socket.once('data', () => begun++)
-      socket.write(bytesOf(true, 'output=60,tps=40'))
+      // Long enough to be open still when, on a slow machine, the last one has begun.
+      socket.write(bytesOf(true, 'output=160,tps=40'))
     }
     await waitFor('100 streams', () => begun === 100)
     for (const socket of sockets) socket.resetAndDestroy()
