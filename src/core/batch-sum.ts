@@ -86,9 +86,24 @@ type Growing = { -readonly [K in keyof BatchGroup]: BatchGroup[K] } & {
   dearest: DearLine[]
 }
 
+/** A sum that is put down, to be gone on with: JSON. */
+export interface SavedSum {
+  readonly lines: number
+  readonly groups: readonly (readonly [key: string, group: BatchGroup])[]
+}
+
 export class BatchSum {
-  readonly #groups = new Map<string, Growing>()
-  #lines = 0
+  readonly #groups: Map<string, Growing>
+  #lines: number
+
+  constructor(saved?: SavedSum) {
+    this.#groups = new Map((saved?.groups ?? []) as readonly [string, Growing][])
+    this.#lines = saved?.lines ?? 0
+  }
+
+  get saved(): SavedSum {
+    return { lines: this.#lines, groups: [...this.#groups] }
+  }
 
   get summary(): BatchSummary {
     return { lines: this.#lines, groups: [...this.#groups.values()] }

@@ -26,6 +26,7 @@ export async function batchContent(
 ): Promise<BatchContent> {
   const upstream = await upstreamOf(deps, incoming, batch)
   await ownObjects(deps, incoming, upstream, batch.files, 'input_file_id')
+  if (batch.addsTo !== undefined) await refuseCounted(deps, incoming, upstream, batch.addsTo)
   const summaries: BatchSummary[] = batch.lines ? [batch.lines] : []
   const objects = new Set([...batch.files, ...batch.objects])
   for (const id of batch.files) {
@@ -36,6 +37,23 @@ export async function batchContent(
   await ownObjects(deps, incoming, upstream, [...objects])
   const groups = summaries.flatMap((summary) => summary.groups.map((group) => ofJob(incoming, batch, group)))
   return { upstream, groups: groups.filter((group) => group !== undefined), objects: [...objects] }
+}
+
+/** All results of a batch that was made of a file are that call's: others among them would be charged twice. */
+async function refuseCounted(
+  deps: CallDependencies,
+  incoming: IncomingCall,
+  upstream: Upstream,
+  batchId: string,
+): Promise<void> {
+  try {
+    if (!(await deps.longCalls.goesOn(upstream.name, batchId))) return
+  } catch (error) {
+    if (error instanceof WalletUnavailable) throw new Refusal(walletUnavailable(incoming.id))
+    throw error
+  }
+  const message = `The batch "${batchId}" is made of a file; make another for these requests.`
+  throw new Refusal(errorFacts('invalid_request', message, incoming.id, { param: 'batch_requests' }))
 }
 
 async function upstreamOf(deps: CallDependencies, incoming: IncomingCall, batch: BatchRequest): Promise<Upstream> {
@@ -80,8 +98,12 @@ function ofJob(incoming: IncomingCall, batch: BatchRequest, group: BatchGroup): 
     const message = `The batch is of ${batch.endpoint}, and ${group.lines} of its lines are ${group.endpoint}.`
     throw new Refusal(errorFacts('invalid_request', message, incoming.id, { param: 'endpoint' }))
   }
-  if (group.model !== '') return group
-  if (batch.model !== undefined) return { ...group, model: batch.model }
+  const { model = group.model } = batch
+  if (group.model !== '' && group.model !== model && !model.endsWith(`/${group.model}`)) {
+    const message = `The batch is of the model "${model}", and ${group.lines} of its lines name "${group.model}".`
+    throw new Refusal(errorFacts('invalid_request', message, incoming.id, { param: 'model' }))
+  }
+  if (model !== '') return { ...group, model, imageOutput: group.imageOutput || batch.imageOutput === true }
   throw new Refusal(
     errorFacts('invalid_request', 'The lines name no model, and neither does the batch.', incoming.id, {
       param: 'model',

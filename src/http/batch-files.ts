@@ -4,6 +4,7 @@
  */
 import type { Upstream } from '../config/snapshot.ts'
 import type { BatchSummary } from '../core/batch-sum.ts'
+import type { SavedLines } from './lines-reading.ts'
 import type { ObjectStoreClient } from './provider-objects.ts'
 
 /** A file as it passed: its lines, or why no batch can be made of it. */
@@ -15,6 +16,17 @@ export type BatchFile =
 // As long as who made it is remembered.
 const KEPT_MS = 365 * 24 * 3600 * 1000
 
+/** Google's uploads may be gone on with for two days. */
+const PIECE_KEPT_MS = 3 * 24 * 3600 * 1000
+
+/** A file of which more is to come, by the id of its upload. */
+export interface FilePiece {
+  /** Bytes that passed. */
+  readonly offset: number
+  readonly lines: SavedLines
+}
+
+const pieceKeyOf = (upstream: Pick<Upstream, 'name'>, id: string): string => `tg:batch-upload:${upstream.name} ${id}`
 const keyOf = (upstream: Pick<Upstream, 'name'>, id: string): string => `tg:batch-file:${upstream.name} ${id}`
 
 export class BatchFiles {
@@ -33,6 +45,17 @@ export class BatchFiles {
   /** Throws WalletUnavailable. */
   async keep(id: string, upstream: Pick<Upstream, 'name'>, file: BatchFile): Promise<void> {
     await this.#redis.call('SET', keyOf(upstream, id), JSON.stringify(file), 'PX', KEPT_MS)
+  }
+
+  /** Throws WalletUnavailable. */
+  async findPiece(uploadId: string, upstream: Pick<Upstream, 'name'>): Promise<FilePiece | undefined> {
+    const text = await this.#redis.call('GET', pieceKeyOf(upstream, uploadId))
+    return typeof text === 'string' ? (JSON.parse(text) as FilePiece) : undefined
+  }
+
+  /** Throws WalletUnavailable. */
+  async keepPiece(uploadId: string, upstream: Pick<Upstream, 'name'>, piece: FilePiece): Promise<void> {
+    await this.#redis.call('SET', pieceKeyOf(upstream, uploadId), JSON.stringify(piece), 'PX', PIECE_KEPT_MS)
   }
 
   /** It is gone at the provider. Throws WalletUnavailable. */

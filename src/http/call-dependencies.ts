@@ -31,7 +31,7 @@ export interface CallDependencies {
   readonly objects: ProviderObjects
   readonly batchFiles: BatchFiles
   readonly uploads: UploadBudget
-  readonly longCalls: Pick<LongCalls, 'register' | 'ended' | 'hurry' | 'askNow'>
+  readonly longCalls: Pick<LongCalls, 'register' | 'ended' | 'hurry' | 'askNow' | 'goesOn'>
   readonly allowances: Pick<AllowanceKeeper, 'covers' | 'ensure'>
   readonly sizing: HoldSizing
   readonly exact: Pick<ExactCounter, 'count'>

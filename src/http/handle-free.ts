@@ -8,12 +8,14 @@ import { errorFacts, Refusal } from '../errors.ts'
 import { idsInBody } from '../providers/ids-in-body.ts'
 import { readJsonBody } from '../providers/json-body.ts'
 import type { ObjectRules, OperationMatch } from '../providers/provider.ts'
+import { WalletUnavailable } from '../wallet/wallet-types.ts'
 import { editAddress } from './answer-address.ts'
 import type { CallDependencies } from './call-dependencies.ts'
+import { walletUnavailable } from './call-refusals.ts'
 import { type ForwardOptions, forwardUnmetered } from './forward-unmetered.ts'
 import { findOwner, notFound, ownObjects } from './own-objects.ts'
 import { type IncomingCall, wholeBody } from './read-call.ts'
-import { readUpload } from './read-upload.ts'
+import { readUpload, type UploadReading } from './read-upload.ts'
 import { upstreamForModel, upstreamWithoutModel } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 import { callerAddress, rewriteUploadAddress } from './upload-address.ts'
@@ -50,9 +52,7 @@ export async function handleFree(
   await refuseOthers(deps, incoming, upstream, match.parts ?? [])
   if (rules.deletes && match.objectId !== undefined) await deps.longCalls.askNow(upstream.name, match.objectId)
   const upload =
-    rules.upload && match.objectId === undefined
-      ? readUpload(request, deps.providers.get(upstream.format), incoming.snapshot.settings.limits)
-      : undefined
+    rules.upload && match.objectId === undefined ? await uploadOf(deps, incoming, request, upstream) : undefined
   const watch = watchObjects(deps, incoming, upstream, match, upload)
   const options = {
     ownHeaders,
@@ -64,6 +64,22 @@ export async function handleFree(
   const bytes = await forwardUnmetered(deps, incoming, upstream, match.operation.endpoint, request, response, options)
   if (rules.nudges && match.objectId !== undefined) deps.longCalls.hurry(upstream.name, match.objectId)
   return bytes
+}
+
+async function uploadOf(
+  deps: CallDependencies,
+  { id, route, snapshot }: IncomingCall,
+  request: IncomingMessage,
+  upstream: Upstream,
+): Promise<UploadReading | undefined> {
+  const { batchFiles } = deps
+  const { limits } = snapshot.settings
+  try {
+    return await readUpload(request, route.query, deps.providers.get(upstream.format), { batchFiles, upstream, limits })
+  } catch (error) {
+    if (error instanceof WalletUnavailable) throw new Refusal(walletUnavailable(id))
+    throw error
+  }
 }
 
 /** Addresses at the provider, which a client would dial as they stand. */

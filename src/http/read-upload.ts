@@ -1,62 +1,57 @@
-/**
- * Reads an upload as it passes: where it is a file that a batch may be made of, its lines are summed up. It keeps one line
- * at a time; a file that is something else is let go at its first byte.
- */
+/** Reads an upload as it passes: where it is a file that a batch may be made of, its lines are summed up. */
 import type { IncomingMessage } from 'node:http'
-import { JsonLines } from '../meter/json-lines.ts'
-import { BatchLines, ofLine } from '../providers/batch-call.ts'
+import type { Upstream } from '../config/snapshot.ts'
 import { type FormStream, formStream } from '../providers/multipart/form-stream.ts'
-import { InvalidCall, type Provider, type ReadBatchLine } from '../providers/provider.ts'
-import type { BatchFile } from './batch-files.ts'
+import type { Provider, UploadStep } from '../providers/provider.ts'
+import type { BatchFile, BatchFiles } from './batch-files.ts'
+import { type LineLimits, LinesReading, type ReadLine } from './lines-reading.ts'
 
 /** Value of a form's field that is kept. */
 const FIELD_BYTES_MAX = 256
-const OPEN_BRACE = 0x7b
 
-export interface UploadLimits {
-  readonly batchLineBytes: number
-  readonly jsonDepth: number
+export interface UploadReading {
+  push(bytes: Buffer): void
+  /** The upstream took what passed, and made the files of these ids. Throws WalletUnavailable. */
+  taken(made: readonly string[]): Promise<void>
 }
 
-type ReadLine = (line: Buffer, jsonDepth: number) => ReadBatchLine
+export interface UploadContext {
+  readonly batchFiles: BatchFiles
+  readonly upstream: Pick<Upstream, 'name'>
+  readonly limits: LineLimits
+}
 
-/** Undefined: the upstream's format has no batches of files, or the body is no form. */
-export function readUpload(
+/**
+ * Undefined: the upstream's format has no batches of files, or this is no upload of a file's bytes. Throws
+ * WalletUnavailable, where what passed before cannot be had.
+ */
+export async function readUpload(
   request: IncomingMessage,
+  query: string,
   provider: Provider | undefined,
-  limits: UploadLimits,
-): UploadReading | undefined {
-  const readLine = provider?.readBatchLine
-  if (readLine === undefined || request.method !== 'POST') return undefined
-  const reading = new UploadReading((line, depth) => readLine.call(provider, line, depth), limits)
+  context: UploadContext,
+): Promise<UploadReading | undefined> {
+  const readBatchLine = provider?.readBatchLine
+  if (readBatchLine === undefined) return undefined
+  const readLine: ReadLine = (line, depth) => readBatchLine.call(provider, line, depth)
+  const step = provider?.readUploadStep?.(query, request.headers)
+  if (step) return readPiece(step, readLine, context)
+  if (request.method !== 'POST') return undefined
+  const reading = new FormReading(new LinesReading(readLine, context.limits), context)
   return reading.open(request.headers['content-type']) ? reading : undefined
 }
 
-export class UploadReading {
-  readonly #readLine: ReadLine
-  readonly #limits: UploadLimits
-  readonly #lines: JsonLines
+class FormReading implements UploadReading {
+  readonly #lines: LinesReading
+  readonly #context: UploadContext
   #form: FormStream | undefined
-  #batch = new BatchLines()
-  #problem: string | undefined
-  /** The file is of no lines that a batch could have. */
-  #other = false
-  #begun = false
-  #number = 0
   #files = 0
   #part: 'file' | 'purpose' | 'other' = 'other'
   readonly #purposes: string[] = []
 
-  constructor(readLine: ReadLine, limits: UploadLimits) {
-    this.#readLine = readLine
-    this.#limits = limits
-    this.#lines = new JsonLines(
-      {
-        onLine: (line) => this.#line(line),
-        onTooLong: () => this.#fail(`Line ${this.#number + 1} is longer than ${limits.batchLineBytes} bytes.`),
-      },
-      limits.batchLineBytes,
-    )
+  constructor(lines: LinesReading, context: UploadContext) {
+    this.#lines = lines
+    this.#context = context
   }
 
   open(contentType: string | undefined): boolean {
@@ -74,16 +69,19 @@ export class UploadReading {
     this.#form?.push(bytes)
   }
 
+  async taken(made: readonly string[]): Promise<void> {
+    const { batchFiles, upstream } = this.#context
+    const { file } = this
+    if (file !== undefined) await Promise.all(made.map((id) => batchFiles.keep(id, upstream, file)))
+  }
+
   /** Undefined: no file that a batch could be made of. */
   get file(): BatchFile | undefined {
     const [purpose = '', ...more] = this.#purposes
     // Some providers want no purpose; said twice, it is not known which they take.
     if (!this.#form?.whole || this.#files !== 1 || more.length > 0 || (purpose !== 'batch' && purpose !== ''))
       return undefined
-    if (this.#other) return purpose === 'batch' ? { problem: this.#problem ?? 'It has no lines.' } : undefined
-    if (this.#problem !== undefined) return { problem: this.#problem }
-    if (this.#number === 0) return { problem: 'It has no lines.' }
-    return { summary: this.#batch.summary, objects: this.#batch.objects }
+    return this.#lines.isOther && purpose !== 'batch' ? undefined : this.#lines.file
   }
 
   #onPart(name: string, isFile: boolean): boolean {
@@ -97,36 +95,32 @@ export class UploadReading {
     if (this.#part === 'purpose') {
       const value = (this.#purposes.pop() ?? '') + bytes.toString('latin1')
       this.#purposes.push(value.slice(0, FIELD_BYTES_MAX))
-    } else if (!this.#other && this.#problem === undefined) this.#fileBytes(bytes)
+    } else this.#lines.push(bytes)
   }
+}
 
-  #fileBytes(bytes: Buffer): void {
-    if (!this.#begun) {
-      const first = bytes.find((byte) => byte > 0x20)
-      if (first === undefined) return
-      this.#begun = true
-      if (first !== OPEN_BRACE) {
-        this.#other = true
-        this.#problem = 'Line 1 is no JSON object.'
-        return
-      }
-    }
-    this.#lines.push(bytes)
-  }
-
-  #line(line: Buffer): void {
-    if (this.#problem !== undefined) return
-    this.#number++
-    try {
-      this.#batch.add(this.#readLine(line, this.#limits.jsonDepth))
-    } catch (error) {
-      if (!(error instanceof InvalidCall)) throw error
-      this.#fail((ofLine(error, this.#number) as Error).message)
-    }
-  }
-
-  #fail(problem: string): void {
-    this.#problem = problem
-    this.#batch = new BatchLines()
+/** A file that comes in several requests is put down between them: any gateway may get the next one. */
+async function readPiece(
+  { id, offset, last }: UploadStep,
+  readLine: ReadLine,
+  context: UploadContext,
+): Promise<UploadReading | undefined> {
+  const { batchFiles, upstream, limits } = context
+  const before = id === undefined || offset === 0 ? undefined : await batchFiles.findPiece(id, upstream)
+  // Bytes that did not pass here: nothing can be made of the file.
+  if (offset > 0 && before?.offset !== offset) return undefined
+  const lines = new LinesReading(readLine, limits, before?.lines)
+  let at = offset
+  return {
+    push: (bytes) => {
+      at += bytes.length
+      lines.push(bytes)
+    },
+    taken: async (made) => {
+      if (last) {
+        lines.end()
+        if (!lines.isOther) await Promise.all(made.map((file) => batchFiles.keep(file, upstream, lines.file)))
+      } else if (id !== undefined) await batchFiles.keepPiece(id, upstream, { offset: at, lines: lines.saved })
+    },
   }
 }

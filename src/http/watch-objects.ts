@@ -77,8 +77,7 @@ class ObjectWatch implements AnswerWatch {
       await Promise.all(made.map((id) => objects.record(id, account.id, this.#upstream, tokens)))
       // What an object shows that is there already (a batch its results): a call that went on may have its end.
       if (this.#shownBy !== undefined && made.length > 0) longCalls.hurry(this.#upstream.name, this.#shownBy)
-      const file = this.#upload?.file
-      if (file !== undefined) await Promise.all(made.map((id) => batchFiles.keep(id, this.#upstream, file)))
+      await this.#upload?.taken(made)
       if (this.#deleted === undefined) return
       await objects.forget(this.#deleted, this.#upstream)
       await batchFiles.forget(this.#deleted, this.#upstream)

@@ -81,6 +81,13 @@ export class LongCalls {
     await run()
   }
 
+  /** Whether a job of this id is asked for. Throws WalletUnavailable. */
+  async goesOn(upstream: string, jobId: string): Promise<boolean> {
+    const key = jobKey(upstream, jobId)
+    await this.#listing.get(key)
+    return (await this.#options.list.read(key)) !== undefined
+  }
+
   /**
    * Asks now, before the job, or what runs in the object, can no longer be asked for (its owner deletes it). Resolves when
    * it is done, whatever came.

@@ -31,6 +31,11 @@ export class JsonLines {
     if (at < chunk.length) this.#take(chunk.subarray(at))
   }
 
+  /** The beginning of a line that has not ended; empty where that is too long already. */
+  get rest(): Buffer {
+    return Buffer.concat(this.#pieces)
+  }
+
   /** The last line may have no end. */
   end(): void {
     this.#finish()

@@ -1,5 +1,5 @@
 /** What reading a batch has in common in every family: one line as a call, and the lines of a body summed up. */
-import { BATCH_GROUPS_MAX, BatchSum, type BatchSummary } from '../core/batch-sum.ts'
+import { BATCH_GROUPS_MAX, BatchSum, type BatchSummary, type SavedSum } from '../core/batch-sum.ts'
 import { JsonElements } from '../meter/json-elements.ts'
 import { type JsonBody, readJsonBody } from './json-body.ts'
 import { PLAIN_CALL } from './plain-call.ts'
@@ -8,10 +8,24 @@ import { type CallRequest, InvalidCall, type ReadBatchLine } from './provider.ts
 /** Objects that the lines of one batch may name: each is looked up. */
 export const BATCH_OBJECTS_MAX = 1_000
 
+export interface SavedBatchLines {
+  readonly sum: SavedSum
+  readonly objects: readonly string[]
+}
+
 /** Sums up lines as they come, with the ids that they name. */
 export class BatchLines {
-  readonly #sum = new BatchSum()
-  readonly #objects = new Set<string>()
+  readonly #sum: BatchSum
+  readonly #objects: Set<string>
+
+  constructor(saved?: SavedBatchLines) {
+    this.#sum = new BatchSum(saved?.sum)
+    this.#objects = new Set(saved?.objects)
+  }
+
+  get saved(): SavedBatchLines {
+    return { sum: this.#sum.saved, objects: this.objects }
+  }
 
   get summary(): BatchSummary {
     return this.#sum.summary

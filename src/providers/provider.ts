@@ -44,6 +44,10 @@ export interface BatchRequest {
   readonly model: string | undefined
   /** Endpoint that every line must be of; undefined: each says its own. */
   readonly endpoint: string | undefined
+  /** The model answers in pictures, whatever the lines say. */
+  readonly imageOutput?: boolean
+  /** A batch that is there already, which these lines come on top of. */
+  readonly addsTo?: string
   /** Kept for the answer's reader (CallRequest.parsed). */
   readonly parsed: unknown
 }
@@ -51,6 +55,16 @@ export interface BatchRequest {
 /** One line of a file as a call, and the objects that it names. */
 export interface ReadBatchLine extends BatchLine {
   readonly objects: readonly string[]
+}
+
+/** One request of an upload that may take several. */
+export interface UploadStep {
+  /** Of the upload; undefined: it has none yet, and is whole with this request. */
+  readonly id: string | undefined
+  /** Bytes of the file that came before. */
+  readonly offset: number
+  /** The file is whole with it. */
+  readonly last: boolean
 }
 
 /** A path that was recognised. */
@@ -499,6 +513,8 @@ export interface Provider {
   readonly jobs?: readonly JobReader[]
   /** One line of a file that a batch may be made of. Throws InvalidCall. */
   readBatchLine?(line: Buffer, jsonDepth: number): ReadBatchLine
+  /** Undefined: the request is no upload whose body is bytes of a file and nothing else. */
+  readUploadStep?(query: string, headers: IncomingHttpHeaders): UploadStep | undefined
   /** Body of one of our refusals, in this API's shape. `target`: path and query of the request, as they came. */
   errorBody(error: ErrorFacts, target?: string): ErrorBody
 }

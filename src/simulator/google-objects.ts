@@ -4,7 +4,7 @@ import { countContents } from './google-content.ts'
 import { ProviderError } from './provider-errors.ts'
 import { idTail } from './random.ts'
 
-/** What the bytes of a file come under: its start has JSON, what follows need not. */
+/** What the bytes of a file come under: its start has JSON, what follows need not. `text`: each character is a byte. */
 export function isUpload(request: IncomingMessage): boolean {
   return request.url?.startsWith('/upload/') === true
 }
@@ -12,9 +12,9 @@ export function isUpload(request: IncomingMessage): boolean {
 export function parseUpload(text: string): JsonObject {
   try {
     const value: unknown = JSON.parse(text)
-    return isObject(value) ? value : {}
+    return { ...(isObject(value) ? value : {}), bytes: Buffer.from(text, 'latin1') }
   } catch {
-    return {}
+    return { bytes: Buffer.from(text, 'latin1') }
   }
 }
 
@@ -26,7 +26,13 @@ export function uploadFile(call: Call): JsonReply {
     const address = `http://${call.headers.host}${path}?upload_id=${idTail(call.idSeed, 24)}&upload_protocol=resumable`
     return { ...jsonReply({}), headers: { 'x-goog-upload-url': address, 'x-goog-upload-status': 'active' } }
   }
-  if (!command.includes('finalize')) return { ...jsonReply({}), headers: { 'x-goog-upload-status': 'active' } }
+  const upload = new URLSearchParams(call.target.split('?')[1]).get('upload_id') ?? ''
+  const piece = Buffer.isBuffer(call.body['bytes']) ? call.body['bytes'] : Buffer.alloc(0)
+  const content = Number(call.headers['x-goog-upload-offset'] ?? 0) > 0 ? before(call, upload, piece) : piece
+  if (!command.includes('finalize')) {
+    call.stored.googleUploads.keep(upload, content)
+    return { ...jsonReply({}), headers: { 'x-goog-upload-status': 'active' } }
+  }
   const name = `files/${idTail(call.idSeed, 12)}`
   const file = {
     name,
@@ -35,7 +41,12 @@ export function uploadFile(call: Call): JsonReply {
     state: 'ACTIVE',
   }
   call.stored.keep(name, { response: file, tokens: 0 })
+  call.stored.googleFiles.keep(name, content)
   return { ...jsonReply({ file }), headers: { 'x-goog-upload-status': 'final' } }
+}
+
+function before(call: Call, upload: string, piece: Buffer): Buffer {
+  return Buffer.concat([call.stored.googleUploads.get(upload), piece])
 }
 
 /** `POST …/cachedContents`. */

@@ -1,4 +1,12 @@
 import { countTokens as countMessages, messages } from './anthropic-messages.ts'
+import type { Call, JsonReply } from './call.ts'
+import {
+  cancelGoogleBatch,
+  createGoogleBatch,
+  deleteGoogleBatch,
+  downloadFile,
+  getGoogleBatch,
+} from './google-batches.ts'
 import { countTokens, generateContent } from './google-content.ts'
 import { embedContent, predict } from './google-embeddings.ts'
 import { cancelInteraction, deleteInteraction, getInteraction, interactions } from './google-interactions.ts'
@@ -16,6 +24,8 @@ const METHODS: Readonly<Record<string, Method>> = {
   countTokens: { generates: true, prompt: lastContentText, answer: countTokens },
   embedContent: { generates: true, prompt: lastContentText, answer: embedContent },
   batchEmbedContents: { generates: true, prompt: lastContentText, answer: embedContent },
+  batchGenerateContent: { generates: true, answer: createGoogleBatch },
+  asyncBatchEmbedContent: { generates: true, answer: createGoogleBatch },
   predict: { generates: true, prompt: lastContentText, answer: predict },
 }
 
@@ -29,6 +39,7 @@ export function googleRoute(method: string, path: string, google: boolean): Rout
     return { format: 'google', generates: true, answer: interactions }
   return (
     interactionRoute(method, path) ??
+    batchRoute(method, path, google) ??
     objectRoute(method, path, google) ??
     (method === 'GET' ? modelRoute(path, google) : undefined)
   )
@@ -46,6 +57,23 @@ function objectRoute(method: string, path: string, google: boolean): Route | und
     return free(collection === 'files' ? uploadFile : createCache)
   if (method === 'GET' && id !== undefined) return free((call) => getObject(call, `${collection}/${id}`))
   return method === 'DELETE' && id !== undefined ? free((call) => deleteObject(call, `${collection}/${id}`)) : undefined
+}
+
+const BATCH_ACTS: Readonly<Record<string, (call: Call, name: string) => JsonReply>> = {
+  'GET ': getGoogleBatch,
+  'DELETE ': deleteGoogleBatch,
+  'POST :cancel': cancelGoogleBatch,
+}
+
+function batchRoute(method: string, path: string, google: boolean): Route | undefined {
+  const [, version, resource = ''] = /\/(v1(?:alpha|beta)?)\/([a-z]+\/[^/]+)$/.exec(path) ?? []
+  if (version === undefined || (version === 'v1' && !google)) return undefined
+  const free = (answer: Route['answer']): Route => ({ format: 'google', generates: false, answer })
+  const file = /^(files\/[^/:]+):download$/.exec(resource)?.[1]
+  if (file !== undefined) return method === 'GET' ? free((call) => downloadFile(call, file)) : undefined
+  const [, name = '', act = ''] = /^(batches\/[^/:]+)(:cancel)?$/.exec(resource) ?? []
+  const found = name === '' ? undefined : BATCH_ACTS[`${method} ${act}`]
+  return found && free((call) => found(call, name))
 }
 
 function interactionRoute(method: string, path: string): Route | undefined {

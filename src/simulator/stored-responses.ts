@@ -1,5 +1,6 @@
 import type { KeptMessageBatch } from './anthropic-batches.ts'
 import type { JsonObject } from './call.ts'
+import type { KeptGoogleBatch } from './google-batches.ts'
 import type { JobProgress } from './job-progress.ts'
 import { KeptObjects } from './kept-objects.ts'
 import type { KeptBatch } from './openai-batches.ts'
@@ -15,6 +16,11 @@ export class StoredResponses {
   readonly files = new KeptObjects<KeptFile>('File object')
   readonly batches = new KeptObjects<KeptBatch>('Batch')
   readonly messageBatches = new KeptObjects<KeptMessageBatch>('message batch')
+  readonly googleBatches = new KeptObjects<KeptGoogleBatch>('batch')
+  /** By their names. */
+  readonly googleFiles = new KeptObjects<Buffer>('file')
+  /** Bytes of a file of which more is to come, by the id of its upload. */
+  readonly googleUploads = new KeptObjects<Buffer>('upload')
   readonly conversations = new KeptObjects<KeptConversation>('Conversation')
 
   get(id: string): StoredResponse | undefined {
@@ -36,7 +42,16 @@ export class StoredResponses {
 
   clear(): void {
     this.#byId.clear()
-    for (const objects of [this.files, this.batches, this.messageBatches, this.conversations]) objects.clear()
+    for (const objects of [
+      this.files,
+      this.batches,
+      this.messageBatches,
+      this.googleBatches,
+      this.googleFiles,
+      this.googleUploads,
+      this.conversations,
+    ])
+      objects.clear()
   }
 }
 

@@ -35,6 +35,7 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
   'openai-batches-unary-01':
     'the file of the batch is not recorded: no line of it was seen, so that the batch is refused',
   'anthropic messages.batches': 'a batch that has just begun, whose end is not recorded',
+  'gemini batchGenerateContent': 'a batch that has just begun, whose end is not recorded',
   'mistral-batches-unary-01': 'a batch that has just begun, whose end is not recorded',
   'xai-batches-unary-02': 'a batch that has just begun, whose end is not recorded',
   'bedrock guardrail.apply': 'unmetered: AWS bills its text units, which nothing here counts',
@@ -49,12 +50,7 @@ const NOT_YET: Readonly<Record<string, string>> = {
   'bedrock-agent retrieve': 'a search without a model',
   'bedrock-agent retrieveAndGenerate': 'states nothing: its models are called and billed behind it',
   'bedrock-agent retrieveAndGenerateStream': 'states nothing: its models are called and billed behind it',
-  'gemini batchGenerateContent': 'batches',
-  'mistral batches': 'batches',
-  'openai batches': 'batches',
   'replicate predictions': 'states nothing that could be counted: passes only as an unmetered path',
-  'xai batches': 'batches',
-  'xai batches.results': 'batches',
   'xai videos': 'a job of its own',
 }
 

@@ -1,10 +1,12 @@
 /** The Gemini API: paths, refusals. */
 import type { IncomingHttpHeaders } from 'node:http'
 
+import { googleBatchReader, readGoogleLine } from '../generate-content/batch.ts'
 import { googleErrorBody } from '../generate-content/google-error.ts'
 import { GoogleOperations } from '../generate-content/google-operations.ts'
 import { readGoogleMethod } from '../generate-content/google-path.ts'
 import { interactionJobReader } from '../generate-content/interaction-job.ts'
+import { googleUploadStep } from '../generate-content/upload-step.ts'
 import { pathSegments } from '../path-segments.ts'
 import type { Provider } from '../provider.ts'
 
@@ -31,7 +33,9 @@ export const geminiProvider: Provider = {
     return shared && !isGoogles(headers) ? undefined : operations.resource(method, resource)
   },
   tellingHeaders: SIGNS,
-  jobs: [interactionJobReader],
+  jobs: [interactionJobReader, googleBatchReader],
+  readBatchLine: readGoogleLine,
+  readUploadStep: googleUploadStep,
   errorBody: googleErrorBody,
 }
 

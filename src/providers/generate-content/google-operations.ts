@@ -4,6 +4,7 @@ import { readCount } from '../counts.ts'
 import { namedIn } from '../made-objects.ts'
 import { decodedSegment } from '../path-segments.ts'
 import type { MadeObjects, Metering, ObjectRules, Operation, OperationMatch } from '../provider.ts'
+import { googleBatchAnswer, googleBatches } from './batch.ts'
 import { embedContentMetering } from './embed-content.ts'
 import { generateContentMetering } from './generate-content.ts'
 import type { GoogleMethod } from './google-path.ts'
@@ -61,6 +62,7 @@ export class GoogleOperations {
       ['embedcontent', embed],
       ['batchembedcontents', embed],
       ['predict', this.metered('predict', predictMetering)],
+      ...(format === 'gemini' ? this.#batches() : []),
       ['counttokens', count],
       ['computetokens', count],
     ])
@@ -73,6 +75,17 @@ export class GoogleOperations {
     this.#objects = new Map(objects.map(([name, endpoint]) => [name, this.free(endpoint, RULES[name])]))
     this.#lists = new Map(objects.map(([name, endpoint]) => [name, this.free(endpoint, { lists: true })]))
     this.#deletions = new Map(objects.map(([name, endpoint]) => [name, this.free(endpoint, { deletes: true })]))
+  }
+
+  #batches(): readonly (readonly [string, Operation])[] {
+    const of = (endpoint: Endpoint, metering: Metering): Operation => ({
+      ...this.metered('batches', googleBatchAnswer),
+      batch: googleBatches(endpoint, metering),
+    })
+    return [
+      ['batchgeneratecontent', of('generate_content', generateContentMetering)],
+      ['asyncbatchembedcontent', of('embeddings', embedContentMetering)],
+    ]
   }
 
   metered(endpoint: Endpoint, metering: Metering): Operation {

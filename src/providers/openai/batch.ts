@@ -106,7 +106,7 @@ function readXaiRequests(raw: Buffer, source: CallSource, match: PathMatcher): B
   const lines = readInlineLines(raw, 'batch_requests', (line) => readXaiRequest(line, source.jsonDepth, match))
   const batchId = source.path.split('/').at(-2) ?? ''
   const parsed: AddedRequests = { batchId, ids: ids.map((id) => requestHash(id as string)) }
-  return { ...NOTHING, lines: lines.summary, objects: [batchId, ...lines.objects], parsed }
+  return { ...NOTHING, lines: lines.summary, objects: [batchId, ...lines.objects], addsTo: batchId, parsed }
 }
 
 function readFileId(value: unknown, field: string): string {
@@ -143,6 +143,12 @@ function readAddedAnswer(_members: Fields, call: CallRequest): AnswerFacts {
     providerId: batchId,
     serviceTier: undefined,
     storedId: undefined,
-    job: { id: `${batchId}#${ids[0]}`, reader: XAI_REQUESTS_JOB, pollPath, notes: { ids: ids.join('') } },
+    // The same requests added once more have the same results.
+    job: {
+      id: `${batchId}#${requestHash(ids.join(''))}`,
+      reader: XAI_REQUESTS_JOB,
+      pollPath,
+      notes: { ids: ids.join('') },
+    },
   }
 }
