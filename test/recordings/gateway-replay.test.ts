@@ -51,7 +51,6 @@ const NOT_YET: Readonly<Record<string, string>> = {
   'bedrock-agent retrieveAndGenerate': 'states nothing: its models are called and billed behind it',
   'bedrock-agent retrieveAndGenerateStream': 'states nothing: its models are called and billed behind it',
   'replicate predictions': 'states nothing that could be counted: passes only as an unmetered path',
-  'xai videos': 'a job of its own',
 }
 
 const SEED = Number(process.env['RECORDINGS_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
