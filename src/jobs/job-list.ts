@@ -2,7 +2,7 @@
  * The calls that go on at providers, in Redis: any gateway may ask how they stand, and none is lost with one.
  *
  *   tg:jobs           sorted set: job key -> when it is to be asked for next, in ms
- *   tg:job:KEY        hash: call (JSON, fixed), state (JSON of this file)
+ *   tg:job:KEY        hash: call (JSON, fixed), state (JSON of this file); for a week after its end ended alone: the hold's id
  *   tg:job-lease:KEY  who asks at this moment
  *   tg:jobs-in:KEY    set: keys of the jobs that run in an object (KEY: of that one, as a job's)
  *
@@ -34,6 +34,9 @@ const FRESH: PollState = { polls: 0, missing: 0, missingSinceMs: 0 }
 // Longer than any deadline with its late window: a job is taken off the list long before.
 const KEPT_MS = 70 * 86_400_000
 
+/** How long after its end a job is known as charged: a repeated request may be answered with it again. */
+const ENDED_MS = 7 * 86_400_000
+
 const hashOf = (key: string): string => `tg:job:${key}`
 const leaseOf = (key: string): string => `tg:job-lease:${key}`
 const runningIn = (key: string): string => `tg:jobs-in:${key}`
@@ -45,10 +48,15 @@ export class JobList {
     this.#redis = redis
   }
 
-  /** `other`: the job is charged by another hold; nothing was changed. Repeated for the same hold it is `added` again. */
+  /**
+   * `other`: the job is charged by another hold, or was; nothing was changed. Repeated for the same hold it is `added`
+   * again, unless it has ended.
+   */
   async add(text: string): Promise<'added' | 'other'> {
     const call = decodeLongCall(text)
     const key = jobKey(call.upstream, call.job.id)
+    const ended = await this.#redis.call('HGET', hashOf(key), 'ended')
+    if (typeof ended === 'string') return ended === call.terms.id ? 'added' : 'other'
     const made = await this.#redis.call('HSETNX', hashOf(key), 'call', text)
     if (Number(made) === 0) {
       const before = await this.#redis.call('HGET', hashOf(key), 'call')
@@ -106,7 +114,10 @@ export class JobList {
     const listed = await this.read(key)
     const object = listed && objectOf(listed.call)
     if (object !== undefined) await this.#redis.call('SREM', runningIn(object), key)
-    await this.#redis.call('DEL', hashOf(key))
+    if (listed === undefined) return
+    await this.#redis.call('HSET', hashOf(key), 'ended', listed.call.terms.id)
+    await this.#redis.call('HDEL', hashOf(key), 'call', 'state')
+    await this.#redis.call('PEXPIRE', hashOf(key), ENDED_MS)
   }
 
   /** Keys of the jobs that run in an object, listed or not. */

@@ -19,8 +19,8 @@ export interface LongCallsOptions extends PollContext {
 }
 
 /** Renewed while results are read; one who died is no longer waited for after it. */
-const LEASE_MS = 60_000
-const RENEW_EVERY_MS = 20_000
+const LEASE_MS = 15_000
+const RENEW_EVERY_MS = 5_000
 const DUE_AT_ONCE = 100
 const LOOK_EVERY_MS = 1_000
 const COUNT_EVERY_MS = 15_000
