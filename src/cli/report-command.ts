@@ -1,6 +1,6 @@
 /** `tollgate report statement`: from the ledger alone, a page at a time. */
 import { type Atoms, formatAmount } from '../core/money.ts'
-import { STATEMENT_LINES, type Statement, StatementBuilder } from '../wallet/statement.ts'
+import { LINE_EFFECTS, STATEMENT_LINES, type Statement, StatementBuilder } from '../wallet/statement.ts'
 import { type AdminClient, part } from './admin-client.ts'
 import { CliError } from './cli-error.ts'
 import type { LedgerRow } from './ledger-rows.ts'
@@ -33,11 +33,6 @@ const COLUMNS: readonly Column<StatementRow>[] = [
   { title: 'OWED', right: true, text: (row) => row.owed },
 ]
 
-const CREDIT_MINUS = ['drawn', 'expired', 'voided', 'repaid']
-const CREDIT_NONE = ['overage', 'overage_refunded', 'written_off']
-const OWED_PLUS = ['overage', 'clawed_back']
-const OWED_MINUS = ['repaid', 'overage_refunded', 'written_off']
-
 function amount(atoms: Atoms): string {
   return formatAmount(atoms, SCALE)
 }
@@ -50,14 +45,15 @@ function rowsOf(account: string, { unit, opening, lines, closing }: Statement): 
     credit: amount(credit),
     owed: amount(owed),
   })
+  const signed = (effect: -1 | 0 | 1, atoms: Atoms): string => (effect === 0 ? '' : amount(BigInt(effect) * atoms))
   const moves = STATEMENT_LINES.filter((line) => lines[line] !== 0n).map((line): StatementRow => {
-    const [plus, minus] = [amount(lines[line]), amount(-lines[line])]
+    const [toCredit, toOwed] = LINE_EFFECTS[line]
     return {
       account,
       unit,
       line: line.replace('_', ' '),
-      credit: CREDIT_NONE.includes(line) ? '' : CREDIT_MINUS.includes(line) ? minus : plus,
-      owed: OWED_PLUS.includes(line) ? plus : OWED_MINUS.includes(line) ? minus : '',
+      credit: signed(toCredit, lines[line]),
+      owed: signed(toOwed, lines[line]),
     }
   })
   return [position('opening', opening), ...moves, position('closing', closing)]

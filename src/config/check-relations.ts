@@ -7,18 +7,9 @@ import { isIP } from 'node:net'
 import { AmountError, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
 import { checkAllowance } from './allowance-schema.ts'
 import { shorten, shownField } from './describe-issues.ts'
+import { type Fields, listOf, mapOf } from './raw-fields.ts'
 import type { Path, YamlFile } from './read-yaml.ts'
 import { remedy } from './suggest.ts'
-
-type Fields = Readonly<Record<string, unknown>>
-
-function mapOf(value: unknown): Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : {}
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : []
-}
 
 /** Two or three words without a colon in them; proxy/credentials/aws-keys.ts takes them apart. */
 const AWS_KEYS = /^[^:\s]+:[^:\s]+(:[^:\s]+)?$/

@@ -2,22 +2,9 @@
 import type { Catalog } from '../core/catalog.ts'
 import { globMatches } from '../core/glob.ts'
 import { shorten } from './describe-issues.ts'
+import { type Fields, isMap, listOf, mapOf } from './raw-fields.ts'
 import type { YamlFile } from './read-yaml.ts'
 import { remedy } from './suggest.ts'
-
-type Fields = Readonly<Record<string, unknown>>
-
-function mapOf(value: unknown): Fields {
-  return isMap(value) ? value : {}
-}
-
-function isMap(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : []
-}
 
 /** Each entry says something, no two of a series begin at once, and long contexts rise. */
 export function checkPriceBook(file: YamlFile): void {

@@ -12,6 +12,7 @@ import type {
   UsedByCall,
   WalletGauge,
 } from './metric-events.ts'
+import { units } from './units.ts'
 
 /**
  * Everything that Prometheus can ask of this process. Counting is cheap and never throws; label values are names of the
@@ -226,8 +227,4 @@ function createFamilies(maxSeries: number, registry: Registry): Families {
 
 export function createMetrics(options: { readonly maxSeries: number }): Metrics {
   return new Metrics(options)
-}
-
-function units(atoms: Atoms, scale: number): number {
-  return Number(atoms) / 10 ** scale
 }

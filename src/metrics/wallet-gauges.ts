@@ -1,6 +1,7 @@
 import type { Atoms } from '../core/money.ts'
 import type { WalletGauge } from './metric-events.ts'
 import type { Metrics } from './metrics.ts'
+import { units } from './units.ts'
 
 /** The reads of a wallet that the gauges need; a Wallet has them. */
 export interface WalletReader {
@@ -179,8 +180,4 @@ function keepSample(samples: Sample[], sample: Sample): void {
   while (samples[0] !== undefined && samples[0].atMs < sample.atMs - WINDOW_MS) samples.shift()
   const newest = samples.at(-1)
   if (newest === undefined || sample.atMs - newest.atMs >= SAMPLE_EVERY_MS) samples.push(sample)
-}
-
-function units(atoms: Atoms, scale: number): number {
-  return Number(atoms) / 10 ** scale
 }

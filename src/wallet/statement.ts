@@ -17,7 +17,7 @@ export interface Position {
 }
 
 /** What a line does to credit and to what is owed. */
-const LINES = {
+export const LINE_EFFECTS = {
   granted: [1, 0],
   adjusted: [1, 0],
   refunded: [1, 0],
@@ -32,8 +32,8 @@ const LINES = {
   overage_refunded: [0, -1],
   written_off: [0, -1],
 } as const satisfies Readonly<Record<string, readonly [credit: number, owed: number]>>
-export type StatementLine = keyof typeof LINES
-export const STATEMENT_LINES = Object.keys(LINES) as readonly StatementLine[]
+export type StatementLine = keyof typeof LINE_EFFECTS
+export const STATEMENT_LINES = Object.keys(LINE_EFFECTS) as readonly StatementLine[]
 
 /** opening + lines = closing, of credit and of what is owed; every amount is zero or more, but for `adjusted`. */
 export interface Statement {
@@ -133,6 +133,6 @@ export class StatementBuilder {
 }
 
 function moved({ credit, owed }: Position, line: StatementLine, atoms: Atoms): Position {
-  const [toCredit, toOwed] = LINES[line]
+  const [toCredit, toOwed] = LINE_EFFECTS[line]
   return { credit: credit + BigInt(toCredit) * atoms, owed: owed + BigInt(toOwed) * atoms }
 }
