@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { parseAmount } from '../../src/core/money.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import type { Wallet } from '../../src/wallet/wallet-types.ts'
@@ -152,6 +152,10 @@ run(
     upstream.requests.length = 0
     taken.bytes = 0
     const sockets = await Promise.all(Array.from({ length: 20 }, () => rawSocket(gateway.url)))
+    // Also where this test fails: the next one counts the upstream's sockets.
+    onTestFinished(() => {
+      for (const socket of sockets) socket.destroy()
+    })
     const growth = await growthDuring(async () => {
       for (const socket of sockets) {
         socket.pause()
@@ -160,7 +164,8 @@ run(
       await waitFor('20 streams', () => upstream.requests.length >= 20)
       await new Promise((resolve) => setTimeout(resolve, 2_000))
     })
-    expect(growth).toBeLessThan(64 * MIB)
+    // Buffered whole it would be 400 MiB. What the heap and the sockets' own buffers take differs by run, up to 70 MiB.
+    expect(growth).toBeLessThan(128 * MIB)
     expect(taken.bytes).toBeLessThan(300 * MIB)
     // One of them reads on: its answer is whole.
     const first = sockets[0] as Socket
