@@ -5,6 +5,7 @@ import { AmountError, type Atoms, DEFAULT_SCALE, parseAmount } from '../core/mon
 import type { AdminResult, Balance } from '../wallet/wallet-types.ts'
 import { refusalError, unknown, wrongField } from './admin-error.ts'
 import { isCallersKey } from './first-answers.ts'
+import { listAccounts } from './list-accounts.ts'
 import { balanceJson, emptyBalance, headroomAtoms } from './render-wallet.ts'
 import { type AdminDependencies, type Answer, type Asked, type Route, route } from './route.ts'
 import { accountAnswer, adjustBody, pageOf, pageQuery, reasonBody } from './schemas.ts'
@@ -98,9 +99,7 @@ const list = route({
   query: pageQuery,
   answer: pageOf(accountAnswer),
   async handle({ admin, query, nowMs }) {
-    const ids = [...admin.store.current().accounts.keys()]
-      .sort()
-      .filter((id) => query.after === undefined || id > query.after)
+    const ids = (await listAccounts(admin)).filter((id) => query.after === undefined || id > query.after)
     const page = ids.slice(0, query.limit)
     const items: unknown[] = []
     for (let start = 0; start < page.length; start += READS_AT_ONCE) {

@@ -1,6 +1,7 @@
 /** Whether what Redis keeps is what the ledgers say. Reads alone: nothing is repaired. */
 import { NAME } from '../config/fields.ts'
 import { unknown } from './admin-error.ts'
+import { listAccounts } from './list-accounts.ts'
 import { type AdminDependencies, type Route, route } from './route.ts'
 import { doctorAnswer, doctorQuery, pageOf } from './schemas.ts'
 
@@ -17,9 +18,7 @@ const all = route({
   query: doctorQuery,
   answer: pageOf(doctorAnswer),
   async handle({ admin, query }) {
-    const ids = [...admin.store.current().accounts.keys()]
-      .sort()
-      .filter((id) => query.after === undefined || id > query.after)
+    const ids = (await listAccounts(admin)).filter((id) => query.after === undefined || id > query.after)
     const page = ids.slice(0, query.limit)
     const items: unknown[] = []
     // One after the other: calls come first.

@@ -8,6 +8,7 @@ import { LEDGER_ROUTES } from './ledger-routes.ts'
 import { openApi } from './openapi.ts'
 import { type Route, route } from './route.ts'
 import { STOP_ROUTES } from './stop-routes.ts'
+import { USAGE_ROUTES } from './usage-routes.ts'
 
 const describe = route({
   method: 'GET',
@@ -25,6 +26,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   ...ACCOUNT_ROUTES,
   ...GRANT_ROUTES,
   ...LEDGER_ROUTES,
+  ...USAGE_ROUTES,
   ...CORRECTION_ROUTES,
   ...STOP_ROUTES,
   ...DOCTOR_ROUTES,

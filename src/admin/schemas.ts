@@ -193,6 +193,54 @@ export const ledgerQuery = z.strictObject({
 const money = z.string().describe('Decimal string')
 const instant = z.string().describe('RFC 3339, UTC, milliseconds')
 
+/** A span of time that a report is about. */
+const span = {
+  since: time.optional().describe('Inclusive; left out: from the beginning'),
+  until: time.optional().describe('Exclusive; left out: up to now'),
+}
+
+export const usageQuery = z.strictObject({
+  by: z
+    .string()
+    .max(1200)
+    .default('')
+    .describe(
+      'account, key, user, run, model, upstream, endpoint, funding, day, month or a label, by commas; at most 8',
+    ),
+  ...span,
+  account: name.optional().describe('Left out: all accounts'),
+  timezone: z.string().max(64).default('UTC').describe('Of day and month'),
+})
+
+const usageFigures = {
+  unit: z.string(),
+  calls: z.int().describe('Charged: settled, or timed out'),
+  estimates: z.int(),
+  timeouts: z.int(),
+  late_settles: z.int().describe('After a timeout, which was the call'),
+  tokens: z.record(z.string(), z.int()).describe('By kind; reasoning is a part of output'),
+  units: z.record(z.string(), money).describe('Counted things by kind'),
+  charged: money.describe('promotional + paid + overage'),
+  promotional: money,
+  paid: money,
+  overage: money,
+  refunded: money.describe('Of refunds made in this time, whenever the charge was'),
+  net: money.describe('charged - refunded'),
+  cost: z.record(z.string(), money).describe("The providers' price, by its unit"),
+  without_cost: z.int().describe('Charges that do not say what they cost'),
+  margin: money.nullable().describe('net - cost; null: not in one unit, or not known'),
+}
+
+export const usageAnswer = z.strictObject({
+  by: z.array(z.string()),
+  since: instant.nullable(),
+  until: instant.nullable(),
+  timezone: z.string(),
+  items: z.array(z.strictObject({ group: z.record(z.string(), z.string().nullable()), ...usageFigures })),
+  totals: z.array(z.strictObject(usageFigures)).describe('One for each unit'),
+  next: z.null(),
+})
+
 const balanceAnswer = z.strictObject({
   unit: z.string(),
   granted: money,

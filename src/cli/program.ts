@@ -10,6 +10,7 @@ import type { GrantOptions, StopOptions } from './money-commands.ts'
 import type { LedgerOptions, Output } from './read-commands.ts'
 import type { RefundOptions } from './refund-command.ts'
 import type { TimeOptions } from './time-range.ts'
+import type { UsageOptions } from './usage-command.ts'
 
 export interface CliEnvironment {
   readonly env: NodeJS.ProcessEnv
@@ -95,6 +96,14 @@ function remote(parent: Command, name: string, description: string): Command {
     .option('--json', 'print JSON')
 }
 
+function addTimes(command: Command): Command {
+  return command
+    .option('--since <time>', '2026-11-01, 2026-11-01T08:00:00Z, or 24h ago')
+    .option('--until <time>', 'exclusive')
+    .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
+    .option('--timezone <zone>', 'of dates and periods (default UTC)')
+}
+
 function connect(cli: CliEnvironment, options: AdminOptions): { readonly admin: AdminClient; readonly output: Output } {
   const url = options.admin ?? (cli.env['TOLLGATE_ADMIN_URL'] || DEFAULT_ADMIN_URL)
   // A file that was read into the variable ends with a line break.
@@ -118,25 +127,27 @@ function addReading(program: Command, cli: CliEnvironment, exit: (code: number) 
   one('balance', 'what an account has')
   one('grants', 'credit grants of an account, oldest first')
   one('holds', 'open calls of an account and what they hold')
-  remote(program, 'ledger', 'every change of an account’s money, oldest first')
+  addTimes(remote(program, 'ledger', 'every change of an account’s money, oldest first'))
     .argument('<account>')
     .option('--follow', 'go on with each new entry')
-    .option('--since <time>', '2026-11-01, 2026-11-01T08:00:00Z, or 24h ago')
-    .option('--until <time>', 'exclusive')
-    .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
-    .option('--timezone <zone>', 'of dates and periods (default UTC)')
     .option('--type <type>', 'entries of one type, such as settle')
     .action(async (account: string, options: AdminOptions & LedgerOptions) => {
       const { admin, output } = connect(cli, options)
       await (await read()).ledgerCommand(admin, account, options, output)
     })
+  addTimes(remote(program, 'usage', 'calls, tokens, what was charged, refunded and what it cost'))
+    .option(
+      '--by <names>',
+      'account (default), key, user, run, model, upstream, endpoint, funding, day, month or a label, by commas',
+    )
+    .option('--account <account>', 'default all accounts')
+    .action(async (options: AdminOptions & UsageOptions) => {
+      const { admin, output } = connect(cli, options)
+      await (await import('./usage-command.ts')).usageCommand(admin, options, output)
+    })
   const report = program.command('report').description('reports from the ledger')
-  remote(report, 'statement', 'opening, what came and went, closing: it adds up')
+  addTimes(remote(report, 'statement', 'opening, what came and went, closing: it adds up'))
     .argument('[account]', 'left out: all accounts')
-    .option('--since <time>', '2026-11-01, 2026-11-01T08:00:00Z, or 24h ago')
-    .option('--until <time>', 'exclusive')
-    .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
-    .option('--timezone <zone>', 'of dates and periods (default UTC)')
     .action(async (account: string | undefined, options: AdminOptions & TimeOptions) => {
       const { admin, output } = connect(cli, options)
       const { statementCommand } = await import('./report-command.ts')
@@ -233,15 +244,11 @@ function addMoney(program: Command, cli: CliEnvironment): void {
       const { admin, output } = connect(cli, options)
       await (await money()).closePeriodCommand(admin, [account, period], options, output)
     })
-  remote(program, 'refund', 'give a charge back, or every charge of an outage')
+  addTimes(remote(program, 'refund', 'give a charge back, or every charge of an outage'))
     .argument('[charge]', 'ACCOUNT:SEQ of its settle')
     .option('--amount <amount>', 'default all that is left of it')
     .option('--mode <mode>', 'original (default) or new_grant')
     .option('--where <name=value...>', 'account, upstream, model, endpoint, key, run, user, status, label.NAME')
-    .option('--since <time>', '2026-11-01, 2026-11-01T08:00:00Z, or 24h ago')
-    .option('--until <time>', 'exclusive')
-    .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
-    .option('--timezone <zone>', 'of dates and periods (default UTC)')
     .option('--dry-run', 'with --where: show what would be refunded')
     .option('--reason <text>', 'required for the ledger, but in a dry run')
     .action(async (charge: string | undefined, options: AdminOptions & RefundOptions) => {

@@ -1,5 +1,6 @@
 /** `tollgate report statement`: from the ledger alone, a page at a time. */
-import { type Atoms, formatAmount } from '../core/money.ts'
+import { exactOf, exactText } from '../core/decimal-sum.ts'
+import type { Atoms } from '../core/money.ts'
 import { LINE_EFFECTS, STATEMENT_LINES, type Statement, StatementBuilder } from '../wallet/statement.ts'
 import { type AdminClient, part } from './admin-client.ts'
 import { CliError } from './cli-error.ts'
@@ -7,15 +8,6 @@ import type { LedgerRow } from './ledger-rows.ts'
 import { type AccountJson, type Output, printJson } from './read-commands.ts'
 import { type Column, table } from './table.ts'
 import { type TimeOptions, timeRange } from './time-range.ts'
-
-// More decimals than any unit keeps: amounts come as decimals, and their sums stay exact.
-const SCALE = 24
-
-function atomsOf(text: string): Atoms {
-  const [whole = '0', fraction = ''] = text.replace('-', '').split('.')
-  const atoms = BigInt(whole + fraction.padEnd(SCALE, '0'))
-  return text.startsWith('-') ? -atoms : atoms
-}
 
 interface StatementRow {
   readonly account: string
@@ -33,19 +25,15 @@ const COLUMNS: readonly Column<StatementRow>[] = [
   { title: 'OWED', right: true, text: (row) => row.owed },
 ]
 
-function amount(atoms: Atoms): string {
-  return formatAmount(atoms, SCALE)
-}
-
 function rowsOf(account: string, { unit, opening, lines, closing }: Statement): readonly StatementRow[] {
   const position = (line: string, { credit, owed }: Statement['opening']): StatementRow => ({
     account,
     unit,
     line,
-    credit: amount(credit),
-    owed: amount(owed),
+    credit: exactText(credit),
+    owed: exactText(owed),
   })
-  const signed = (effect: -1 | 0 | 1, atoms: Atoms): string => (effect === 0 ? '' : amount(BigInt(effect) * atoms))
+  const signed = (effect: -1 | 0 | 1, atoms: Atoms): string => (effect === 0 ? '' : exactText(BigInt(effect) * atoms))
   const moves = STATEMENT_LINES.filter((line) => lines[line] !== 0n).map((line): StatementRow => {
     const [toCredit, toOwed] = LINE_EFFECTS[line]
     return {
@@ -60,12 +48,12 @@ function rowsOf(account: string, { unit, opening, lines, closing }: Statement): 
 }
 
 function statementJson(account: string, { unit, opening, lines, closing }: Statement) {
-  const shown = ({ credit, owed }: Statement['opening']) => ({ credit: amount(credit), owed: amount(owed) })
+  const shown = ({ credit, owed }: Statement['opening']) => ({ credit: exactText(credit), owed: exactText(owed) })
   return {
     account,
     unit,
     opening: shown(opening),
-    ...Object.fromEntries(STATEMENT_LINES.map((line) => [line, amount(lines[line])])),
+    ...Object.fromEntries(STATEMENT_LINES.map((line) => [line, exactText(lines[line])])),
     closing: shown(closing),
   }
 }
@@ -111,7 +99,7 @@ function addRow(builder: StatementBuilder, account: string, { seq, at, legs }: L
       seq,
       atMs: Date.parse(at),
       unit: legs[0]?.unit ?? '',
-      legs: legs.map((leg) => ({ account: leg.account, atoms: atomsOf(leg.amount) })),
+      legs: legs.map((leg) => ({ account: leg.account, atoms: exactOf(leg.amount) })),
     })
   } catch (error) {
     throw new CliError(`no statement can be made of ${account}: ${(error as Error).message}`, 1)

@@ -81,3 +81,15 @@ export function timeRange(options: TimeOptions, nowMs: number): TimeRange {
   if (sinceMs >= untilMs) throw new CliError(`--since ${since} is not before --until ${until}`, 2)
   return { sinceMs, untilMs }
 }
+
+// A report reads a long ledger.
+export const REPORT_ANSWER_MS = 3_600_000
+
+/** The same for the admin API. Throws CliError 2. */
+export function spanQuery(options: TimeOptions, nowMs: number): { readonly since?: string; readonly until?: string } {
+  const { sinceMs, untilMs } = timeRange(options, nowMs)
+  return {
+    ...(Number.isFinite(sinceMs) ? { since: new Date(sinceMs).toISOString() } : {}),
+    ...(Number.isFinite(untilMs) ? { until: new Date(untilMs).toISOString() } : {}),
+  }
+}

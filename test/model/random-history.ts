@@ -3,8 +3,12 @@
  * retries, conflicts and ends without a hold occur; small amounts and the largest; times that fall on edges.
  */
 import { deepStrictEqual } from 'node:assert'
+import { exactOfAtoms } from '../../src/core/decimal-sum.ts'
 import { newId as newIdOfChance } from '../../src/core/ids.ts'
 import { ATOMS_MAX } from '../../src/core/money.ts'
+import { type Dimension, parseDimensions } from '../../src/reports/dimensions.ts'
+import { readUsage, type UsageWallet } from '../../src/reports/read-usage.ts'
+import { chargedOf } from '../../src/reports/usage-report.ts'
 import { replayLedger } from '../../src/wallet/replay.ts'
 import { StatementBuilder } from '../../src/wallet/statement.ts'
 import type { GrantRequest, HoldRequest, LedgerEntry, Wallet } from '../../src/wallet/wallet-types.ts'
@@ -523,6 +527,7 @@ async function checkLedger({ wallet, model, clock }: History): Promise<void> {
     read.holds.map((hold) => hold.id),
   )
   checkStatement(entries, read)
+  await checkUsage(model.account, entries, read)
 }
 
 /** Cut in two at any time, the second begins with what the first ends with, and ends with what there is. */
@@ -543,4 +548,36 @@ function checkStatement(entries: readonly LedgerEntry[], read: ReturnType<Wallet
     deepStrictEqual(closing, { credit, owed: debtAtoms + overflowAtoms + flaggedAtoms + postpaidAtoms })
     deepStrictEqual(opening, first.find((other) => other.unit === unit)?.closing ?? { credit: 0n, owed: 0n })
   }
+}
+
+/** What usage shows as charged, less what it shows as refunded, is what the wallets posted: in all, and cut at any time. */
+async function checkUsage(
+  account: string,
+  entries: readonly LedgerEntry[],
+  read: ReturnType<WalletModel['read']>,
+): Promise<void> {
+  const wallet: UsageWallet = {
+    grants: async () => read.grants,
+    async ledgerPage(_, { afterSeq, limit }) {
+      const page = entries.slice(afterSeq, afterSeq + limit)
+      return { entries: page, lastSeq: page.at(-1)?.seq }
+    },
+  }
+  const cutMs = (entries[Math.floor(entries.length / 3)]?.atMs ?? 0) + (entries.length % 2)
+  const by = parseDimensions('account,funding,model,day') as readonly Dimension[]
+  const posted = new Map<string, bigint>()
+  const ranges = [
+    [Number.NEGATIVE_INFINITY, cutMs],
+    [cutMs, Number.POSITIVE_INFINITY],
+  ] as const
+  for (const [sinceMs, untilMs] of ranges) {
+    const report = await readUsage(wallet, [account], { by, sinceMs, untilMs, timezone: 'UTC', groupsMax: 10_000 })
+    for (const group of report.groups())
+      posted.set(group.unit, (posted.get(group.unit) ?? 0n) + chargedOf(group) - group.refunded)
+    const whole = report.groups().reduce((sum, group) => sum + group.calls, 0)
+    const inAll = report.totals().reduce((sum, group) => sum + group.calls, 0)
+    deepStrictEqual(whole, inAll)
+  }
+  for (const { unit, scale, postedAtoms } of read.balances)
+    deepStrictEqual(posted.get(unit) ?? 0n, exactOfAtoms(postedAtoms, scale), `usage of ${unit}`)
 }

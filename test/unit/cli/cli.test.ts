@@ -73,6 +73,7 @@ test('help is exit 0 on standard output', async () => {
     'simulator',
     'adopt-redis',
     'doctor',
+    'usage',
   ]) {
     expect(out).toContain(`\n  ${name} `)
   }
