@@ -9,8 +9,9 @@ KEYS[3]  order      zset    usable grants in drawdown order
 KEYS[4]  due        zset    what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds      hash    hold id -> record
 KEYS[6]  ledger     stream  <seq>-0
-KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
-KEYS[8]  operation  string  this operation's answer, 35 days
+KEYS[7]  budgets    hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]  events     zset    sequences of ledger events not yet handed over
+KEYS[9]  operation  string  this operation's answer, 35 days
 
 ARGV[1]  operation_id
 ARGV[2]  operation_ms  the time in it; '' where it has none
@@ -94,4 +95,4 @@ local function adjust()
   return remember(fingerprint, { 'done' })
 end
 
-return adjust()
+return tell(adjust())

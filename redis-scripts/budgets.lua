@@ -9,6 +9,7 @@ KEYS[4]  due      zset    what time decides: hID (deadline), gID (edge), bID (a 
 KEYS[5]  holds    hash    hold id -> record
 KEYS[6]  ledger   stream  only its key: no script writes to another
 KEYS[7]  budgets  hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]  events   zset    sequences of ledger events not yet handed over
 
 ARGV[1]  cursor  0 to begin with
 ARGV[2]  count   about how many

@@ -8,8 +8,9 @@ KEYS[3]  order     zset    usable grants in drawdown order
 KEYS[4]  due       zset    what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds     hash    hold id -> record
 KEYS[6]  ledger    stream  <seq>-0
-KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
-KEYS[8]  refusals  stream  bounded
+KEYS[7]  budgets   hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]  events    zset    sequences of ledger events not yet handed over
+KEYS[9]  refusals  stream  bounded
 
 ARGV[1]  hold_id
 ARGV[2]  number            1, 2, 3 … of this hold: with the id it is the operation id
@@ -47,7 +48,7 @@ local function answered(hold)
 end
 
 local function refuse(status, needed, available, rule)
-  count_refusal(KEYS[8], 'checkpoint', id, status, text_of(needed), text_of(available), rule)
+  count_refusal(KEYS[9], 'checkpoint', id, status, text_of(needed), text_of(available), rule)
   return { status, text_of(needed), text_of(available), rule or '' }
 end
 
@@ -157,4 +158,4 @@ local function checkpoint()
   return { 'checkpointed', text_of(tokens), held, available }
 end
 
-return checkpoint()
+return tell(checkpoint())

@@ -3,15 +3,16 @@
 Adds a credit grant. New money repays debt first where the grant says so; a grant that is not yet effective does so when
 it becomes effective.
 
-KEYS[1]  account    hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
-KEYS[2]  grants     hash    grant id -> record; i:ID -> facts
-KEYS[3]  order      zset    usable grants in drawdown order
-KEYS[4]  due        zset    what time decides: hID (deadline), gID (edge)
-KEYS[5]  holds      hash    hold id -> record
-KEYS[6]  ledger     stream  <seq>-0
-KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
-KEYS[8]  operation  string  this operation's answer, 35 days
-KEYS[9]  gkeys      hash    grant key -> grant id and fingerprint, for ever
+KEYS[1]   account    hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
+KEYS[2]   grants     hash    grant id -> record; i:ID -> facts
+KEYS[3]   order      zset    usable grants in drawdown order
+KEYS[4]   due        zset    what time decides: hID (deadline), gID (edge)
+KEYS[5]   holds      hash    hold id -> record
+KEYS[6]   ledger     stream  <seq>-0
+KEYS[7]   budgets    hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]   events     zset    sequences of ledger events not yet handed over
+KEYS[9]   operation  string  this operation's answer, 35 days
+KEYS[10]  gkeys      hash    grant key -> grant id and fingerprint, for ever
 
 ARGV[1]   operation_id
 ARGV[2]   operation_ms   the time in it; '' where it has none
@@ -51,7 +52,7 @@ local fingerprint = fingerprint_of(
 
 -- The grant that this key made before, as it is now.
 local function grant_of_key()
-  local record = ARGV[4] ~= '' and redis.call('HGET', KEYS[9], ARGV[4])
+  local record = ARGV[4] ~= '' and redis.call('HGET', KEYS[10], ARGV[4])
   if not record then return nil end
   local id, before = string.match(record, '^([^|]*)|(%x+)$')
   if before ~= fingerprint then return { 'conflict', '0' } end
@@ -95,8 +96,8 @@ local function grant()
   add_entry(string.find(ARGV[4], '^allowance:') and 'allowance' or 'grant', now, ARGV[1], ARGV[15], w, transfers, extra, ARGV[14])
   local record = pack_grant(made)
   commit()
-  if ARGV[4] ~= '' then redis.call('HSET', KEYS[9], ARGV[4], id .. '|' .. fingerprint) end
+  if ARGV[4] ~= '' then redis.call('HSET', KEYS[10], ARGV[4], id .. '|' .. fingerprint) end
   return remember(fingerprint, { 'done', id, record, ARGV[14] })
 end
 
-return grant()
+return tell(grant())

@@ -4,16 +4,17 @@ Reserves the ceiling of a call before it is sent, so that concurrent calls canno
 whole number of output tokens in [least, want] that usable grants and the policy's overage pay for. First phase;
 settle.lua, void.lua or the timeout is the second.
 
-KEYS[1]  account     hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
-KEYS[2]  grants      hash    grant id -> record; i:ID -> facts
-KEYS[3]  order       zset    usable grants in drawdown order
-KEYS[4]  due         zset    what time decides: hID (deadline), gID (edge)
-KEYS[5]  holds       hash    hold id -> record
-KEYS[6]  ledger      stream  <seq>-0
-KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
-KEYS[8]  operations  hash    ends of the calls whose ids fall in ten minutes
-KEYS[9]  refusals    stream  bounded
-KEYS[10]  denials     hash    refused holds whose ids fall in one minute
+KEYS[1]   account     hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
+KEYS[2]   grants      hash    grant id -> record; i:ID -> facts
+KEYS[3]   order       zset    usable grants in drawdown order
+KEYS[4]   due         zset    what time decides: hID (deadline), gID (edge)
+KEYS[5]   holds       hash    hold id -> record
+KEYS[6]   ledger      stream  <seq>-0
+KEYS[7]   budgets     hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]   events      zset    sequences of ledger events not yet handed over
+KEYS[9]   operations  hash    ends of the calls whose ids fall in ten minutes
+KEYS[10]  refusals    stream  bounded
+KEYS[11]  denials     hash    refused holds whose ids fall in one minute
 
 ARGV[1]   hold_id        operation id: a retry sends the same one
 ARGV[2]   id_ms          the time in it
@@ -56,7 +57,8 @@ Returns {status, replay, …}; status, in order of precedence:
 
 Of a refusal: {status, replay, needed, available, rule, resets_at}; rule is the FIELD of a budget's counter.
 
-A refusal changes nothing but the denial's record, the list of refusals, and what time had decided.
+A refusal changes nothing but the denial's record, the list of refusals, and what time had decided; the first one for want
+of money writes an event too.
 Invariants: held of the wallet = sum of open holds = their slices and overage; slices are a prefix of the order.
 ]]
 --! include lib/sweep.lua
@@ -80,14 +82,14 @@ local function answered()
     if hold.fingerprint ~= fingerprint then return { 'conflict', '0', '0', '0' } end
     return answer_from_ledger(hold.seq)
   end
-  local record = redis.call('HGET', KEYS[8], id)
+  local record = redis.call('HGET', KEYS[9], id)
   if record then
     local ended = read_record(record)
     if ended.fingerprint == '' then return { 'id_closed', '0', '0', '0' } end
     if ended.fingerprint ~= fingerprint then return { 'conflict', '0', '0', '0' } end
     return answer_from_ledger(ended.hold_seq)
   end
-  local denied = redis.call('HGET', KEYS[10], id)
+  local denied = redis.call('HGET', KEYS[11], id)
   if denied then
     local before, status, needed, available, resets_at, rule =
       string.match(denied, '^(%w+)|([%l_]+)|(%d+)|(%d+)|(%d*)|(.*)$')
@@ -96,15 +98,24 @@ local function answered()
   end
 end
 
+-- The first of the refusals for want of money is an event. Written before the denial: the ledger is the first write.
+local function tell_refused(needed)
+  local w = wallet_of(unit)
+  if w.watch and event_functions().is_told(w, 'x') then return end
+  w.refused = needed
+  commit()
+end
+
 local function refuse(status, needed, available, rule, resets_at)
   rule, resets_at = rule or '', resets_at or ''
+  if status == 'insufficient_funds' and not dry_run then tell_refused(needed) end
   local needed_text, available_text = text_of(needed), text_of(available)
   if not dry_run then
     local record = fingerprint .. '|' .. status .. '|' .. needed_text .. '|' .. available_text
       .. '|' .. resets_at .. '|' .. rule
-    redis.call('HSET', KEYS[10], id, record)
-    redis.call('PEXPIRE', KEYS[10], DENIALS_MS)
-    count_refusal(KEYS[9], 'hold', id, status, needed_text, available_text, rule)
+    redis.call('HSET', KEYS[11], id, record)
+    redis.call('PEXPIRE', KEYS[11], DENIALS_MS)
+    count_refusal(KEYS[10], 'hold', id, status, needed_text, available_text, rule)
   end
   return { status, '0', needed_text, available_text, rule, resets_at }
 end
@@ -280,4 +291,4 @@ local function hold()
   return { 'held', '0', open_hold(w, specs, decision, amount, over_base, over) }
 end
 
-return hold()
+return tell(hold())

@@ -4,15 +4,16 @@ Gives a charge back, whole or in part, in the reverse order of its drawing: over
 it came from (or to where that grant's rest went). What was owed and is repaid by now, and what a closed period has, comes
 back as a fresh grant. The original windows of the charge's money budgets are adjusted.
 
-KEYS[1]  account    hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
-KEYS[2]  grants     hash    grant id -> record; i:ID -> facts
-KEYS[3]  order      zset    usable grants in drawdown order
-KEYS[4]  due        zset    what time decides: hID (deadline), gID (edge), bID (a counter's life)
-KEYS[5]  holds      hash    hold id -> record
-KEYS[6]  ledger     stream  <seq>-0
-KEYS[7]  budgets    hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
-KEYS[8]  operation  string  this operation's answer, 35 days
-KEYS[9]  refunds    hash    seq of a charge -> what was given back of it
+KEYS[1]   account    hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
+KEYS[2]   grants     hash    grant id -> record; i:ID -> facts
+KEYS[3]   order      zset    usable grants in drawdown order
+KEYS[4]   due        zset    what time decides: hID (deadline), gID (edge), bID (a counter's life)
+KEYS[5]   holds      hash    hold id -> record
+KEYS[6]   ledger     stream  <seq>-0
+KEYS[7]   budgets    hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]   events     zset    sequences of ledger events not yet handed over
+KEYS[9]   operation  string  this operation's answer, 35 days
+KEYS[10]  refunds    hash    seq of a charge -> what was given back of it
 
 ARGV[1]  operation_id
 ARGV[2]  operation_ms   the time in it; '' where it has none
@@ -86,7 +87,7 @@ local function refund()
   local charge = read_charge()
   if not charge then return remember(fingerprint, { 'unknown_charge' }) end
   if charge.open then return remember(fingerprint, { 'charge_open' }) end
-  local so_far = number_of(redis.call('HGET', KEYS[9], ARGV[3]) or '0')
+  local so_far = number_of(redis.call('HGET', KEYS[10], ARGV[3]) or '0')
   local amount = ARGV[5] == '' and charge.total - so_far or integer(ARGV[5])
   if amount <= 0 or so_far + amount > charge.total then
     return remember(fingerprint, { 'refund_too_large', text_of(so_far), text_of(charge.total) })
@@ -134,8 +135,8 @@ local function refund()
   if #notes > 0 then extra = extra .. ';note=' .. ARGV[8] end
   add_entry('refund', now, ARGV[1], ARGV[10], w, transfers, extra, ARGV[9])
   commit()
-  redis.call('HSET', KEYS[9], ARGV[3], text_of(so_far + amount))
+  redis.call('HSET', KEYS[10], ARGV[3], text_of(so_far + amount))
   return remember(fingerprint, { 'done', text_of(so_far + amount), text_of(charge.total) })
 end
 
-return refund()
+return tell(refund())

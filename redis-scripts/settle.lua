@@ -9,8 +9,9 @@ KEYS[3]  order       zset    usable grants in drawdown order
 KEYS[4]  due         zset    what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds       hash    hold id -> record
 KEYS[6]  ledger      stream  <seq>-0
-KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
-KEYS[8]  operations  hash    ends of the calls whose ids fall in ten minutes
+KEYS[7]  budgets     hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]  events      zset    sequences of ledger events not yet handed over
+KEYS[9]  operations  hash    ends of the calls whose ids fall in ten minutes
 
 ARGV[1]  hold_id
 ARGV[2]  id_ms        the time in it
@@ -59,7 +60,7 @@ local function answered()
     end
     return nil
   end
-  local record = redis.call('HGET', KEYS[8], id)
+  local record = redis.call('HGET', KEYS[9], id)
   if not record then return nil end
   local ended = read_record(record)
   if ended.kind == 'v' or ended.kind == 'a' then return { 'hold_not_open', '0' } end
@@ -205,4 +206,4 @@ local function settle()
   return settle_orphan(w)
 end
 
-return settle()
+return tell(settle())

@@ -10,12 +10,13 @@ KEYS[4]  due      zset    what time decides: hID (deadline), gID (edge), bID (a 
 KEYS[5]  holds    hash    hold id -> record
 KEYS[6]  ledger   stream  <seq>-0
 KEYS[7]  budgets  hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
-KEYS[8]  refunds  hash    seq of a charge -> what was given back of it
+KEYS[8]  events   zset    sequences of ledger events not yet handed over
+KEYS[9]  refunds  hash    seq of a charge -> what was given back of it
 
 ARGV[1]  fields_max  a hash of refunds or budgets beyond it is left out: Redis serves nobody else meanwhile
 
-Returns {first_seq, last_seq, entries, then seven lists, each as its length and so many strings}: account, grants, order,
-due (members with scores), holds, budgets, refunds; length -1: left out.
+Returns {first_seq, last_seq, entries, then eight lists, each as its length and so many strings}: account, grants, order,
+due (members with scores), holds, budgets, refunds, events; length -1: left out.
 ]]
 
 local first = redis.call('XRANGE', KEYS[6], '-', '+', 'COUNT', 1)
@@ -47,5 +48,6 @@ add(redis.call('ZRANGE', KEYS[3], 0, -1))
 add(redis.call('ZRANGE', KEYS[4], 0, -1, 'WITHSCORES'))
 add(redis.call('HGETALL', KEYS[5]))
 add_bounded(KEYS[7])
-add_bounded(KEYS[8])
+add_bounded(KEYS[9])
+add(redis.call('ZRANGE', KEYS[8], 0, -1))
 return reply

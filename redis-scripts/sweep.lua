@@ -9,7 +9,8 @@ KEYS[3]  order    zset    usable grants in drawdown order
 KEYS[4]  due      zset    what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds    hash    hold id -> record
 KEYS[6]  ledger   stream  <seq>-0
-KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[7]  budgets  hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]  events   zset    sequences of ledger events not yet handed over
 
 Returns {swept, next_due_ms}: how many items were taken, and when the next is due ('' for none).
 ]]
@@ -23,4 +24,4 @@ local function sweep()
   return { text_of(swept), next_due[2] and text_of(tonumber(next_due[2])) or '' }
 end
 
-return sweep()
+return tell(sweep())

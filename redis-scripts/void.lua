@@ -9,8 +9,9 @@ KEYS[3]  order       zset    usable grants in drawdown order
 KEYS[4]  due         zset    what time decides: hID (deadline), gID (edge)
 KEYS[5]  holds       hash    hold id -> record
 KEYS[6]  ledger      stream  <seq>-0
-KEYS[7]  budgets  hash  c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
-KEYS[8]  operations  hash    ends of the calls whose ids fall in ten minutes
+KEYS[7]  budgets     hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
+KEYS[8]  events      zset    sequences of ledger events not yet handed over
+KEYS[9]  operations  hash    ends of the calls whose ids fall in ten minutes
 
 ARGV[1]  hold_id
 ARGV[2]  id_ms  the time in it
@@ -44,7 +45,7 @@ end
 local function void()
   open_account('')
   local hold = find_hold(id)
-  local record = not hold and redis.call('HGET', KEYS[8], id)
+  local record = not hold and redis.call('HGET', KEYS[9], id)
   if record then
     local ended = read_record(record)
     if ended.kind == 'v' then return { 'voided', '1', ended.ended } end
@@ -60,4 +61,4 @@ local function void()
   return { 'absent', '0', '0' }
 end
 
-return void()
+return tell(void())

@@ -2,7 +2,7 @@
 --! include lib/numbers.lua
 --! include lib/time.lua
 
-local account -- {seq, last_ms, frozen, open_holds, grants, stops}
+local account -- {seq, last_ms, frozen, open_holds, grants, stops, events}
 local now -- milliseconds
 local wallets = {} -- unit -> wallet
 local periods = {} -- "UNIT:PERIOD" -> {posted, held, closed_at, heir} of overflow
@@ -14,8 +14,9 @@ local grant_facts = {} -- id -> JSON of a new grant
 local order_changes, due_changes = {}, {} -- member -> true or false; member -> score or false
 
 local function read_account(record)
-  if not record then return { seq = 0, last_ms = 0, frozen = false, open_holds = 0, grants = 0, stops = 0 } end
-  local seq, last_ms, frozen, open_holds, count, stops = string.match(record, '^1|(%d+)|(%d+)|([01])|(%d+)|(%d+)|(%d+)$')
+  if not record then return { seq = 0, last_ms = 0, frozen = false, open_holds = 0, grants = 0, stops = 0, events = 0 } end
+  local seq, last_ms, frozen, open_holds, count, stops, events =
+    string.match(record, '^1|(%d+)|(%d+)|([01])|(%d+)|(%d+)|(%d+)|(%d+)$')
   if not seq then error('account record of an unknown form') end
   return {
     seq = number_of(seq),
@@ -24,21 +25,27 @@ local function read_account(record)
     open_holds = number_of(open_holds),
     grants = number_of(count),
     stops = number_of(stops),
+    events = number_of(events),
   }
 end
 
 local WALLET_PATTERN = '^1|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)|(%d+)$'
 
+-- What the events of the next act are judged against: balance and debt before it.
+local function note_before(w)
+  w.had, w.owed = w.available + w.scoped + w.pinned, w.debt
+end
+
 local function read_wallet(unit, record)
   if not record then
-    local none = { unit = unit, available = 0, scoped = 0, pinned = 0, pending = 0, held = 0 }
+    local none = { unit = unit, available = 0, scoped = 0, pinned = 0, pending = 0, held = 0, had = 0, owed = 0 }
     none.debt, none.debt_held, none.overflow, none.flagged, none.postpaid = 0, 0, 0, 0, 0
     return none
   end
   local scale, available, scoped, pinned, pending, held, debt, debt_held, overflow, flagged, postpaid =
     string.match(record, WALLET_PATTERN)
   if not scale then error('wallet record of an unknown form') end
-  return {
+  local w = {
     unit = unit,
     scale = number_of(scale),
     available = number_of(available),
@@ -52,6 +59,8 @@ local function read_wallet(unit, record)
     flagged = number_of(flagged),
     postpaid = number_of(postpaid),
   }
+  note_before(w)
+  return w
 end
 
 local function pack_wallet(w)
@@ -62,22 +71,28 @@ end
 
 -- The first read of every script: the account, and the wallet of the unit that the call is about ('' for none).
 local function open_account(unit)
-  local read = redis.call('HMGET', KEYS[1], 'account', 'w:' .. unit, 't:' .. unit)
+  local read = redis.call('HMGET', KEYS[1], 'account', 'w:' .. unit, 't:' .. unit, 'e:' .. unit)
   account = read_account(read[1])
   now = read_time(account.last_ms)
   if unit ~= '' then
     local w = read_wallet(unit, read[2])
-    w.totals_record = read[3]
+    w.totals_record, w.watch = read[3], read[4] or nil
     wallets[unit] = w
   end
+end
+
+-- What a script answers; where events wait to be handed over the status begins with `!`.
+local function tell(reply)
+  if account.events > 0 then reply[1] = '!' .. reply[1] end
+  return reply
 end
 
 local function wallet_of(unit)
   local w = wallets[unit]
   if not w then
-    local read = redis.call('HMGET', KEYS[1], 'w:' .. unit, 't:' .. unit)
+    local read = redis.call('HMGET', KEYS[1], 'w:' .. unit, 't:' .. unit, 'e:' .. unit)
     w = read_wallet(unit, read[1])
-    w.totals_record = read[2]
+    w.totals_record, w.watch = read[2], read[3] or nil
     wallets[unit] = w
   end
   return w
@@ -124,7 +139,9 @@ local function add_entry(kind, at_ms, operation, actor, w, transfers, extra, inf
   end
   local packed = kind .. '|' .. text_of(at_ms) .. '|' .. operation .. '|' .. actor .. '|' .. unit .. '|' .. scale
     .. '|' .. table.concat(transfers, ',') .. '|' .. after .. '|' .. extra
-  entries[#entries + 1] = { account.seq, packed, info }
+  local entry = { account.seq, packed, info }
+  entries[#entries + 1] = entry
+  if w then w.last_entry = entry end
   return account.seq
 end
 
@@ -173,7 +190,8 @@ local function account_fields()
   local fields = {
     'account',
     '1|' .. text_of(account.seq) .. '|' .. text_of(now) .. '|' .. (account.frozen and '1' or '0')
-      .. '|' .. text_of(account.open_holds) .. '|' .. text_of(account.grants) .. '|' .. text_of(account.stops),
+      .. '|' .. text_of(account.open_holds) .. '|' .. text_of(account.grants) .. '|' .. text_of(account.stops)
+      .. '|' .. text_of(account.events),
   }
   for unit, w in pairs(wallets) do
     if w.scale then

@@ -1,6 +1,7 @@
 -- Holds: records, and how one opens.
 --! include lib/grants.lua
 --! include lib/budgets.lua
+--! include lib/events.lua
 
 -- How long after a timeout the call's own end still counts, unless the hold says otherwise.
 local LATE_WINDOW_MS = 86400000
@@ -102,6 +103,12 @@ end
 
 -- Writes all that was changed: the ledger first, which refuses before anything else was written.
 local function commit()
+  for _, w in pairs(wallets) do
+    if w.watch or w.refused or (w.had > 0 and w.available + w.scoped + w.pinned == 0) then
+      event_functions().judge()
+      break
+    end
+  end
   for i = 1, #entries do
     redis.call('XADD', KEYS[6], text_of(entries[i][1]) .. '-0', 'e', entries[i][2], 'i', entries[i][3])
   end
@@ -126,5 +133,6 @@ local function commit()
   end
   write_changes(KEYS[5], 'HSET', 'HDEL', changes)
   if budgets then budgets.write() end
+  if events then events.write() end
   entries, grants_changed, holds_changed, grant_facts, order_changes, due_changes = {}, {}, {}, {}, {}, {}
 end

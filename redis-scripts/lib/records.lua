@@ -21,6 +21,6 @@ local function remember_end(id, id_ms, kind, hold, final, ended)
   if hold then
     fingerprint, hold_seq = hold.fingerprint, hold.seq
   end
-  redis.call('HSET', KEYS[8], id, kind .. '|' .. fingerprint .. '|' .. hold_seq .. '|' .. final .. '|' .. ended)
-  redis.call('PEXPIREAT', KEYS[8], text_of(math.max(now, id_ms + BUCKET_MS) + RECORDS_MS))
+  redis.call('HSET', KEYS[9], id, kind .. '|' .. fingerprint .. '|' .. hold_seq .. '|' .. final .. '|' .. ended)
+  redis.call('PEXPIREAT', KEYS[9], text_of(math.max(now, id_ms + BUCKET_MS) + RECORDS_MS))
 end

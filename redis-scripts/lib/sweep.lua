@@ -77,7 +77,8 @@ local function sweep_items(due, limit)
 
   local function activate(w, grant)
     local transfers = {}
-    if become_usable(w, grant, transfers) > 0 then
+    -- Where the wallet is watched the ledger says what the money made of it.
+    if become_usable(w, grant, transfers) > 0 or w.watch then
       add_entry('grant', grant.effective_at, grant.id, '', w, transfers, 'grant=' .. grant.id .. ';activated=1', '')
     end
   end
@@ -139,6 +140,11 @@ end
 -- For scripts that write: one batch, written at once. True where more is due: the caller answers sweep_again.
 local function sweep_and_commit()
   local swept, more = sweep_due(SWEEP_MAX)
-  if swept > 0 then commit() end
+  if swept > 0 then
+    commit()
+    for _, w in pairs(wallets) do
+      note_before(w)
+    end
+  end
   return more
 end

@@ -19,10 +19,11 @@ export interface AccountKeys {
   readonly holds: string
   readonly ledger: string
   readonly budgets: string
+  readonly events: string
   readonly refusals: string
   readonly grantKeys: string
   readonly refunds: string
-  /** The first seven, in the order in which every script declares them. */
+  /** The first eight, in the order in which every script declares them. */
   readonly wallet: readonly string[]
   readonly prefix: string
 }
@@ -44,8 +45,9 @@ const known = new Map<string, AccountKeys>()
 function makeAccountKeys(account: string): AccountKeys {
   if (!NAME.test(account)) throw new RangeError(`${JSON.stringify(account.slice(0, 140))} is not an account id`)
   const prefix = `tg:{${account}}:`
-  const wallet = ['acct', 'grants', 'order', 'due', 'holds', 'ledger', 'budgets'].map((name) => prefix + name)
-  const [first, grants, order, due, holds, ledger, budgets] = wallet as [
+  const wallet = ['acct', 'grants', 'order', 'due', 'holds', 'ledger', 'budgets', 'events'].map((name) => prefix + name)
+  const [first, grants, order, due, holds, ledger, budgets, events] = wallet as [
+    string,
     string,
     string,
     string,
@@ -55,7 +57,12 @@ function makeAccountKeys(account: string): AccountKeys {
     string,
   ]
   const others = { refusals: `${prefix}refusals`, grantKeys: `${prefix}gkeys`, refunds: `${prefix}refunds` }
-  return { account: first, grants, order, due, holds, ledger, budgets, ...others, wallet, prefix }
+  return { account: first, grants, order, due, holds, ledger, budgets, events, ...others, wallet, prefix }
+}
+
+/** The account that one of its keys names. */
+export function accountOfKey(key: string): string {
+  return key.slice(key.indexOf('{') + 1, key.indexOf('}'))
 }
 
 /** Ends of the calls whose ids fall in the same ten minutes. */

@@ -22,7 +22,7 @@ const NEVER_IN_LEDGER = [
   'grants: payment and rollover terms, facts of those that the wallet made by itself',
   'what holds count in budgets: floor, known part and limit',
   'budgets: end of a window, life and last use of a counter, its group',
-  'operation records, grant keys, refusals',
+  'operation records, grant keys, refusals, how many events were dropped',
 ]
 
 /**

@@ -4,7 +4,7 @@ import { type Differences, readRecord } from './differences.ts'
 import type { KeptState } from './kept-state.ts'
 import type { MutableGrant, MutableWallet, ReplayState } from './replay.ts'
 
-const ACCOUNT = /^1\|(\d+)\|(\d+)\|([01])\|(\d+)\|(\d+)\|(\d+)$/
+const ACCOUNT = /^1\|(\d+)\|(\d+)\|([01])\|(\d+)\|(\d+)\|(\d+)\|(\d+)$/
 const WALLET = /^1\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)$/
 const TOTALS = /^(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)$/
 const PERIOD = /^(\d+)\|(\d+)\|(\d*)\|([^|]*)$/
@@ -50,6 +50,8 @@ export function compareAccount(differences: Differences, kept: KeptState, state:
       same('account.open_holds', parts[3], state.holds.size)
       same('account.grants', parts[4], state.grants.size)
       same('account.stops', parts[5], state.stops.size)
+      same('account.events', parts[6], kept.events.length)
+      compareEvents(differences, kept.events, state)
       // Sweeps without an entry move it on; it never falls below what was written under it.
       if (Number(parts[1]) < state.lastMs) same('account.last_ms', parts[1], `at least ${state.lastMs}`)
     }
@@ -62,8 +64,14 @@ export function compareAccount(differences: Differences, kept: KeptState, state:
   }
 }
 
+/** What waits is the latest that there were: the oldest are handed over first, or dropped. */
+function compareEvents({ same }: Differences, events: readonly string[], state: ReplayState): void {
+  const latest = events.length === 0 ? [] : state.events.slice(-events.length)
+  for (const [i, seq] of events.entries()) same(`account.events ${i + 1}`, seq, latest[i])
+}
+
 export function compareWallets(differences: Differences, kept: KeptState, state: ReplayState, nowMs: number): void {
-  const units = [...kept.account.keys()].flatMap((name) => (/^[wt]:/.test(name) ? [name.slice(2)] : []))
+  const units = [...kept.account.keys()].flatMap((name) => (/^[wte]:/.test(name) ? [name.slice(2)] : []))
   for (const unit of new Set([...units, ...state.wallets.keys()])) {
     const wallet = state.wallets.get(unit)
     const record = kept.account.get(`w:${unit}`)
@@ -73,6 +81,7 @@ export function compareWallets(differences: Differences, kept: KeptState, state:
     }
     compareWallet(differences, record, wallet, expectedWallet(state, wallet, nowMs))
     compareTotals(differences, kept.account.get(`t:${unit}`), wallet)
+    differences.same(`${unit}.watch`, kept.account.get(`e:${unit}`), wallet.watch)
   }
   comparePeriods(differences, kept, state)
 }

@@ -18,6 +18,8 @@ export interface KeptState {
   /** undefined: more than one read should bring. */
   readonly budgets: Hash | undefined
   readonly refunds: Hash | undefined
+  /** Sequences of events that wait to be handed over. */
+  readonly events: readonly string[]
 }
 
 // 100,000 strings are about 50 ms of Redis's time.
@@ -45,6 +47,7 @@ export async function readKeptState(scripts: ScriptCaller, account: string): Pro
     holds: hashOf(required()),
     budgets: optionalHash(list()),
     refunds: optionalHash(list()),
+    events: required(),
   }
 }
 

@@ -29,6 +29,7 @@ export function decodeEntry(seq: number, packed: string, info: string): LedgerEn
       ...readExtra(type, scale, field(parts, 8)),
       ...chargeOf(type, scale, legs, field(parts, 8)),
       ...heldOf(type, scale, field(parts, 8)),
+      ...(type === 'event' && { event: decodeURIComponent(field(parts, 2)) }),
     },
   }
 }
@@ -93,6 +94,7 @@ const EXTRA: Readonly<Record<string, ReadValue>> = {
   counter: (value) => Object.fromEntries([splitAt(value, '=')]),
   exceeded: (value) => value.split(','),
   spent: number,
+  needed: amount,
   slices: (value, scale) =>
     readSlices(value).map(({ grant, atoms }) => ({ grant, amount: formatAmount(atoms, scale) })),
   over: (value, scale) => {

@@ -2,6 +2,7 @@ import { answerKey } from '../redis/keys.ts'
 import type { ScriptClient } from '../redis/run-script.ts'
 import { checkAccount } from './check-account.ts'
 import * as corrections from './corrections.ts'
+import { eventsHandedOver, pendingEvents } from './events.ts'
 import * as grants from './grants.ts'
 import * as holds from './holds.ts'
 import { readLedger, readPage } from './ledger.ts'
@@ -42,6 +43,8 @@ export function createWallet(client: ScriptClient, options: WalletOptions = {}):
     counters: (account, cursor, count) => counters(scripts, account, cursor, count),
     ledger: (account, page) => readLedger(scripts, account, page),
     ledgerPage: (account, { afterSeq, limit, type }) => readPage(scripts, account, afterSeq + 1, limit, type),
+    pendingEvents: (account, limit) => pendingEvents(scripts, account, limit),
+    eventsHandedOver: (account, upToSeq) => eventsHandedOver(scripts, account, upToSeq),
     check: (account) => checkAccount(scripts, account),
     firstAnswer: (account, operationId, answer) => firstAnswer(scripts, account, operationId, answer),
   }

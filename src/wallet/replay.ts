@@ -5,7 +5,7 @@
 import { type Atoms, parseAmount } from '../core/money.ts'
 import type { GrantFacts, Slice } from './packed.ts'
 import { type ReplayedCounters, replayCounters } from './replay-counters.ts'
-import type { Balance, Funding, LedgerEntry } from './wallet-types.ts'
+import { type Balance, EVENTS, type Funding, type LedgerEntry } from './wallet-types.ts'
 
 /** Where the amount of a grant is: amount = free + held + consumed + expired + voided. */
 export interface ReplayedGrant {
@@ -74,6 +74,8 @@ export interface MutableWallet {
   readonly owed: Map<string, Atoms>
   readonly closed: Map<string, number>
   readonly heirs: Map<string, string>
+  /** What is watched of it, as e:UNIT has it; undefined: nothing. */
+  watch: string | undefined
 }
 export interface ReplayState {
   readonly wallets: Map<string, MutableWallet>
@@ -86,6 +88,8 @@ export interface ReplayState {
   /** What was given back of a charge, by its sequence. */
   readonly refunds: Map<string, Atoms>
   readonly counters: ReplayedCounters
+  /** Sequences of the latest events that are handed over: as many as may wait, at least. */
+  readonly events: number[]
   timeouts: number
   frozen: boolean
   lastMs: number
@@ -129,6 +133,7 @@ export function createReplay(): Replay {
     stops: new Set(),
     refunds: new Map(),
     counters: replayCounters(),
+    events: [],
     timeouts: 0,
     frozen: false,
     lastMs: 0,
@@ -158,8 +163,11 @@ function apply(state: State, entry: LedgerEntry): void {
   if (entry.type === 'freeze') state.frozen = entry.fields['frozen'] === true
   if (entry.type === 'clawback' && entry.fields['frozen'] === true) state.frozen = true
   if (entry.type === 'stop') stop(state, entry)
+  if (isEvent(entry)) waits(state.events, entry.seq)
   if (entry.unit === '') return
   const wallet = walletOf(state, entry)
+  const { watch } = entry.fields
+  if (typeof watch === 'string') wallet.watch = watch === '' ? undefined : watch
   createEmptyGrant(state, wallet, entry)
   if (entry.type === 'hold' || entry.type === 'checkpoint') pin(state, entry)
   if (ENDS.includes(entry.type)) release(state, entry)
@@ -180,6 +188,19 @@ function apply(state: State, entry: LedgerEntry): void {
     wallet.heirs.set(String(period), String(heir))
   }
   if (entry.type === 'refund') refunded(state, entry)
+}
+
+/** redis-scripts/lib/events.lua has the same. */
+export const EVENTS_MAX = 10_000
+
+/** Whether it is an event that is handed over to whoever asked. */
+function isEvent({ type, fields }: LedgerEntry): boolean {
+  return type === 'event' && EVENTS.some((name) => name === fields['event'])
+}
+
+function waits(events: number[], seq: number): void {
+  events.push(seq)
+  if (events.length > 2 * EVENTS_MAX) events.splice(0, EVENTS_MAX)
 }
 
 function stop(state: State, { fields }: LedgerEntry): void {
@@ -211,6 +232,7 @@ function walletOf(state: State, entry: LedgerEntry): MutableWallet {
     owed: new Map<string, Atoms>(),
     closed: new Map<string, number>(),
     heirs: new Map<string, string>(),
+    watch: undefined,
   }
   state.wallets.set(unit, wallet)
   return wallet

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { type AccountKeys, accountKeys } from '../redis/keys.ts'
+import { type AccountKeys, accountKeys, accountOfKey } from '../redis/keys.ts'
 import { createScriptRunner, type ScriptClient } from '../redis/run-script.ts'
 import { loadScripts, type Script } from '../redis/script-loader.ts'
 
@@ -10,6 +10,11 @@ export interface WalletOptions {
   readonly stripShebang?: boolean
   /** Tests: the time in ms that the scripts take in place of Redis's own. */
   readonly testClock?: () => number
+  /**
+   * Told of each answer that says that events of the account wait to be handed over, as long as they wait: it is to be
+   * cheap, and to know by itself whether somebody is at it already.
+   */
+  readonly onEvents?: (account: string) => void
   /** Told of each round trip of a script, for metrics. */
   readonly onDuration?: (script: string, seconds: number) => void
 }
@@ -23,15 +28,18 @@ export interface ScriptCaller {
   keysOf(account: string): AccountKeys
 }
 
+/** Before the status of an answer: `tell` in redis-scripts/lib/account.lua. */
+const EVENTS_WAIT = '!'
+
 // 10,000 holds and 10,000 grants that are all due at once are done in fewer rounds of 32.
 const ROUNDS_MAX = 1000
 
 export function createScriptCaller(client: ScriptClient, options: WalletOptions): ScriptCaller {
   const directory = options.directory ?? fileURLToPath(new URL('../../redis-scripts', import.meta.url))
-  const { stripShebang = false, testClock, onDuration } = options
+  const { stripShebang = false, testClock, onDuration, onEvents } = options
   const scripts = loadScripts(directory, { stripShebang, clock: testClock ? 'argument' : 'redis' })
   const run = createScriptRunner(client)
-  const once = async (script: Script, keys: readonly string[], args: readonly string[]): Promise<Reply> =>
+  const once = async (script: Script, keys: readonly string[], args: readonly string[]): Promise<string[]> =>
     strings(script.name, await run(script, keys, testClock ? [...args, String(testClock())] : args))
   return {
     keysOf: accountKeys,
@@ -43,6 +51,10 @@ export function createScriptCaller(client: ScriptClient, options: WalletOptions)
         const startedMs = performance.now()
         const reply = await once(script, keys, args)
         onDuration?.(name, (performance.now() - startedMs) / 1000)
+        if (reply[0]?.startsWith(EVENTS_WAIT)) {
+          reply[0] = reply[0].slice(EVENTS_WAIT.length)
+          onEvents?.(accountOfKey(keys[0] as string))
+        }
         if (reply[0] !== 'sweep_again') return reply
       }
       throw new Error(`${name}: still sweeping after ${ROUNDS_MAX} rounds`)
@@ -50,7 +62,7 @@ export function createScriptCaller(client: ScriptClient, options: WalletOptions)
   }
 }
 
-function strings(name: string, reply: unknown): Reply {
+function strings(name: string, reply: unknown): string[] {
   if (Array.isArray(reply) && reply.every((field): field is string => typeof field === 'string')) return reply
   throw new TypeError(`${name} answered something else than a list of strings`)
 }

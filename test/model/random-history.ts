@@ -385,6 +385,17 @@ const STEPS: Readonly<
       return [request, () => wallet.setFrozen(request), () => model.setFrozen(request, clock.nowMs)]
     },
   ],
+  handOver: [
+    3,
+    ({ random, wallet, model }) => {
+      const upToSeq = random.pick(model.pending) ?? 0
+      const ask = async () => ({
+        pending: (await wallet.pendingEvents(model.account, 1000)).map(({ seq }) => seq),
+        left: await wallet.eventsHandedOver(model.account, upToSeq),
+      })
+      return [upToSeq, ask, () => ({ pending: model.pending, left: model.handOver(upToSeq) })]
+    },
+  ],
   sweep: [4, ({ wallet, model, clock }) => ['', () => sweepAll(wallet, model.account), () => model.sweep(clock.nowMs)]],
   wait: [
     14,
@@ -515,6 +526,7 @@ async function checkLedger({ wallet, model, clock }: History): Promise<void> {
     const total = entry.legs.reduce((rest, leg) => rest + leg.atoms, 0n)
     deepStrictEqual(total, 0n, `legs of ${entry.seq}`)
   }
+  deepStrictEqual(eventsOf(entries), model.events)
   const read = model.read(clock.nowMs)
   const replayed = replayLedger(entries, model.lastMs(clock.nowMs))
   const frozen = read.balances[0]?.frozen ?? false
@@ -528,6 +540,12 @@ async function checkLedger({ wallet, model, clock }: History): Promise<void> {
   )
   checkStatement(entries, read)
   await checkUsage(model.account, entries, read)
+}
+
+function eventsOf(entries: readonly LedgerEntry[]): WalletModel['events'] {
+  return entries.flatMap(({ type, seq, unit, fields: { event, watch: _, ...fields } }) =>
+    type === 'event' && event !== 'budget.closed' ? [{ seq, unit, event: String(event), fields }] : [],
+  )
 }
 
 /** Cut in two at any time, the second begins with what the first ends with, and ends with what there is. */

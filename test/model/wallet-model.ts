@@ -28,12 +28,14 @@ import type {
   Wallet,
 } from '../../src/wallet/wallet-types.ts'
 import { type Bound, type Counted, CounterModel, type Kept } from './counter-model.ts'
+import { type ModelEvent, type Watched, watched } from './event-model.ts'
 
 const MAX = 9_007_199_254_740_991n
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 const OPERATION_MS = 35 * DAY_MS
 const GRANTS_DRAWN = 64
+const SWEEP_MAX = 32
 
 type Mode = HoldTerms['onExhausted']['mode']
 interface Policy {
@@ -125,6 +127,9 @@ interface State {
     }
   >
   readonly stops: Set<string>
+  /** What is watched of a unit: balance and debt when it was last looked at, and what was told. */
+  readonly watched: Map<string, Watched>
+  readonly events: ModelEvent[]
 }
 interface Drawn {
   readonly from: string
@@ -222,6 +227,8 @@ function emptyState(): State {
     periods: new Set(),
     charges: new Map(),
     stops: new Set(),
+    watched: new Map(),
+    events: [],
   }
 }
 
@@ -231,6 +238,7 @@ export class WalletModel {
   #state: State = emptyState()
   #counters = new CounterModel()
   #now = 0
+  #handedOver = 0
 
   constructor(account: string) {
     this.account = account
@@ -260,6 +268,8 @@ export class WalletModel {
     const deny = (...given: Parameters<typeof refused>): HoldRefused => {
       const answer = refused(...given)
       if (!request.dryRun) state.denials.set(id, { fingerprint, answer })
+      if (!request.dryRun && answer.status === 'insufficient_funds')
+        this.#judge({ ...request, needed: answer.neededAtoms })
       return answer
     }
     if (this.#now - timeOf(id) > HOUR_MS) return refused('id_too_old')
@@ -349,6 +359,7 @@ export class WalletModel {
       checkpoint: undefined,
       late: undefined,
     })
+    this.#judge()
     return held
   }
 
@@ -434,6 +445,7 @@ export class WalletModel {
       availableAtoms: this.#available(unit),
     }
     hold.checkpoint = { number: request.number, arguments: given, answer }
+    this.#judge()
     return answer
   }
 
@@ -465,7 +477,7 @@ export class WalletModel {
     }
     this.#sweep()
     hold = this.#state.holds.get(id)
-    return this.#transact(() => {
+    const act = (): ReturnType<WalletModel['settle']> => {
       const state = this.#state
       hold = state.holds.get(id)
       if (hold?.state === 'open') {
@@ -505,6 +517,11 @@ export class WalletModel {
       const settled = this.#settled(status, unit, scale, charge, policyOf(terms), true, counted)
       state.ends.set(id, { kind: 'settled', hold: undefined, final, settled })
       return settled
+    }
+    return this.#transact(() => {
+      const answer = act()
+      this.#judge()
+      return answer
     })
   }
 
@@ -529,6 +546,7 @@ export class WalletModel {
     this.#entry(hold.request.unit, hold.request.scale)
     const facts = { fingerprint: fingerprintOf(hold.request), answer: hold.answer }
     state.ends.set(id, { kind: 'voided', hold: facts, final: '', released })
+    this.#judge()
     return { status: 'voided', replay: false, releasedAtoms: released }
   }
 
@@ -853,14 +871,33 @@ export class WalletModel {
   // What time decides, in the order of time.
 
   #sweep(): void {
-    for (let due = this.#due(); due !== undefined && due.atMs <= this.#now; due = this.#due()) {
-      due.act()
-      this.#state.lastMs = this.#now
+    for (let batch = this.#dueNow(); batch.length > 0; batch = this.#dueNow()) {
+      // Of a full batch what is due after its last item is left to the next, which is judged by itself.
+      const last = batch.length < SWEEP_MAX ? undefined : batch[SWEEP_MAX - 1]
+      let due = this.#due()
+      while (
+        due !== undefined &&
+        due.atMs <= (last?.atMs ?? this.#now) &&
+        !(last && due.atMs === last.atMs && due.tie > last.tie)
+      ) {
+        due.act()
+        this.#state.lastMs = this.#now
+        due = this.#due()
+      }
+      this.#judge()
     }
   }
 
-  #due(): { readonly atMs: number; readonly act: () => void } | undefined {
-    const items: { readonly atMs: number; readonly tie: string; readonly act: () => void }[] = []
+  #dueNow(): readonly Due[] {
+    return this.#dueItems().filter(({ atMs }) => atMs <= this.#now)
+  }
+
+  #due(): Due | undefined {
+    return this.#dueItems()[0]
+  }
+
+  #dueItems(): readonly Due[] {
+    const items: Due[] = []
     for (const grant of this.#state.grants.values()) {
       const { expiresAtMs } = grant.request
       const tie = `g${grant.id}`
@@ -881,12 +918,14 @@ export class WalletModel {
       }
       items.push({ atMs, tie, act })
     }
-    return items.sort((a, b) => a.atMs - b.atMs || (a.tie < b.tie ? -1 : 1))[0]
+    return items.sort((a, b) => a.atMs - b.atMs || (a.tie < b.tie ? -1 : 1))
   }
 
   #activate(grant: ModelGrant): void {
     grant.state = 'usable'
-    if (grant.repays && this.#repay(grant) > 0n) this.#entry(grant.request.unit, grant.request.scale)
+    const { unit, scale } = grant.request
+    const repaid = grant.repays ? this.#repay(grant) : 0n
+    if (repaid > 0n || this.#state.watched.get(unit)?.told.length) this.#entry(unit, scale)
   }
 
   #expire(grant: ModelGrant): void {
@@ -1277,6 +1316,36 @@ export class WalletModel {
     return sum(this.#inOrder(unit).map((grant) => (grant.request.appliesTo === undefined ? grant.free : 0n)))
   }
 
+  // Events.
+
+  /** `refused`: a hold that found no money. What the latest act made known, and what it armed again. */
+  #judge(refused?: { readonly unit: string; readonly scale: number; readonly needed: bigint }): void {
+    if (refused && this.#state.watched.get(refused.unit)?.told.includes('x')) return
+    if (refused) this.#state.units.set(refused.unit, refused.scale)
+    for (const [unit, scale] of [...this.#state.units].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const { balanceAtoms: balance, debtAtoms: debt } = this.#balance(unit)
+      const needed = refused?.unit === unit ? refused.needed : undefined
+      const { told, events } = watched(this.#state.watched.get(unit), { balance, debt, needed })
+      this.#state.watched.set(unit, { balance, debt, told })
+      for (const event of events) this.#state.events.push({ seq: this.#entry(unit, scale), unit, ...event(scale) })
+    }
+  }
+
+  /** Events that are handed over, as the ledger has them. */
+  get events(): readonly ModelEvent[] {
+    return this.#state.events
+  }
+
+  /** Sequences of those that wait. */
+  get pending(): readonly number[] {
+    return this.#state.events.map(({ seq }) => seq).filter((seq) => seq > this.#handedOver)
+  }
+
+  handOver(upToSeq: number): number {
+    this.#handedOver = Math.max(this.#handedOver, upToSeq)
+    return this.pending.length
+  }
+
   // Entries, operations, views.
 
   #entry(unit: string | undefined, scale: number): number {
@@ -1311,7 +1380,9 @@ export class WalletModel {
       return answer.status === 'done' ? { ...answer, replay: true } : answer
     }
     this.#sweep()
-    return act()
+    const answer = act()
+    this.#judge()
+    return answer
   }
 
   #remember<T>(id: string, fingerprint: string, answer: AdminResult<T>): AdminResult<T> {
@@ -1387,6 +1458,13 @@ export class WalletModel {
       ...shown,
     }
   }
+}
+
+/** What time decides. */
+interface Due {
+  readonly atMs: number
+  readonly tie: string
+  readonly act: () => void
 }
 
 interface Refusal {

@@ -162,7 +162,7 @@ describe('a grant', () => {
     await account.grant(1n)
     const key = `tg:{${account.account}}:acct`
     const record = (await harness.redis.hget(key, 'account')) ?? ''
-    await harness.redis.hset(key, 'account', record.replace(/\|1\|0$/, '|10000|0'))
+    await harness.redis.hset(key, 'account', record.replace(/\|1\|0\|0$/, '|10000|0|0'))
     expect(await harness.wallet.grant(account.grantRequest(1n))).toEqual({ status: 'too_many_grants' })
     const adjustment = {
       account: account.account,
@@ -193,7 +193,9 @@ describe('the edges of a grant', () => {
       'insufficient_funds',
     ])
     expect(await account.balance()).toMatchObject({ availableAtoms: 0n, expiredAtoms: 100n, balanceAtoms: 0n })
-    expect((await account.ledger()).at(-1)).toMatchObject({ type: 'expire', atMs: start + 200 })
+    const [expired, event] = (await account.ledger()).slice(-2)
+    expect(expired).toMatchObject({ type: 'expire', atMs: start + 200 })
+    expect(event).toMatchObject({ type: 'event', fields: { event: 'wallet.exhausted' } })
   })
 
   redisTest('what a hold pins survives the expiry; what it releases is expired', async () => {

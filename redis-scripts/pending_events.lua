@@ -1,0 +1,24 @@
+#!lua flags=no-writes
+--[[
+Events of an account that wait to be handed over, oldest first. Nothing is written.
+
+KEYS[1]  ledger  stream  <seq>-0
+KEYS[2]  events  zset    sequences of ledger events not yet handed over
+
+ARGV[1]  limit
+
+Returns {seq, entry, info, seq, …}: ledger entries.
+]]
+
+local reply = {}
+local waiting = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1)
+for i = 1, #waiting do
+  local id = waiting[i] .. '-0'
+  local found = redis.call('XRANGE', KEYS[1], id, id)
+  if found[1] then
+    reply[#reply + 1] = waiting[i]
+    reply[#reply + 1] = found[1][2][2]
+    reply[#reply + 1] = found[1][2][4]
+  end
+end
+return reply

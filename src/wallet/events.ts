@@ -1,0 +1,29 @@
+/** Events of an account that wait to be handed over to whoever asked to hear of them. */
+import { decodeEntry } from './ledger-entry.ts'
+import { field, type ScriptCaller } from './script-caller.ts'
+import type { PendingEvent } from './wallet-types.ts'
+
+// A page of the ledger; what waits beyond it is asked for when these are handed over.
+const AT_ONCE = 1000
+
+export async function pendingEvents(
+  scripts: ScriptCaller,
+  account: string,
+  limit: number,
+): Promise<readonly PendingEvent[]> {
+  const keys = scripts.keysOf(account)
+  const count = String(Math.min(AT_ONCE, Math.max(1, Math.trunc(limit))))
+  const reply = await scripts.call('pending_events', [keys.ledger, keys.events], [count])
+  const found: PendingEvent[] = []
+  for (let i = 0; i < reply.length; i += 3) {
+    const seq = Number(field(reply, i))
+    found.push({ seq, entry: decodeEntry(seq, field(reply, i + 1), field(reply, i + 2)) })
+  }
+  return found
+}
+
+export async function eventsHandedOver(scripts: ScriptCaller, account: string, upToSeq: number): Promise<number> {
+  if (!Number.isSafeInteger(upToSeq) || upToSeq < 0) throw new RangeError(`${upToSeq} is no sequence`)
+  const keys = scripts.keysOf(account)
+  return Number(field(await scripts.call('events_handed_over', [keys.account, keys.events], [String(upToSeq)]), 0))
+}
