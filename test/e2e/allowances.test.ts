@@ -73,7 +73,7 @@ run.each([1, 2])(
       await gateway.close()
     }
   },
-  60_000,
+  180_000,
 )
 
 run(
@@ -105,7 +105,7 @@ run(
       for (const dir of dirs) rmSync(dir, { recursive: true, force: true })
     }
   },
-  60_000,
+  180_000,
 )
 
 run('an edit of the plan takes effect by its on_change, and what was granted is shown with its period', async () => {
@@ -181,5 +181,5 @@ run(
       await gateway.close()
     }
   },
-  120_000,
+  180_000,
 )

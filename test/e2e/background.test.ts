@@ -14,7 +14,7 @@ beforeAll(async () => {
   gateway = await startTestGateway({ settings: 'limits: { poll_first: 100ms, poll_most: 200ms }' })
   client = new OpenAI({ apiKey: TEST_KEY, baseURL: `${gateway.url}/v1`, maxRetries: 0 })
   await gateway.grant('1000')
-}, 30_000)
+}, 180_000)
 afterAll(() => gateway?.close())
 
 const simulate = (controls: string) => ({ headers: { 'x-simulate': controls } })

@@ -30,7 +30,7 @@ accounts:
   client = clientOf(TEST_KEY)
   await gateway.grant('100')
   await gateway.grant('100', 'other')
-}, 30_000)
+}, 180_000)
 afterAll(() => gateway?.close())
 
 function clientOf(apiKey: string): Anthropic {

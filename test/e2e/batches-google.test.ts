@@ -39,7 +39,7 @@ accounts:
   client = clientOf(TEST_KEY)
   await gateway.grant('100')
   await gateway.grant('100', 'other')
-}, 30_000)
+}, 180_000)
 afterAll(() => gateway?.close())
 
 function clientOf(apiKey: string): GoogleGenAI {
@@ -145,7 +145,7 @@ run(
     expect((await gateway.balance())['held']).toBe('0.2')
     expect(await ended(job)).toMatchObject({ charged: '0.025', results: 4 })
   },
-  30_000,
+  180_000,
 )
 
 run('embeddings are charged by what their results state', async () => {

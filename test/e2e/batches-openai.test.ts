@@ -42,7 +42,7 @@ beforeAll(async () => {
   })
   client = clientOf(TEST_KEY)
   for (const account of ['acme', 'other', 'tight']) await gateway.grant('100', account)
-}, 30_000)
+}, 180_000)
 afterAll(() => gateway?.close())
 beforeEach(() => {
   made = batchesMade()

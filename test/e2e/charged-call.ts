@@ -35,9 +35,6 @@ ${['acme', 'other', 'poor', 'sliced', 'small', 'waiting']
   .join('\n')}
 `
 
-/** These tests are about money, not about time: a machine that is busy may take longer than calls are given. */
-export const PATIENT = 'limits: { redis_command_timeout: 5s }'
-
 export interface Charge {
   /** Disjoint kinds, without `reasoning`. */
   readonly tokens: Readonly<Record<string, number>>

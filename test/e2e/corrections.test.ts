@@ -221,20 +221,24 @@ run.each([1, 2])(
       const second = await startTestGateway({ plan: 'trim: { enabled: false }', redis: first.redis })
       try {
         await first.grant('10')
-        const stream = async (gateway: TestGateway, runId: string): Promise<{ ms: number; text: string }> => {
+        const stream = async (
+          gateway: TestGateway,
+          runId: string,
+          output: number,
+        ): Promise<{ ms: number; text: string }> => {
           const body = { ...CHAT, max_tokens: 2000, stream: true }
-          const headers = { 'x-simulate': 'output=2000,tps=100', 'x-tollgate-run': runId }
+          const headers = { 'x-simulate': `output=${output},tps=100`, 'x-tollgate-run': runId }
           const answer = await gateway.post('/v1/chat/completions', body, headers)
           expect(answer.status).toBe(200)
           const text = await answer.text()
           return { ms: performance.now(), text }
         }
         const json = first.post('/v1/chat/completions', CHAT, {
-          'x-simulate': 'output=100,latency=8000',
+          'x-simulate': 'output=100,latency=20000',
           'x-tollgate-run': 'runaway',
         })
-        const open = [stream(first, 'runaway'), stream(second, 'runaway')]
-        const other = stream(second, 'well-behaved')
+        const open = [stream(first, 'runaway', 2000), stream(second, 'runaway', 2000)]
+        const other = stream(second, 'well-behaved', 500)
         await waitFor('four holds', async () => (await first.wallet.holds('acme')).length === 4)
         const stoppedMs = performance.now()
         const done = await tollgate(first, 'stop', 'acme', '--run', 'runaway', '--cut', '--reason', 'loop')
@@ -242,7 +246,8 @@ run.each([1, 2])(
         const refused = await second.post('/v1/chat/completions', CHAT, { 'x-tollgate-run': 'runaway' })
         expect([refused.status, refused.headers.get('x-tollgate-error')]).toEqual([403, 'stopped'])
         for (const { ms, text } of await Promise.all(open)) {
-          expect(ms - stoppedMs).toBeLessThan(2500)
+          // Two seconds, and what a busy machine adds: by itself each goes on for 20.
+          expect(ms - stoppedMs).toBeLessThan(8_000)
           // Ended properly: the client sees "length", not a broken answer.
           expect(text).toMatch(/"finish_reason":"length"[\s\S]*data: \[DONE\]\n\n$/)
         }
@@ -259,5 +264,4 @@ run.each([1, 2])(
       }
     })
   },
-  60_000,
 )

@@ -10,7 +10,7 @@ let gateway: TestGateway
 
 beforeAll(async () => {
   if (redisAvailable) gateway = await startTestGateway({ plan: 'models: ["gpt-*"]\nmax_cost_per_call: "1.00"' })
-}, 30_000)
+}, 180_000)
 afterAll(async () => {
   await gateway?.close()
 })

@@ -63,14 +63,14 @@ test('the walk does what it says, names the main facts, and ends with 0', async 
   for (const [fact, pattern] of FACTS) expect(output, fact).toMatch(pattern)
   expect(output, 'no colour codes where no terminal shows them').not.toContain('\u001b[')
   expect(code).toBe(0)
-}, 60_000)
+}, 180_000)
 
 test('without redis-server the same walk runs on the fallback, and says that balances live in memory only', async () => {
   const { code, output } = await runDemo(['--once'], { PATH: '/nonexistent' })
   expect(output).toMatch(/WARNING: no redis-server[^\n]*\n[^\n]*in memory only/)
   expect(output).not.toContain('✗')
   expect(code).toBe(0)
-}, 60_000)
+}, 180_000)
 
 test('a step that does not do what it says fails the walk by name', async () => {
   const services = await startServices({ ...process.env, ...PORTS })
@@ -87,7 +87,7 @@ test('a step that does not do what it says fails the walk by name', async () => 
   } finally {
     await services.stop()
   }
-}, 60_000)
+}, 180_000)
 
 test('Ctrl-C in the middle of the walk stops everything and leaves nothing behind', async () => {
   const temporary = mkdtempSync(join(tmpdir(), 'tollgate-test-'))
@@ -100,7 +100,7 @@ test('Ctrl-C in the middle of the walk stops everything and leaves nothing behin
   expect(output).not.toContain('✗')
   expect(readdirSync(temporary)).toEqual([])
   rmSync(temporary, { recursive: true })
-}, 60_000)
+}, 180_000)
 
 test('an unknown argument is wrong usage', async () => {
   const { code, output } = await runDemo(['--twice'])

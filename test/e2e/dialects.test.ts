@@ -6,7 +6,7 @@ import OpenAI, { AzureOpenAI } from 'openai'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
-import { Charges, expectCharge, PATIENT } from './charged-call.ts'
+import { Charges, expectCharge } from './charged-call.ts'
 import { NATIVE_ENTITLEMENTS, NATIVE_PRICES } from './native-accounts.ts'
 
 const run = test.skipIf(!redisAvailable)
@@ -22,12 +22,11 @@ beforeAll(async () => {
   azure: { format: openai, base_url: "{simulator}", api_key: k, auth: api-key, models: ["prod-*"] }`,
     entitlements: NATIVE_ENTITLEMENTS,
     prices: NATIVE_PRICES.replace('per_unit: { searches: "0.002" }', 'per_million: { input: "2.00" }'),
-    settings: PATIENT,
   })
   charges = new Charges(gateway, 'acme')
   client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'key-acme', maxRetries: 0 })
   await gateway.grant('5')
-}, 60_000)
+}, 180_000)
 
 afterAll(() => gateway?.close())
 

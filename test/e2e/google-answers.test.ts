@@ -24,7 +24,7 @@ beforeAll(async () => {
   if (!redisAvailable) return
   gateway = await startGoogleGateway()
   charges = await chargesOf(gateway, 'acme')
-}, 60_000)
+}, 180_000)
 afterAll(() => gateway?.close())
 
 describe('what goes wrong at the provider, and what is odd', () => {

@@ -27,7 +27,7 @@ export async function startGoogleGateway(unmetered: readonly string[] = CACHES):
   const gateway = await startTestGateway({
     entitlements: ENTITLEMENTS,
     upstreams: UPSTREAMS,
-    settings: `limits: { redis_command_timeout: 5s, poll_first: 100ms, poll_most: 200ms }
+    settings: `limits: { poll_first: 100ms, poll_most: 200ms }
 metering: { unmetered_paths: ${JSON.stringify(unmetered)} }`,
     prices: `
   - { match: { model: "imagen-*" }, from: 2020-01-01, per_unit: { images: "0.04" } }

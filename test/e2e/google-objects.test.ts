@@ -15,7 +15,7 @@ beforeAll(async () => {
   if (!redisAvailable) return
   gateway = await startGoogleGateway()
   charges = await chargesOf(gateway, 'acme')
-}, 60_000)
+}, 180_000)
 afterAll(() => gateway?.close())
 
 describe('interactions', () => {

@@ -100,7 +100,7 @@ run(
       await on.redis.stop()
     }
   },
-  60_000,
+  180_000,
 )
 
 run(
@@ -187,7 +187,7 @@ run(
     )
     expect(Number(estimated.headers.get('x-tollgate-hold'))).toBeGreaterThan(1)
   },
-  30_000,
+  180_000,
 )
 
 run('a file that a call names by its id is held at the window once, and then at what it was billed', async () => {

@@ -48,7 +48,7 @@ accounts:
 `,
   })
   await gateway.grant('1000')
-}, 30_000)
+}, 180_000)
 afterAll(async () => {
   await gateway?.close()
   await upstream?.close()

@@ -110,7 +110,7 @@ run.each([1, 2])(
     expect((await on.admin('POST', 'config/reload')).status).toBe(200)
     await waitFor('the model to be served again', async () => (await on.post(CHAT, body())).status === 200)
   },
-  30_000,
+  180_000,
 )
 
 run('deny_model under observe refuses nothing, and says what it would', async () => {

@@ -57,7 +57,7 @@ run.each([1, 2])(
       ])
     })
   },
-  30_000,
+  180_000,
 )
 
 run('a call of 4,000 tokens on a wallet that pays for 500 is sent with a limit of 500 and says so', async () => {
@@ -99,7 +99,7 @@ run(
       await waitFor('the upstream socket closed', () => gateway.simulator.stats.open === 0)
     })
   },
-  20_000,
+  180_000,
 )
 
 run(
@@ -122,7 +122,7 @@ run(
       })
     })
   },
-  30_000,
+  180_000,
 )
 
 run.each([

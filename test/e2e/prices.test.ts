@@ -37,7 +37,7 @@ beforeAll(async () => {
   })
   gateway = await startTestGateway({ prices: PRICES, upstreams: upstreams() })
   await gateway.grant('10000')
-}, 30_000)
+}, 180_000)
 afterAll(async () => {
   await gateway?.close()
   await upstream?.close()

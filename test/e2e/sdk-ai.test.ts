@@ -16,7 +16,7 @@ import { z } from 'zod'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { Charges, expectCharge, nonZero, PATIENT, PRICES } from './charged-call.ts'
+import { Charges, expectCharge, nonZero, PRICES } from './charged-call.ts'
 import { countingFetch, NATIVE_ENTITLEMENTS, SLICE_TOKENS } from './native-accounts.ts'
 
 const run = test.skipIf(!redisAvailable)
@@ -25,10 +25,10 @@ let charges: Charges
 
 beforeAll(async () => {
   if (!redisAvailable) return
-  gateway = await startTestGateway({ entitlements: NATIVE_ENTITLEMENTS, prices: PRICES, settings: PATIENT })
+  gateway = await startTestGateway({ entitlements: NATIVE_ENTITLEMENTS, prices: PRICES })
   charges = new Charges(gateway, 'acme')
   await gateway.grant('5')
-}, 60_000)
+}, 180_000)
 
 afterAll(() => gateway?.close())
 

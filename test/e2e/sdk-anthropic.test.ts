@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { Charges, ENTITLEMENTS, expectCharge, nonZero, PATIENT, PRICES } from './charged-call.ts'
+import { Charges, ENTITLEMENTS, expectCharge, nonZero, PRICES } from './charged-call.ts'
 
 const run = test.skipIf(!redisAvailable)
 const MODEL = 'claude-sonnet-5'
@@ -19,12 +19,12 @@ let provider: Anthropic
 
 beforeAll(async () => {
   if (!redisAvailable) return
-  gateway = await startTestGateway({ entitlements: ENTITLEMENTS, prices: PRICES, settings: PATIENT })
+  gateway = await startTestGateway({ entitlements: ENTITLEMENTS, prices: PRICES })
   charges = new Charges(gateway, 'acme')
   client = clientOf('acme')
   provider = new Anthropic({ baseURL: gateway.simulator.url, apiKey: 'sk-direct', maxRetries: 0 })
   await gateway.grant('5')
-}, 60_000)
+}, 180_000)
 
 afterAll(() => gateway?.close())
 

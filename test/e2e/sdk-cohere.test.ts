@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { Charges, expectCharge, PATIENT } from './charged-call.ts'
+import { Charges, expectCharge } from './charged-call.ts'
 import { countingFetch, NATIVE_ENTITLEMENTS, NATIVE_PRICES, SLICE_TOKENS } from './native-accounts.ts'
 
 const run = test.skipIf(!redisAvailable)
@@ -21,13 +21,12 @@ beforeAll(async () => {
     upstreams: '  cohere: { format: cohere, base_url: "{simulator}", api_key: co-upstream-secret }',
     entitlements: NATIVE_ENTITLEMENTS,
     prices: NATIVE_PRICES,
-    settings: PATIENT,
   })
   charges = new Charges(gateway, 'acme')
   client = clientOf('acme')
   provider = new CohereClientV2({ token: 'direct', environment: gateway.simulator.url, maxRetries: 0 })
   await gateway.grant('5')
-}, 60_000)
+}, 180_000)
 
 afterAll(() => gateway?.close())
 

@@ -6,7 +6,7 @@ import { wavFile } from '../support/audio-files.ts'
 import { sha256, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { type Charge, Charges, PATIENT } from './charged-call.ts'
+import { type Charge, Charges } from './charged-call.ts'
 
 const run = test.skipIf(!redisAvailable)
 let gateway: TestGateway
@@ -52,7 +52,6 @@ accounts:
   poor: { plan: main, keys: [ { id: k, sha256: "${sha256('key-poor')}" } ] }
 `,
     prices: PRICES,
-    settings: PATIENT,
     upstreams: `  openai: { ${target}, models: ["*"] }
   hasty: { ${target}, models: [], on_disconnect: { mode: cancel } }`,
   })
@@ -60,7 +59,7 @@ accounts:
   client = clientOf('acme')
   provider = new OpenAI({ baseURL: `${simulator.url}/v1`, apiKey: 'sk-direct', maxRetries: 0 })
   await gateway.grant('50')
-}, 60_000)
+}, 180_000)
 
 afterAll(async () => {
   await gateway?.close()

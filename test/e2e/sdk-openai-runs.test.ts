@@ -45,7 +45,7 @@ beforeAll(async () => {
   client = clientOf(TEST_KEY)
   for (const account of ['acme', 'other', 'narrow']) await gateway.grant('10000', account)
   assistant = (await client.beta.assistants.create({ model: 'gpt-5-mini', instructions: 'Be brief.' })).id
-}, 30_000)
+}, 180_000)
 afterAll(() => gateway?.close())
 
 function clientOf(apiKey: string): OpenAI {

@@ -9,7 +9,7 @@ import { type Simulator, startSimulator } from '../../src/simulator/simulator.ts
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
-import { Charges, ENTITLEMENTS, expectCharge, nonZero, PATIENT, PRICES } from './charged-call.ts'
+import { Charges, ENTITLEMENTS, expectCharge, nonZero, PRICES } from './charged-call.ts'
 
 const run = test.skipIf(!redisAvailable)
 let gateway: TestGateway
@@ -26,7 +26,6 @@ beforeAll(async () => {
   gateway = await startTestGateway({
     entitlements: ENTITLEMENTS,
     prices: PRICES,
-    settings: PATIENT,
     upstreams: `  openai: { ${target}, models: ["gpt-*", "text-embedding-*"] }
   hasty: { ${target}, models: [], on_disconnect: { mode: cancel } }`,
   })
@@ -34,7 +33,7 @@ beforeAll(async () => {
   client = clientOf('acme')
   provider = new OpenAI({ baseURL: `${simulator.url}/v1`, apiKey: 'sk-direct', maxRetries: 0 })
   await gateway.grant('5')
-}, 60_000)
+}, 180_000)
 
 afterAll(async () => {
   await gateway?.close()

@@ -62,5 +62,5 @@ test.skipIf(!redisAvailable)(
       for (const dir of dirs) rmSync(dir, { recursive: true, force: true })
     }
   },
-  60_000,
+  180_000,
 )

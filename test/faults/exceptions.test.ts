@@ -24,7 +24,7 @@ beforeAll(async () => {
   await gateway.grant('1000')
   process.on('uncaughtException', note)
   process.on('unhandledRejection', note)
-}, 30_000)
+}, 180_000)
 afterAll(async () => {
   process.off('uncaughtException', note)
   process.off('unhandledRejection', note)

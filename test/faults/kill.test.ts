@@ -29,7 +29,7 @@ function call(gateway: GatewayProcess, stream: boolean): Promise<unknown> {
     headers: {
       authorization: `Bearer ${TEST_KEY}`,
       'content-type': 'application/json',
-      'x-simulate': stream ? 'output=100,tps=20' : 'output=100,latency=20000',
+      'x-simulate': stream ? 'output=100,tps=10' : 'output=100,latency=30000',
     },
     body: JSON.stringify({
       model: 'gpt-5-mini',
@@ -50,7 +50,7 @@ test.skipIf(!redisAvailable).each([1, 2])(
     const simulator = await startSimulator({ seed: 1 })
     const files = writeConfig(dir, simulator.url, redis.url, {
       workers,
-      settings: 'limits: { hold_deadline: 2s, checkpoint_every: 500ms }',
+      settings: 'limits: { hold_deadline: 6s, checkpoint_every: 500ms }',
     })
     const connection = new Redis(redis.url)
     const wallet = createWallet(connection)
@@ -60,22 +60,19 @@ test.skipIf(!redisAvailable).each([1, 2])(
       const calls = Array.from({ length: 100 }, (_, index) => call(gateway, index % 2 === 0))
       await waitFor('100 open holds', async () => (await wallet.holds('acme')).length === 100)
       await waitFor('100 calls at the provider', () => simulator.stats.open === 100)
-      // Streams have delivered something, and said so.
-      await new Promise((resolve) => setTimeout(resolve, 1500))
+      await waitFor('a checkpoint of what the streams have delivered', async () => {
+        const checkpoints = (await wallet.holds('acme')).map((hold) => hold.checkpointAtoms)
+        return checkpoints.reduce((sum, atoms) => sum + atoms, 0n) >= parseAmount('0.5')
+      })
       await gateway.kill('SIGKILL')
       await Promise.all(calls)
       gateway = await startGatewayProcess(files.tollgate)
-      await waitFor('nothing held', async () => (await wallet.balances('acme'))[0]?.heldAtoms === 0n, {
-        withinMs: 15_000,
-      })
+      await waitFor('nothing held', async () => (await wallet.balances('acme'))[0]?.heldAtoms === 0n)
       await waitFor(
         'every end in the ledger',
         async () =>
           (await wholeLedger(wallet)).filter((entry) => ['settle', 'void', 'timeout'].includes(entry.type)).length ===
           100,
-        {
-          withinMs: 20_000,
-        },
       )
       const ledger = await wholeLedger(wallet)
       const holds = ledger.filter((entry) => entry.type === 'hold').map((entry) => entry.op)
@@ -88,8 +85,8 @@ test.skipIf(!redisAvailable).each([1, 2])(
       })
       const balances = await wallet.balances('acme')
       expect(balances[0]?.debtAtoms).toBe(0n)
-      // 50 streams at 20 tokens a second for 1.5 s and more: what was delivered is charged, at least in part.
-      expect(balances[0]?.postedAtoms).toBeGreaterThan(parseAmount('0.5'))
+      // What was delivered is charged, at least as far as it was said.
+      expect(balances[0]?.postedAtoms).toBeGreaterThanOrEqual(parseAmount('0.5'))
       expect(replayLedger(ledger).balances).toEqual(balances)
     } finally {
       await gateway.kill('SIGKILL')
@@ -99,5 +96,4 @@ test.skipIf(!redisAvailable).each([1, 2])(
       rmSync(dir, { recursive: true, force: true })
     }
   },
-  60_000,
 )

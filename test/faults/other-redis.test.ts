@@ -36,7 +36,7 @@ run(
       await gateway.close()
     }
   },
-  30_000,
+  180_000,
 )
 
 run('a Redis that may evict is refused at the start, with what to do', async () => {

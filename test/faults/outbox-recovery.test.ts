@@ -186,4 +186,4 @@ test('a process killed with SIGKILL in the middle of writing leaves every record
   const records = segments.flatMap((segment) => [...readRecords(readFileSync(segment.path))])
   expect(records.length).toBeGreaterThan(last)
   expect(foldRecords([records]).calls).toHaveLength(records.filter((record) => record.type === 'intent').length)
-}, 20_000)
+}, 180_000)

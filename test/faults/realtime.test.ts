@@ -94,9 +94,7 @@ function openSession(path = '/v1/realtime?model=gpt-realtime'): Session {
       socket.send(JSON.stringify({ type: 'response.create' }))
     },
     seen: (type, count = 1) =>
-      waitFor(`${count} × ${type}`, () => events.filter((event) => event.type === type).length >= count, {
-        withinMs: 20_000,
-      }),
+      waitFor(`${count} × ${type}`, () => events.filter((event) => event.type === type).length >= count),
   }
 }
 
@@ -105,20 +103,16 @@ async function ledger(): Promise<readonly LedgerEntry[]> {
 }
 
 async function ends(count: number): Promise<readonly LedgerEntry[]> {
-  return waitFor(
-    `${count} ends`,
-    async () => {
-      const found = (await ledger()).filter((entry) => ['settle', 'void', 'timeout'].includes(entry.type))
-      return found.length === count && found
-    },
-    { withinMs: 20_000 },
-  )
+  return waitFor(`${count} ends`, async () => {
+    const found = (await ledger()).filter((entry) => ['settle', 'void', 'timeout'].includes(entry.type))
+    return found.length === count && found
+  })
 }
 
 run.each([1, 2])(
   'killed in the middle of sessions and started again (%i worker(s)): what had ended is charged, nothing stays held',
   async (workers) => {
-    const files = await start({ workers, settings: 'limits: { hold_deadline: 2s, checkpoint_every: 500ms }' })
+    const files = await start({ workers, settings: 'limits: { hold_deadline: 6s, checkpoint_every: 500ms }' })
     const sessions = Array.from({ length: 6 }, () => openSession())
     for (const session of sessions) {
       await session.seen('session.created')
@@ -140,7 +134,6 @@ run.each([1, 2])(
     expect(balances[0]?.postedAtoms).toBeLessThan(parseAmount('1.5'))
     expect(replayLedger(await ledger()).balances).toEqual(balances)
   },
-  60_000,
 )
 
 run.each([1, 2])(
@@ -160,56 +153,47 @@ run.each([1, 2])(
   },
 )
 
-run(
-  'while Redis is away what is held is used up, then the session is closed with the reason',
-  async () => {
-    await start({ settings: 'limits: { redis_command_timeout: 300ms }' })
-    const session = openSession()
-    await session.seen('session.created')
-    session.ask('One. [simulate: output=30]')
-    await session.seen('response.done')
-    await redis.stop()
-    for (let i = 0; i < 8 && !session.events.some((event) => event.type === 'error'); i++) {
-      const before = session.events.filter((event) => event.type === 'response.done').length
-      session.ask('More. [simulate: output=12000]')
-      await waitFor(
-        'an answer',
-        () =>
-          session.events.some((event) => event.type === 'error') ||
-          session.events.filter((event) => event.type === 'response.done').length > before,
-        { withinMs: 20_000 },
-      )
-    }
-    expect(session.events.at(-1)).toMatchObject({ type: 'error', error: { code: 'wallet_unavailable' } })
-    expect((await session.closed).code).toBe(1013)
-  },
-  60_000,
-)
+run('while Redis is away what is held is used up, then the session is closed with the reason', async () => {
+  await start({ settings: 'limits: { redis_command_timeout: 300ms }' })
+  const session = openSession()
+  await session.seen('session.created')
+  session.ask('One. [simulate: output=30]')
+  await session.seen('response.done')
+  await redis.stop()
+  for (let i = 0; i < 8 && !session.events.some((event) => event.type === 'error'); i++) {
+    const before = session.events.filter((event) => event.type === 'response.done').length
+    session.ask('More. [simulate: output=12000]')
+    await waitFor(
+      'an answer',
+      () =>
+        session.events.some((event) => event.type === 'error') ||
+        session.events.filter((event) => event.type === 'response.done').length > before,
+    )
+  }
+  expect(session.events.at(-1)).toMatchObject({ type: 'error', error: { code: 'wallet_unavailable' } })
+  expect((await session.closed).code).toBe(1013)
+})
 
-run(
-  'a caller that does not read makes the upstream wait, and not the gateway’s memory grow',
-  async () => {
-    await start()
-    const session = openSession()
-    await session.seen('session.created')
-    const rss = () => Number(execFileSync('ps', ['-o', 'rss=', '-p', String(gateway.child.pid)]).toString()) / 1024
-    session.ask('Warm up. [simulate: output=2000]')
-    await session.seen('response.done')
-    const before = rss()
-    session.socket.pause()
-    // 12,000 tokens of sound are 38 MB of frames.
-    session.ask('Much. [simulate: output=12000]')
-    let most = 0
-    for (let i = 0; i < 15; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 100))
-      most = Math.max(most, rss())
-    }
-    expect(most - before).toBeLessThan(25)
-    session.socket.resume()
-    await session.seen('response.done', 2)
-  },
-  60_000,
-)
+run('a caller that does not read makes the upstream wait, and not the gateway’s memory grow', async () => {
+  await start()
+  const session = openSession()
+  await session.seen('session.created')
+  const rss = () => Number(execFileSync('ps', ['-o', 'rss=', '-p', String(gateway.child.pid)]).toString()) / 1024
+  session.ask('Warm up. [simulate: output=2000]')
+  await session.seen('response.done')
+  const before = rss()
+  session.socket.pause()
+  // 36,000 tokens of sound are 114 MB of frames.
+  session.ask('Much. [simulate: output=36000]')
+  let most = 0
+  for (let i = 0; i < 15; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    most = Math.max(most, rss())
+  }
+  expect(most - before).toBeLessThan(75)
+  session.socket.resume()
+  await session.seen('response.done', 2)
+})
 
 run('a socket that the config names as unmetered is passed on, with the credentials exchanged', async () => {
   const seen: string[] = []

@@ -171,7 +171,7 @@ accounts:
       rmSync(dir, { recursive: true, force: true })
     }
   },
-  40_000,
+  180_000,
 )
 
 async function everythingIn(connection: Redis): Promise<string> {

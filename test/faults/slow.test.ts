@@ -25,6 +25,11 @@ import { waitFor } from '../support/wait-for.ts'
 
 const run = test.skipIf(!redisAvailable)
 const MIB = 1024 * 1024
+/**
+ * What the heap and the sockets' own buffers take on the way differs by run, up to 70 MiB. Buffered whole, each of
+ * these would be far beyond.
+ */
+const GROWTH_MAX = 144 * MIB
 const PRICES = `
   - match: { model: "*" }
     from: 2020-01-01
@@ -48,11 +53,10 @@ beforeAll(async () => {
   const files = writeConfig(dir, 'http://127.0.0.1:1', redis.url, {
     prices: PRICES,
     upstreams: `  openai: { format: openai, base_url: "${upstream.url}/v1", api_key: k, models: ["gpt-*"] }`,
-    settings: 'limits: { upstream_idle_timeout: 1s, upstream_total_timeout: 20s }',
   })
   gateway = await startGatewayProcess(files.tollgate)
   await grant('acme')
-}, 30_000)
+})
 afterAll(async () => {
   await gateway?.kill('SIGKILL')
   connection?.disconnect()
@@ -105,9 +109,12 @@ async function growthDuring(work: () => Promise<void>): Promise<number> {
       await new Promise((resolve) => setTimeout(resolve, 100))
     }
   })()
-  await work()
-  done = true
-  await watching
+  try {
+    await work()
+  } finally {
+    done = true
+    await watching
+  }
   return most - before
 }
 
@@ -164,8 +171,8 @@ run(
       await waitFor('20 streams', () => upstream.requests.length >= 20)
       await new Promise((resolve) => setTimeout(resolve, 2_000))
     })
-    // Buffered whole it would be 400 MiB. What the heap and the sockets' own buffers take differs by run, up to 70 MiB.
-    expect(growth).toBeLessThan(128 * MIB)
+    // Buffered whole it would be 400 MiB.
+    expect(growth).toBeLessThan(GROWTH_MAX)
     expect(taken.bytes).toBeLessThan(300 * MIB)
     // One of them reads on: its answer is whole.
     const first = sockets[0] as Socket
@@ -176,14 +183,11 @@ run(
       tail = (tail + chunk.toString('latin1')).slice(-200)
     })
     first.resume()
-    await waitFor('the end', () => tail.includes('[DONE]'), { withinMs: 15_000 })
+    await waitFor('the end', () => tail.includes('[DONE]'))
     expect(bytes).toBeGreaterThan(20 * MIB)
     for (const socket of sockets) socket.destroy()
-    await waitFor('nothing held', async () => (await held()) === '0', {
-      withinMs: 15_000,
-    })
+    await waitFor('nothing held', async () => (await held()) === '0')
   },
-  60_000,
 )
 
 function bytesOf(stream: boolean): string {
@@ -207,124 +211,129 @@ async function readThrough(got: Response): Promise<{ bytes: number; tail: string
   return { bytes, tail }
 }
 
-run(
-  'one SSE line of 64 MB passes with bounded memory, and the usage after it counts',
-  async () => {
-    const block = 'a'.repeat(64 * 1024)
-    answer = (response) => {
-      response.setHeader('content-type', 'text/event-stream')
-      function* pieces(): Generator<string> {
-        yield event('x').slice(0, -2).replace(/"x".*/, '"')
-        for (let i = 0; i < 1024; i++) yield block
-        yield `"},"finish_reason":null}]}\n\n${ENDING}`
-      }
-      void writeAll(response, pieces(), { bytes: 0 })
+run('one SSE line of 256 MB passes with bounded memory, and the usage after it counts', async () => {
+  const block = 'a'.repeat(64 * 1024)
+  answer = (response) => {
+    response.setHeader('content-type', 'text/event-stream')
+    function* pieces(): Generator<string> {
+      yield event('x').slice(0, -2).replace(/"x".*/, '"')
+      for (let i = 0; i < 4096; i++) yield block
+      yield `"},"finish_reason":null}]}\n\n${ENDING}`
     }
-    let end: Record<string, unknown> = {}
-    const growth = await growthDuring(async () => {
-      const got = await post(true)
-      const { bytes, tail } = await readThrough(got)
-      expect(bytes).toBeGreaterThan(64 * MIB)
-      expect(tail).toContain('[DONE]')
-      end = await endOf(idOf(got))
-    })
-    expect(growth).toBeLessThan(64 * MIB)
-    expect(end).toMatchObject({ type: 'settle', usage_source: 'provider', tokens: { output: 9 } })
-  },
-  60_000,
-)
+    void writeAll(response, pieces(), { bytes: 0 })
+  }
+  let end: Record<string, unknown> = {}
+  const growth = await growthDuring(async () => {
+    const got = await post(true)
+    const { bytes, tail } = await readThrough(got)
+    expect(bytes).toBeGreaterThan(256 * MIB)
+    expect(tail).toContain('[DONE]')
+    end = await endOf(idOf(got))
+  })
+  expect(growth).toBeLessThan(GROWTH_MAX)
+  expect(end).toMatchObject({ type: 'settle', usage_source: 'provider', tokens: { output: 9 } })
+})
 
 run.each([false, true])(
-  'a JSON answer of 100 MB passes with bounded memory (gzip: %s), and its usage counts',
+  'two JSON answers of 100 MB pass at once with bounded memory (gzip: %s), and their usage counts',
   async (compressed) => {
     const [before, after] = JSON.stringify({ ...CHAT_ANSWER, choices: [{ message: { content: '@' } }] }).split('@') as [
       string,
       string,
     ]
     const block = 'abcdefgh'.repeat(8 * 1024)
+    function* pieces(): Generator<string | Buffer> {
+      yield before
+      for (let i = 0; i < 1_600; i++) yield block
+      yield after
+    }
+    // 60 MB of JSON, made before anyone waits for it: beyond 64 MB nobody decodes.
+    const random = Buffer.from(Array.from({ length: 3_000_000 }, () => Math.floor(Math.random() * 26) + 97)).toString()
+    const whole = compressed ? [gzipSync(`${before}${random.repeat(20)}${after}`, { level: 1 })] : undefined
     answer = (response) => {
       response.setHeader('content-type', 'application/json')
-      if (compressed) {
-        response.setHeader('content-encoding', 'gzip')
-        // 40 MB of JSON: beyond 64 MB nobody decodes.
-        const random = Buffer.from(
-          Array.from({ length: 3_000_000 }, () => Math.floor(Math.random() * 26) + 97),
-        ).toString()
-        const whole = gzipSync(`${before}${random.repeat(10)}${after}`)
-        void writeAll(response, [whole], { bytes: 0 })
-      } else {
-        function* pieces(): Generator<string> {
-          yield before
-          for (let i = 0; i < 1_600; i++) yield block
-          yield after
-        }
-        void writeAll(response, pieces(), { bytes: 0 })
-      }
+      if (compressed) response.setHeader('content-encoding', 'gzip')
+      void writeAll(response, whole ?? pieces(), { bytes: 0 })
     }
-    let end: Record<string, unknown> = {}
     const growth = await growthDuring(async () => {
-      const got = await post(false)
-      expect((await readThrough(got)).bytes).toBeGreaterThan(compressed ? 30_000_000 - 1 : 100 * MIB)
-      end = await endOf(idOf(got))
+      const call = async (): Promise<void> => {
+        const got = await post(false)
+        expect((await readThrough(got)).bytes).toBeGreaterThan(compressed ? 60_000_000 - 1 : 100 * MIB)
+        const end = await endOf(idOf(got))
+        expect(end).toMatchObject({ type: 'settle', usage_source: 'provider', tokens: { output: 2 } })
+      }
+      await Promise.all(Array.from({ length: 2 }, call))
     })
-    expect(growth).toBeLessThan(64 * MIB)
-    expect(end).toMatchObject({ type: 'settle', usage_source: 'provider', tokens: { output: 2 } })
+    expect(growth).toBeLessThan(GROWTH_MAX)
   },
-  60_000,
 )
 
-run(
-  'a compressed stream that swells without end is stopped with an error event; memory stays',
-  async () => {
-    const bomb = gzipSync(Buffer.alloc(512 * MIB, 'a'))
-    answer = (response) => {
-      response.setHeader('content-type', 'text/event-stream')
-      response.setHeader('content-encoding', 'gzip')
-      response.end(bomb)
-    }
-    let text = ''
-    const growth = await growthDuring(async () => {
-      const got = await post(true)
-      text = (await readThrough(got)).tail
-      expect(await endOf(idOf(got))).toMatchObject({ type: 'settle', usage_source: 'estimate' })
-    })
-    expect(text).toContain('"code":"upstream_unreachable"')
-    expect(growth).toBeLessThan(96 * MIB)
-  },
-  60_000,
-)
+run('a compressed stream that swells without end is stopped with an error event; memory stays', async () => {
+  const bomb = gzipSync(Buffer.alloc(512 * MIB, 'a'))
+  answer = (response) => {
+    response.setHeader('content-type', 'text/event-stream')
+    response.setHeader('content-encoding', 'gzip')
+    response.end(bomb)
+  }
+  let text = ''
+  const growth = await growthDuring(async () => {
+    const got = await post(true)
+    text = (await readThrough(got)).tail
+    expect(await endOf(idOf(got))).toMatchObject({ type: 'settle', usage_source: 'estimate' })
+  })
+  expect(text).toContain('"code":"upstream_unreachable"')
+  expect(growth).toBeLessThan(GROWTH_MAX)
+})
 
 run(
   'an upstream that falls silent in a stream: an error event, what was produced is charged, the upstream is closed',
   async () => {
-    answer = (response) => {
-      response.setHeader('content-type', 'text/event-stream')
-      response.write(event('one two three'))
-    }
-    const got = await post(true)
-    const text = await got.text()
-    expect(text).toContain('"upstream_timeout"')
-    expect(text).not.toContain('[DONE]')
-    expect(await endOf(idOf(got))).toMatchObject({ type: 'settle', usage_source: 'estimate' })
-    await waitFor('the upstream closed', () => upstream.sockets <= 1)
+    await withSilentUpstream('text/event-stream', event('one two three'), async (url, silent) => {
+      const got = await post(true, url)
+      const text = await got.text()
+      expect(text).toContain('"upstream_timeout"')
+      expect(text).not.toContain('[DONE]')
+      expect(await endOf(idOf(got))).toMatchObject({ type: 'settle', usage_source: 'estimate' })
+      await waitFor('the upstream closed', () => silent.sockets === 0)
+    })
   },
 )
 
 run('an upstream that falls silent in JSON: 504, or a connection that breaks off once bytes have gone', async () => {
-  answer = (response) => {
-    response.setHeader('content-type', 'application/json')
-    response.write('{"id":')
-  }
-  const got = await post(false)
-  expect([got.status, got.headers.get('x-tollgate-error')]).toEqual([504, 'upstream_timeout'])
-  answer = (response) => {
-    response.setHeader('content-type', 'application/json')
-    response.write(`{"id":"${'a'.repeat(400_000)}`)
-  }
-  const broken = await post(false)
-  expect(broken.status).toBe(200)
-  await expect(broken.text()).rejects.toThrow()
+  await withSilentUpstream('application/json', '{"id":', async (url) => {
+    const got = await post(false, url)
+    expect([got.status, got.headers.get('x-tollgate-error')]).toEqual([504, 'upstream_timeout'])
+  })
+  await withSilentUpstream('application/json', `{"id":"${'a'.repeat(400_000)}`, async (url) => {
+    const broken = await post(false, url)
+    expect(broken.status).toBe(200)
+    await expect(broken.text()).rejects.toThrow()
+  })
 })
+
+/** A gateway whose upstream says `begin`, and then nothing more. */
+async function withSilentUpstream(
+  type: string,
+  begin: string,
+  use: (url: string, silent: CountingUpstream) => Promise<void>,
+): Promise<void> {
+  const silent = await startCountingUpstream((_request, response) => {
+    response.setHeader('content-type', type)
+    response.write(begin)
+  })
+  const other = await startTestGateway({
+    prices: PRICES,
+    redis,
+    upstreams: `  openai: { format: openai, base_url: "${silent.url}/v1", api_key: k, models: ["gpt-*"] }`,
+    settings: 'limits: { upstream_idle_timeout: 1s }',
+  })
+  try {
+    await use(other.url, silent)
+  } finally {
+    await other.close()
+    await silent.close()
+  }
+}
 
 run('a stream that goes on for ever ends at upstream_total_timeout', async () => {
   const raw = await startCountingUpstream((_request, response) => {
@@ -342,7 +351,8 @@ run('a stream that goes on for ever ends at upstream_total_timeout', async () =>
     const startedMs = performance.now()
     const got = await post(true, other.url)
     expect(await got.text()).toContain('"upstream_timeout"')
-    expect(performance.now() - startedMs).toBeLessThan(2_500)
+    // Silence would end it after 120 s, nothing else before 15 min.
+    expect(performance.now() - startedMs).toBeLessThan(20_000)
     expect(await endOf(idOf(got))).toMatchObject({ type: 'settle', usage_source: 'estimate' })
   } finally {
     await other.close()
@@ -525,7 +535,7 @@ run('an HTTP/1.0 client reads a stream to its end, which is the end of the conne
     response.end(event('hi') + ENDING)
   }
   const request = bytesOf(true).replace('HTTP/1.1', 'HTTP/1.0')
-  const got = await rawExchange(gateway.url, [request], { withinMs: 5_000 })
+  const got = await rawExchange(gateway.url, [request], { withinMs: 30_000 })
   expect([got.statuses, got.closed]).toEqual([[200], true])
   expect(got.text).not.toMatch(/transfer-encoding/i)
   expect(got.text).toContain('[DONE]')

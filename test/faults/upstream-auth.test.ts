@@ -86,7 +86,7 @@ beforeAll(async () => {
     settings: 'metering: { unmetered_paths: ["* /v1/things", "* /v1/things/*"] }\nlimits: { body_bytes: 64KiB }',
   })
   await gateway.grant('100')
-}, 60_000)
+}, 180_000)
 
 afterAll(async () => {
   if (!redisAvailable) return

@@ -61,7 +61,7 @@ describe.skipIf(missing('prometheus'))('a real Prometheus that scraped the metri
       async () => (await prometheus.query(last)).length > 0,
       () => 'no rates were recorded',
     )
-  }, 60_000)
+  }, 180_000)
 
   afterAll(async () => {
     clearInterval(traffic)

@@ -62,5 +62,5 @@ test.skipIf(!redisAvailable).each(SEEDED_BUGS)(
       rmSync(directory, { recursive: true, force: true })
     }
   },
-  120_000,
+  180_000,
 )

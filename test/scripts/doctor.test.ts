@@ -175,7 +175,7 @@ redisTest(
     expect(tried).toBeGreaterThan(300)
     expect((await wallet.check(account)).differences).toEqual([])
   },
-  120_000,
+  180_000,
 )
 
 redisTest('a difference names the field, what is kept and what the ledger says', async () => {
@@ -268,7 +268,7 @@ redisTest(
     }
     expect(calls).toBeGreaterThan(100)
   },
-  60_000,
+  180_000,
 )
 
 redisTest(

@@ -191,7 +191,7 @@ redisTest(
     expect(await statuses(calls)).toEqual({ held: 1234, held_by_open_calls: 10_000 - 1234 })
     expect(await account.balance()).toMatchObject({ availableAtoms: 6n, heldAtoms: 1234n * 7n })
   },
-  60_000,
+  180_000,
 )
 
 redisTest(
@@ -207,7 +207,7 @@ redisTest(
     expect(await account.balance()).toMatchObject({ availableAtoms: 1000n, heldAtoms: 0n, postedAtoms: 0n })
     expect(await account.holds()).toEqual([])
   },
-  30_000,
+  180_000,
 )
 
 redisTest(

@@ -41,8 +41,9 @@ export async function startCountingUpstream(answer: Answer = answerChat): Promis
       answer(request, response)
     })
   })
-  server.on('clientError', (_error, socket) => {
-    malformed++
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // A request that broke off is one that was not finished, not bytes that are none.
+    if (error.code?.startsWith('HPE_') && error.code !== 'HPE_INVALID_EOF_STATE') malformed++
     socket.destroy()
   })
   server.on('connection', (socket) => {

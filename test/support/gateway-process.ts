@@ -30,7 +30,7 @@ export async function startGatewayProcess(
   child.stdout.on('data', grow)
   child.stderr.on('data', grow)
   const exited = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
-  const deadline = performance.now() + 15_000
+  const deadline = performance.now() + 90_000
   for (;;) {
     const url = /gateway\s+(http:\/\/\S+)/i.exec(text)?.[1]
     const adminUrl = /admin\s+(http:\/\/\S+)/i.exec(text)?.[1]

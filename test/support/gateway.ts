@@ -82,6 +82,14 @@ accounts:
 `
 }
 
+/** A busy machine is not a Redis that is away: a test that is about that says how long one is waited for. */
+function patient(settings: string): string {
+  if (settings.includes('redis_command_timeout')) return settings
+  const patience = 'redis_command_timeout: 5s'
+  if (!settings.includes('limits: {')) return `${settings}\nlimits: { ${patience} }`
+  return settings.replace('limits: {', `limits: { ${patience},`)
+}
+
 export function writeConfig(
   dir: string,
   simulatorUrl: string,
@@ -108,7 +116,7 @@ prices: price-book.yaml
 entitlements: entitlements.yaml
 upstreams:
 ${upstreams}
-${options.settings ?? ''}
+${patient(options.settings ?? '')}
 `,
   )
   writeFileSync(files.entitlements, options.entitlements ?? entitlementsFor(options.plan ?? 'enforcement: enforce'))

@@ -22,16 +22,22 @@ export function rawSocket(url: string): Promise<Socket> {
   })
 }
 
-/** Sends the pieces one after the other and reads until the gateway closes, `until` holds, or `withinMs` are over. */
+/** After the first bytes of an answer: what comes later than this is no part of what one write was answered with. */
+const QUIET_MS = 400
+
+/**
+ * Sends the pieces one after the other and reads until the gateway closes, `until` holds, or `withinMs` are over; where
+ * none of the two is said, until it has been quiet for a moment behind the first bytes.
+ */
 export async function rawExchange(
   url: string,
   pieces: readonly (string | Buffer)[],
-  { withinMs = 400, until }: { readonly withinMs?: number; readonly until?: (text: string) => boolean } = {},
+  { withinMs, until }: { readonly withinMs?: number; readonly until?: (text: string) => boolean } = {},
 ): Promise<RawAnswer> {
   const socket = await rawSocket(url)
   let text = ''
   const closed = await new Promise<boolean>((resolve) => {
-    const timer = setTimeout(() => resolve(false), withinMs)
+    let timer = setTimeout(() => resolve(false), withinMs ?? 30_000)
     const end = (value: boolean): void => {
       clearTimeout(timer)
       resolve(value)
@@ -39,6 +45,9 @@ export async function rawExchange(
     socket.on('data', (chunk) => {
       text += chunk.toString('latin1')
       if (until?.(text)) end(false)
+      if (until !== undefined || withinMs !== undefined) return
+      clearTimeout(timer)
+      timer = setTimeout(() => resolve(false), QUIET_MS)
     })
     socket.on('close', () => end(true))
     for (const piece of pieces) socket.write(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece)

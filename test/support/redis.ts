@@ -34,7 +34,7 @@ if (!redisAvailable) {
   console.warn('skipped: no redis-server or valkey-server on PATH (Debian: apt-get install redis-server)')
 }
 
-/** Starts a private server on a loopback port. Throws where none is installed or it does not answer in 10 s. */
+/** Starts a private server on a loopback port. Throws where none is installed or it does not answer in 30 s. */
 export async function startRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
   if (program === undefined) {
     throw new Error('no redis-server or valkey-server on PATH; on Debian: apt-get install redis-server')
@@ -61,7 +61,7 @@ function readyOrProblem(child: ChildProcess): Promise<string | undefined> {
   return new Promise((resolve) => {
     let output = ''
     let ready = false
-    const timer = setTimeout(() => child.kill('SIGKILL'), 10_000)
+    const timer = setTimeout(() => child.kill('SIGKILL'), 30_000)
     const read = (chunk: Buffer): void => {
       if (ready) return
       output += chunk.toString()

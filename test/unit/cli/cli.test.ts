@@ -296,7 +296,7 @@ describe.skipIf(!redisAvailable)('adopt-redis', () => {
     rmSync(dir, { recursive: true })
     expect(code).toBe(1)
     expect(err).toMatch(/^tollgate: .*ECONNREFUSED/)
-  }, 15_000)
+  }, 180_000)
 })
 
 describe('as a process', () => {

@@ -178,7 +178,7 @@ test('a large config is parsed apart: the same as in place, and the loop never s
       message: 'accounts.a5: duplicate account "a5"; it stands above already',
     }),
   ])
-}, 120_000)
+}, 180_000)
 
 test('the watcher puts an edit in force by itself', async () => {
   const directory = makeDirectory()

@@ -69,7 +69,7 @@ async function failure(promise: Promise<unknown>): Promise<WalletUnavailable> {
   return error as WalletUnavailable
 }
 
-async function until(condition: () => boolean, withinMs = 5000): Promise<void> {
+async function until(condition: () => boolean, withinMs = 30_000): Promise<void> {
   const end = Date.now() + withinMs
   while (!condition()) {
     if (Date.now() > end) throw new Error('the condition did not come true')

@@ -13,7 +13,7 @@ beforeAll(async () => {
   if (!redisAvailable) return
   server = await startRedis()
   redis = new Redis(server.url)
-}, 30_000)
+}, 180_000)
 afterAll(async () => {
   redis?.disconnect()
   await server?.stop()
