@@ -50,15 +50,15 @@ describe.skipIf(!redisAvailable)('with a real Redis', () => {
     let server = await startRedis({ aof: true, dir })
     const redis = connectRedis({
       url: server.url,
-      commandMs: 300,
-      connectMs: 1000,
+      commandMs: 5_000,
+      connectMs: 5_000,
       breakerFailures: 5,
       breakerWindowMs: 1000,
       probeMs: 100,
       onState: (up) => up && current?.nudge(),
     })
     let current: Outbox | undefined
-    await redis.whenUp(2000)
+    await redis.whenUp(30_000)
     const wallet = createWallet(redis)
     return {
       wallet,
@@ -74,7 +74,7 @@ describe.skipIf(!redisAvailable)('with a real Redis', () => {
       },
       async startRedis() {
         server = await startRedis({ aof: true, dir, port: server.port })
-        await redis.whenUp(5000)
+        await redis.whenUp(30_000)
       },
       async stop() {
         await current?.close(0)

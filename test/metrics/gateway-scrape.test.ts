@@ -82,7 +82,11 @@ describe.skipIf(missing('prometheus') || !redisAvailable)('a real Prometheus tha
   }, 180_000)
 
   test.each(watchedExpressions())('$name returns series', async ({ expression }) => {
-    expect((await prometheus.query(withoutFilters(expression))).length).toBeGreaterThan(0)
+    // Rules and scrapes come in their own time, on a busy machine later.
+    await waitFor(
+      async () => (await prometheus.query(withoutFilters(expression))).length > 0,
+      () => `no series of ${expression}`,
+    )
   })
 
   test.each([

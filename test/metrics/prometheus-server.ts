@@ -60,7 +60,7 @@ export async function startPrometheus(target: string): Promise<PrometheusServer>
 export async function waitFor(
   question: () => Promise<boolean>,
   message: () => string,
-  withinMs = 20_000,
+  withinMs = 60_000,
 ): Promise<void> {
   const untilMs = Date.now() + withinMs
   while (!(await question().catch(() => false))) {
