@@ -15,6 +15,7 @@ import { HoldSizing } from './http/hold-sizing.ts'
 import { ProviderObjects } from './http/provider-objects.ts'
 import { createGatewayServer } from './http/server.ts'
 import { UploadBudget, uploadBytesMax } from './http/upload-budget.ts'
+import { UploadClock } from './http/upload-clock.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics/metrics.ts'
 import { providers } from './providers/registry.ts'
@@ -97,6 +98,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     exact,
     denied,
     uploads: new UploadBudget(uploadBytesMax(settings.gateway.workers)),
+    uploadClock: new UploadClock(),
     metrics: options.metrics,
     log: options.log,
     now: Date.now,
@@ -109,6 +111,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   const ticker = setInterval(() => {
     const nowMs = Date.now()
     for (const call of openCalls) call.tick(nowMs)
+    deps.uploadClock.tick()
   }, 1_000)
   sharing.start()
   const cuts = new CutWatch(options.redis, options.log, (cut) => {

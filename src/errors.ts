@@ -26,6 +26,7 @@ export const ERRORS = {
   rate_limited: { status: 429, retry: true, openai: 'rate_limit_error', anthropic: 'rate_limit_error' },
   too_many_concurrent: { status: 429, retry: true, openai: 'rate_limit_error', anthropic: 'rate_limit_error' },
   held_by_open_calls: { status: 429, retry: true, openai: 'rate_limit_error', anthropic: 'rate_limit_error' },
+  upload_timeout: { status: 408, retry: true, openai: 'invalid_request_error', anthropic: 'timeout_error' },
   body_too_large: { status: 413, retry: false, openai: 'invalid_request_error', anthropic: 'request_too_large' },
   wallet_unavailable: { status: 503, retry: true, openai: 'server_error', anthropic: 'overloaded_error' },
   overloaded: { status: 503, retry: true, openai: 'server_error', anthropic: 'overloaded_error' },

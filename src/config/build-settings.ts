@@ -92,6 +92,7 @@ function buildLimits(read: TollgateFile['limits']): Settings['limits'] {
   return {
     headersMs: read.headers_timeout,
     requestMs: read.request_timeout,
+    fileMs: read.file_timeout,
     keepAliveMs: read.keep_alive,
     requestsPerSocket: read.requests_per_socket,
     headerBytes: read.header_bytes,

@@ -21,7 +21,8 @@ export const MIB = 1024 * KIB
 /** `limits` of tollgate.yaml: every bound and timeout, with the defaults that the guarantees are measured at. */
 export const limits = z.strictObject({
   headers_timeout: time('10s', 100, HOUR, 'time for a request’s header block'),
-  request_timeout: time('60s', 100, DAY, 'time for a whole request, its body included'),
+  request_timeout: time('60s', 100, DAY, 'time for the body of a request, once its headers are there'),
+  file_timeout: time('15m', 100, DAY, 'the same where the body is a file: uploads of files, and their parts'),
   keep_alive: time('65s', 0, HOUR, 'time an idle client connection stays open'),
   requests_per_socket: count(1000, 1, 1_000_000_000, 'requests a client connection serves before it is closed'),
   header_bytes: bytes('16KiB', KIB, MIB, 'size of a request’s header block'),

@@ -161,6 +161,7 @@ export interface AdminToken {
 export interface Limits {
   readonly headersMs: number
   readonly requestMs: number
+  readonly fileMs: number
   readonly keepAliveMs: number
   readonly requestsPerSocket: number
   readonly headerBytes: number

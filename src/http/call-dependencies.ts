@@ -16,6 +16,7 @@ import type { DeniedModels } from './denied-models.ts'
 import type { HoldSizing } from './hold-sizing.ts'
 import type { ProviderObjects } from './provider-objects.ts'
 import type { UploadBudget } from './upload-budget.ts'
+import type { UploadClock } from './upload-clock.ts'
 
 /** What a call works with: made once by gateway.ts and handed down. */
 export interface CallDependencies {
@@ -31,6 +32,7 @@ export interface CallDependencies {
   readonly objects: ProviderObjects
   readonly batchFiles: BatchFiles
   readonly uploads: UploadBudget
+  readonly uploadClock: UploadClock
   readonly longCalls: Pick<LongCalls, 'register' | 'ended' | 'hurry' | 'askNow' | 'goesOn'>
   readonly allowances: Pick<AllowanceKeeper, 'covers' | 'ensure'>
   readonly sizing: HoldSizing

@@ -3,10 +3,10 @@ import type { IncomingMessage } from 'node:http'
 import type { Endpoint, Upstream } from '../config/snapshot.ts'
 import { errorFacts, Refusal } from '../errors.ts'
 import { NoCredential } from '../proxy/credentials/upstream-credentials.ts'
-import { RequestTooLarge, type SendOptions } from '../proxy/passthrough.ts'
+import { RequestTooLarge, RequestTooLate, type SendOptions } from '../proxy/passthrough.ts'
 import { targetPath } from '../proxy/upstream.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import { boundedBody, type IncomingCall } from './read-call.ts'
+import { boundedBody, hasBody, type IncomingCall, tooLate, uploadLimit } from './read-call.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
 
 /** `body`: the request's, where it was read already. */
@@ -34,6 +34,9 @@ export async function forwardUnmetered(
     if (body === undefined) return 0
     options.onRequestBytes?.(body)
   } else if (body === undefined && request.headers.expect !== undefined) response.writeContinue()
+  const time = uploadLimit(incoming)
+  if (body === undefined && hasBody(request))
+    deps.uploadClock.begin(request, time, () => deps.passthrough.endLate(request, response))
   const counted = { account: key.account.id, upstream: upstream.name, model: '', endpoint }
   try {
     const result = await deps.passthrough.send(
@@ -53,6 +56,7 @@ export async function forwardUnmetered(
   } catch (error) {
     deps.metrics.request({ ...counted, outcome: 'failed' })
     if (error instanceof RequestTooLarge) throw tooLarge(id, fileBytes)
+    if (error instanceof RequestTooLate) throw new Refusal(tooLate(id, time))
     if (error instanceof NoCredential) throw new Refusal(errorFacts('upstream_unreachable', error.message, id))
     deps.log.warn(
       { request_id: id, upstream: upstream.name, cause: (error as NodeJS.ErrnoException).code },

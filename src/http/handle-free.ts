@@ -14,7 +14,7 @@ import type { CallDependencies } from './call-dependencies.ts'
 import { walletUnavailable } from './call-refusals.ts'
 import { type ForwardOptions, forwardUnmetered } from './forward-unmetered.ts'
 import { findOwner, notFound, ownObjects } from './own-objects.ts'
-import { type IncomingCall, wholeBody } from './read-call.ts'
+import { hasBody, type IncomingCall, wholeBody } from './read-call.ts'
 import { readUpload, type UploadReading } from './read-upload.ts'
 import { upstreamForModel, upstreamWithoutModel } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
@@ -96,11 +96,6 @@ function addressEdits(
   if (address === undefined || objectId === undefined) return {}
   const path = route.path.slice(0, route.path.indexOf(objectId) + objectId.length)
   return { editBody: editAddress(address, path, caller, snapshot.settings.limits.jsonDepth) }
-}
-
-function hasBody(request: IncomingMessage): boolean {
-  const { 'content-length': length, 'transfer-encoding': coding } = request.headers
-  return coding !== undefined || (length !== undefined && length !== '0')
 }
 
 /** Ids that the body names. Throws Refusal: it is no JSON, or asks for what is not free. */

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Format, Plan, Snapshot, VirtualKey } from '../config/snapshot.ts'
 import type { CallFacts } from '../core/price-book.ts'
-import { errorFacts, Refusal } from '../errors.ts'
+import { type ErrorFacts, errorFacts, Refusal } from '../errors.ts'
 import { isForm, readForm } from '../providers/multipart/read-form.ts'
 import { type CallRequest, type Form, InvalidCall, type Metering } from '../providers/provider.ts'
 import type { AdmittedCall } from './admitted-call.ts'
@@ -12,6 +12,7 @@ import { chooseUpstream } from './choose-upstream.ts'
 import { readBody } from './read-body.ts'
 import type { Route } from './route.ts'
 import type { TollgateResponse } from './tollgate-response.ts'
+import type { UploadLimit } from './upload-clock.ts'
 
 /** How far a request has come, for the metrics and the words of a refusal: "" where that is not known yet. */
 export interface Whereabouts {
@@ -77,9 +78,10 @@ export async function boundedBody(
   response: TollgateResponse,
 ): Promise<Buffer | undefined> {
   const { bodyBytes } = incoming.snapshot.settings.limits
-  const result = await readBody(request, response, bodyBytes, deps.uploads)
+  const result = await readBody(request, response, { bytesMax: bodyBytes, time: uploadLimit(incoming) }, deps)
   if ('body' in result) return result.body
   if (result.problem === 'gone') return undefined
+  if (result.problem === 'too_late') throw new Refusal(tooLate(incoming.id, result.limit))
   if (result.problem === 'no_room') {
     throw new Refusal(
       errorFacts(
@@ -98,6 +100,24 @@ export async function boundedBody(
       rule: 'limits.body_bytes',
     }),
   )
+}
+
+export function hasBody(request: IncomingMessage): boolean {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+  return coding !== undefined || (length !== undefined && length !== '0')
+}
+
+/** How long the request's body may take. */
+export function uploadLimit({ route, snapshot }: IncomingCall): UploadLimit {
+  const { requestMs, fileMs } = snapshot.settings.limits
+  return route.matches[0]?.operation.objects?.upload === true
+    ? { ms: fileMs, rule: 'limits.file_timeout' }
+    : { ms: requestMs, rule: 'limits.request_timeout' }
+}
+
+export function tooLate(id: string, { ms, rule }: UploadLimit): ErrorFacts {
+  const message = `The body was not whole within ${ms / 1000} s (${rule}); send it faster, or a smaller one.`
+  return errorFacts('upload_timeout', message, id, { rule })
 }
 
 /** The body's parts, where it is a form and the operation takes forms. Throws Refusal. */

@@ -32,7 +32,8 @@ export function createGatewayServer(deps: CallDependencies, settings: Settings):
       // Java's client asks for h2c with each request: only a WebSocket is another protocol here.
       shouldUpgradeCallback: isWebSocket,
       headersTimeout: limits.headersMs,
-      requestTimeout: limits.requestMs,
+      // Each body has its own time (upload-clock.ts); Node's is the last resort, where nobody reads one.
+      requestTimeout: limits.headersMs + Math.max(limits.requestMs, limits.fileMs),
       keepAliveTimeout: limits.keepAliveMs,
       connectionsCheckingInterval: 1_000,
       maxHeaderSize: limits.headerBytes,

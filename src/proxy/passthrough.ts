@@ -41,6 +41,8 @@ export interface AnswerWatch {
 }
 
 export class RequestTooLarge extends Error {}
+/** The caller took longer than it may to send its body. */
+export class RequestTooLate extends Error {}
 
 export class Passthrough {
   readonly #proxy = httpProxy.createProxyServer({
@@ -79,6 +81,13 @@ export class Passthrough {
     await this.#credentials.authorize(upstream, { method: request.method as string, path, headers, body })
     if (response.destroyed) return { status: undefined, bytes: 0 }
     return this.#forward(request, response, upstream, path, headers, options)
+  }
+
+  /** Ends a request whose body is still on its way: `send` rejects with RequestTooLate. */
+  endLate(request: IncomingMessage, response: ServerResponse): void {
+    const exchange = exchanges.get(response)
+    if (exchange) endUpload(request, exchange, new RequestTooLate())
+    else response.destroy()
   }
 
   #forward(
@@ -155,11 +164,15 @@ function watchRequest(request: IncomingMessage, exchange: Exchange): void {
       return
     }
     request.off('data', onData)
-    request.unpipe()
-    exchange.fail(new RequestTooLarge())
-    exchange.outgoing?.destroy()
+    endUpload(request, exchange, new RequestTooLarge())
   }
   request.on('data', onData)
+}
+
+function endUpload(request: IncomingMessage, exchange: Exchange, error: Error): void {
+  request.unpipe()
+  exchange.fail(error)
+  exchange.outgoing?.destroy()
 }
 
 function requestHeaders(request: IncomingMessage, upstream: Upstream, options: SendOptions): string[] {

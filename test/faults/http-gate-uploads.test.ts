@@ -4,13 +4,16 @@ import { expect, test } from 'vitest'
 import { readBody } from '../../src/http/read-body.ts'
 import { TollgateResponse } from '../../src/http/tollgate-response.ts'
 import { UploadBudget, uploadBytesMax } from '../../src/http/upload-budget.ts'
+import { UploadClock } from '../../src/http/upload-clock.ts'
 import { waitFor } from '../support/wait-for.ts'
+
+const BOUNDS = { bytesMax: 1_000_000, time: { ms: 60_000, rule: 'limits.request_timeout' } } as const
 
 test('bodies of all calls together are bounded, counted until the answer is over, and given back however it ends', async () => {
   const budget = new UploadBudget(250_000)
   const held: TollgateResponse[] = []
   const server = createServer({ ServerResponse: TollgateResponse }, async (request, response) => {
-    const result = await readBody(request, response, 1_000_000, budget)
+    const result = await readBody(request, response, BOUNDS, { uploads: budget, uploadClock: new UploadClock() })
     if ('body' in result) held.push(response)
     else response.writeHead('problem' in result && result.problem === 'no_room' ? 503 : 413).end()
   })

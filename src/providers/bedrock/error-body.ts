@@ -24,6 +24,7 @@ const NAMES: Readonly<Record<ErrorCode, string>> = {
   rate_limited: 'ThrottlingException',
   too_many_concurrent: 'ThrottlingException',
   body_too_large: 'ValidationException',
+  upload_timeout: 'ModelTimeoutException',
   wallet_unavailable: 'ServiceUnavailableException',
   overloaded: 'ServiceUnavailableException',
   upstream_unreachable: 'InternalServerException',

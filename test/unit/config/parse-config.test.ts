@@ -34,6 +34,7 @@ test('what tollgate.yaml leaves out has the documented default', () => {
   expect(settings.limits).toEqual({
     headersMs: 10_000,
     requestMs: 60_000,
+    fileMs: 900_000,
     keepAliveMs: 65_000,
     requestsPerSocket: 1000,
     headerBytes: 16_384,
