@@ -51,6 +51,7 @@ export interface DataPlaneOptions {
   readonly credentials: UpstreamCredentials
   readonly longCalls: CallDependencies['longCalls']
   readonly allowances: CallDependencies['allowances']
+  readonly callers: CallDependencies['callers']
   readonly metrics: Metrics
   readonly log: Log
   /** The gateway's other processes; left out: there are none. */
@@ -91,6 +92,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     credentials: options.credentials,
     longCalls: options.longCalls,
     allowances: options.allowances,
+    callers: options.callers,
     passthrough,
     objects: new ProviderObjects(options.redis),
     batchFiles: new BatchFiles(options.redis),

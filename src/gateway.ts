@@ -1,6 +1,11 @@
 /** Makes every object once and hands it down. One process, or a primary with workers that share its port. */
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { AccountStore } from './accounts/account-store.ts'
+import { allowancesInRedis, firstInRedis, idsInRedis } from './accounts/background.ts'
+import type { Callers } from './accounts/callers.ts'
+import { AccountDirectory } from './accounts/directory.ts'
+import { watchCallers } from './accounts/watch-callers.ts'
 import { createAdminServer } from './admin/server.ts'
 import { type ConfigStore, openConfigStore } from './config/config-store.ts'
 import { formatProblem } from './config/problem.ts'
@@ -26,6 +31,7 @@ import { lockDataDir } from './wallet/data-lock.ts'
 import { Outbox } from './wallet/outbox.ts'
 import { recoverOutbox } from './wallet/recover-outbox.ts'
 import { createWallet } from './wallet/redis-wallet.ts'
+import type { WalletOptions } from './wallet/script-caller.ts'
 import { createSweeper } from './wallet/sweeper.ts'
 import { startWorkers, type Workers } from './workers.ts'
 
@@ -99,6 +105,7 @@ async function start(
     wallet: core.wallet,
     metrics,
     accounts: () => store.current().accounts.keys(),
+    others: (most) => firstInRedis(core.directory, most),
     log,
   })
   undo.push(() => gauges.stop())
@@ -126,6 +133,7 @@ async function start(
       credentials: core.credentials,
       longCalls: core.longCalls,
       allowances: core.allowances,
+      callers: core.callers,
       metrics,
       log,
     })
@@ -139,11 +147,16 @@ async function start(
   watchConfig(store, metrics, log)
   store.onReload(({ result }) => {
     if (result !== 'rejected') workers?.forgetDenied()
-    if (result === 'applied') void core.allowances.tick()
+    if (result !== 'applied') return
+    void core.allowances.tick()
+    void core.allowances.tickOthers()
   })
   const { server, adminToken } = createAdminServer({
     store,
     wallet: core.wallet,
+    kept: core.accounts,
+    accounts: core.directory,
+    accountChanged: (account) => core.allowances.ensure(account),
     log,
     reload,
     touch: (account, atMs) => core.sweeper.touch(account, atMs),
@@ -187,6 +200,11 @@ export interface Core {
   readonly credentials: UpstreamCredentials
   readonly longCalls: LongCalls
   readonly allowances: AllowanceKeeper
+  /** Accounts and keys that are kept in Redis. */
+  readonly accounts: AccountStore
+  /** Those, and the ones of the files. */
+  readonly directory: AccountDirectory
+  readonly callers: Callers
   close(withinMs: number): Promise<void>
 }
 
@@ -235,9 +253,17 @@ export async function openCore(options: CoreOptions): Promise<Core> {
       },
     },
   )
-  const wallet = createWallet(guard, {
+  const scripts: WalletOptions = {
     stripShebang: options.embeddedJs,
     onDuration: (script, seconds) => metrics.redisCall(script, seconds),
+  }
+  const wallet = createWallet(guard, scripts)
+  const accounts = new AccountStore(guard, scripts)
+  const directory = new AccountDirectory({ snapshot: () => store.current(), store: accounts })
+  const known = watchCallers(accounts, {
+    url: options.redisUrl,
+    connectMs: limits.redisConnectMs,
+    commandMs: limits.redisCommandMs,
   })
   const list = new JobList(guard)
   outbox = new Outbox({
@@ -248,8 +274,20 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     log,
   })
   metrics.watchOutbox(outbox)
-  const sweeper = createSweeper({ wallet, redis: guard, accounts: () => store.current().accounts.keys(), log })
-  allowances = new AllowanceKeeper({ wallet, redis: guard, accounts: () => store.current().accounts, log })
+  const sweeper = createSweeper({
+    wallet,
+    redis: guard,
+    accounts: () => store.current().accounts.keys(),
+    others: () => idsInRedis(directory),
+    log,
+  })
+  allowances = new AllowanceKeeper({
+    wallet,
+    redis: guard,
+    accounts: () => store.current().accounts,
+    others: allowancesInRedis(directory),
+    log,
+  })
   const pools = new UpstreamPools(settings.upstreams, limits)
   const credentials = new UpstreamCredentials(settings.upstreams, { log, now: Date.now })
   const objects = new ProviderObjects(guard)
@@ -277,7 +315,11 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     credentials,
     longCalls,
     allowances,
+    accounts,
+    directory,
+    callers: known.callers,
     async close(withinMs) {
+      known.stop()
       await pools.close()
       credentials.close()
       await outbox.close(withinMs)

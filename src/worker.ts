@@ -65,6 +65,7 @@ async function run(): Promise<void> {
     credentials: core.credentials,
     longCalls: core.longCalls,
     allowances: core.allowances,
+    callers: core.callers,
     metrics,
     log,
     peers: { tellDenied: (upstream, model) => tell({ type: 'denied', models: [[upstream, model]] }) },

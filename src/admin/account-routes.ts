@@ -1,11 +1,10 @@
+import type { KnownAccount } from '../accounts/directory.ts'
 import { NAME } from '../config/fields.ts'
-import type { Account } from '../config/snapshot.ts'
 import { newId } from '../core/ids.ts'
 import { AmountError, type Atoms, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
 import type { AdminResult, Balance } from '../wallet/wallet-types.ts'
 import { refusalError, unknown, wrongField } from './admin-error.ts'
 import { isCallersKey } from './first-answers.ts'
-import { listAccounts } from './list-accounts.ts'
 import { balanceJson, emptyBalance, headroomAtoms } from './render-wallet.ts'
 import { type AdminDependencies, type Answer, type Asked, type Route, route } from './route.ts'
 import { accountAnswer, adjustBody, pageOf, pageQuery, reasonBody } from './schemas.ts'
@@ -34,35 +33,38 @@ export function amountOf(text: string, scale: number): Atoms {
   }
 }
 
-/** Its balances and its place in the config. Throws 404 for an account that neither the files nor a wallet know. */
+/** Its balances and its place in files or Redis. Throws 404 for an account that neither they nor a wallet know. */
 async function find(
   admin: AdminDependencies,
   id: string,
+  looked: KnownAccount | undefined,
 ): Promise<{
-  readonly configured: Account | undefined
+  readonly known: KnownAccount | undefined
   readonly balances: readonly Balance[]
   readonly frozen: boolean
 }> {
   if (!NAME.test(id)) throw unknown('account', id)
-  const configured = admin.store.current().accounts.get(id)
+  const known = looked ?? (await admin.accounts.look(id))
   const balances = await admin.wallet.balances(id)
   const first = balances[0]
-  if (first) return { configured, balances, frozen: first.frozen }
-  if (!configured) throw unknown('account', id)
+  if (first) return { known, balances, frozen: first.frozen }
+  if (!known) throw unknown('account', id)
   // Without a wallet the ledger has nothing but freezes: the last one counts.
   const freezes = await admin.wallet.ledger(id, { afterSeq: 0, limit: 1000, type: 'freeze' })
   const last = freezes.at(-1)?.fields['frozen']
-  return { configured, balances, frozen: last === true || last === 1 || last === '1' }
+  return { known, balances, frozen: last === true || last === 1 || last === '1' }
 }
 
 /** Throws 404 as `find` does. */
 export async function mustExist(admin: AdminDependencies, id: string): Promise<void> {
-  if (!admin.store.current().accounts.has(id)) await find(admin, id)
+  if (!NAME.test(id)) throw unknown('account', id)
+  if (!(await admin.accounts.find(id))) await find(admin, id, undefined)
 }
 
-async function accountJson(admin: AdminDependencies, id: string, nowMs: number) {
-  const { configured, balances, frozen } = await find(admin, id)
-  const plan = configured?.plan
+/** `looked`: as a list has it; left out: it is looked for. */
+export async function accountJson(admin: AdminDependencies, id: string, nowMs: number, looked?: KnownAccount) {
+  const { known, balances, frozen } = await find(admin, id, looked)
+  const plan = known?.plan
   const limited = plan && ['negative', 'overflow'].includes(plan.onExhausted.mode)
   let heldOverageAtoms = 0n
   for (const hold of limited ? await admin.wallet.holds(id) : []) {
@@ -72,9 +74,12 @@ async function accountJson(admin: AdminDependencies, id: string, nowMs: number) 
   if (plan && !all.some((balance) => balance.unit === plan.unit)) all.push(emptyBalance(plan.unit, plan.scale, frozen))
   return {
     id,
-    plan: plan?.name ?? null,
-    status: frozen ? 'frozen' : 'active',
-    labels: configured?.labels ?? {},
+    plan: known?.planName ?? null,
+    status: known?.closed ? 'closed' : frozen ? 'frozen' : 'active',
+    source: known?.source ?? null,
+    problem: known?.problem ?? null,
+    labels: known?.labels ?? {},
+    plan_overrides: known?.overrides ?? {},
     balances: all.map((balance) => balanceJson(balance, headroomAtoms(balance, plan, heldOverageAtoms, nowMs))),
   }
 }
@@ -95,18 +100,17 @@ const list = route({
   method: 'GET',
   path: '/accounts',
   role: 'viewer',
-  summary: 'Accounts of the files, by id',
+  summary: 'Accounts of the files and of Redis, by id',
   query: pageQuery,
   answer: pageOf(accountAnswer),
   async handle({ admin, query, nowMs }) {
-    const ids = (await listAccounts(admin)).filter((id) => query.after === undefined || id > query.after)
-    const page = ids.slice(0, query.limit)
+    const page = await admin.accounts.page(query.after, query.limit)
     const items: unknown[] = []
-    for (let start = 0; start < page.length; start += READS_AT_ONCE) {
-      const some = page.slice(start, start + READS_AT_ONCE)
-      items.push(...(await Promise.all(some.map((id) => accountJson(admin, id, nowMs)))))
+    for (let start = 0; start < page.items.length; start += READS_AT_ONCE) {
+      const some = page.items.slice(start, start + READS_AT_ONCE)
+      items.push(...(await Promise.all(some.map((known) => accountJson(admin, known.id, nowMs, known)))))
     }
-    return { status: 200, body: { items, next: ids.length > page.length ? (page.at(-1) ?? null) : null } }
+    return { status: 200, body: { items, next: page.more ? (page.items.at(-1)?.id ?? null) : null } }
   },
 })
 

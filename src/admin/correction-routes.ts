@@ -1,4 +1,5 @@
 /** Refunds, flagged spend and overflow periods. */
+import type { KnownAccount } from '../accounts/directory.ts'
 import { NAME } from '../config/fields.ts'
 import { newId } from '../core/ids.ts'
 import { formatAmount } from '../core/money.ts'
@@ -73,7 +74,7 @@ const resolve = route({
     const amountAtoms = body.amount === undefined ? undefined : amountOf(body.amount, scaleOf(admin, body.unit))
     if (amountAtoms !== undefined && amountAtoms <= 0n) throw wrongField('amount', 'must be more than 0')
     const { unit, to, reason } = body
-    const period = currentPeriod(admin, account, nowMs)
+    const period = await currentPeriod(admin, account, nowMs)
     const request = { account, operationId, unit, amountAtoms, to, period, reason, actor: actor.name }
     const result = await admin.wallet.resolveFlagged(request)
     if (result.status === 'insufficient_funds') throw wrongField('amount', 'so much is not flagged', 'out_of_range')
@@ -94,12 +95,10 @@ const resolveMany = route({
     if (body.amount !== undefined) throw wrongField('amount', 'has no meaning for many accounts; leave it out')
     if (where.plan === undefined && where.label === undefined) throw wrongField('where', 'name a plan or a label')
     const items: unknown[] = []
-    for (const { id, plan, labels } of admin.store.current().accounts.values()) {
-      const wanted = Object.entries(where.label ?? {}).every(([label, value]) => labels[label] === value)
-      if (!wanted || (where.plan !== undefined && plan.name !== where.plan)) continue
+    for await (const { id } of wanted(admin, where)) {
       const balance = (await admin.wallet.balances(id)).find((candidate) => candidate.unit === unit)
       if (!balance || balance.flaggedAtoms === 0n) continue
-      const period = currentPeriod(admin, id, nowMs)
+      const period = await currentPeriod(admin, id, nowMs)
       const one = { account: id, operationId: `${operationId}:${id}`, unit, amountAtoms: undefined, to, period, reason }
       const result = await admin.wallet.resolveFlagged({ ...one, actor: actor.name })
       // Another's word came first: nothing is flagged any more.
@@ -110,15 +109,29 @@ const resolveMany = route({
   },
 })
 
+/** Accounts of a plan, or with all of these labels. */
+async function* wanted(
+  admin: AdminDependencies,
+  where: { readonly plan?: string | undefined; readonly label?: Readonly<Record<string, string>> | undefined },
+): AsyncGenerator<KnownAccount> {
+  for await (const page of admin.accounts.pages()) {
+    for (const account of page) {
+      const { planName, labels } = account
+      const labelled = Object.entries(where.label ?? {}).every(([label, value]) => labels[label] === value)
+      if (labelled && (where.plan === undefined || planName === where.plan)) yield account
+    }
+  }
+}
+
 /** The overflow period that is open now, by the account's own plan. */
-function currentPeriod(admin: AdminDependencies, account: string, nowMs: number): string {
-  const plan = admin.store.current().accounts.get(account)?.plan
+async function currentPeriod(admin: AdminDependencies, account: string, nowMs: number): Promise<string> {
+  const plan = (await admin.accounts.find(account))?.plan
   const period = plan?.onExhausted.mode === 'overflow' ? plan.onExhausted.period : 'month'
   return overflowPeriod(period, nowMs, plan?.timezone ?? 'UTC')
 }
 
-function unitOf(admin: AdminDependencies, account: string, unit: string | undefined): string {
-  return unit ?? admin.store.current().accounts.get(account)?.plan.unit ?? 'USD'
+async function unitOf(admin: AdminDependencies, account: string, unit: string | undefined): Promise<string> {
+  return unit ?? (await admin.accounts.find(account))?.plan?.unit ?? 'USD'
 }
 
 const PERIOD = /^\d{4}(-(\d{2}(-\d{2})?|Q[1-4]|W\d{2}))?$/
@@ -169,7 +182,7 @@ const readPeriod = route({
   async handle({ admin, path }) {
     const { account = '', period = '' } = path
     await mustExist(admin, account)
-    return { status: 200, body: await periodJson(admin, account, period, unitOf(admin, account, undefined)) }
+    return { status: 200, body: await periodJson(admin, account, period, await unitOf(admin, account, undefined)) }
   },
 })
 
@@ -184,8 +197,8 @@ const close = route({
     const { account = '', period = '' } = path
     await mustExist(admin, account)
     if (!PERIOD.test(period)) throw unknown('period', period)
-    const unit = unitOf(admin, account, body.unit)
-    const heir = currentPeriod(admin, account, nowMs)
+    const unit = await unitOf(admin, account, body.unit)
+    const heir = await currentPeriod(admin, account, nowMs)
     if (heir <= period) throw wrongField('period', `is not over; it can be closed when ${heir} has passed`)
     const { force, reason } = body
     const request = { account, operationId, unit, period, heir, force, reason, actor: actor.name }

@@ -1,7 +1,6 @@
 /** Whether what Redis keeps is what the ledgers say. Reads alone: nothing is repaired. */
 import { NAME } from '../config/fields.ts'
 import { unknown } from './admin-error.ts'
-import { listAccounts } from './list-accounts.ts'
 import { type AdminDependencies, type Route, route } from './route.ts'
 import { doctorAnswer, doctorQuery, pageOf } from './schemas.ts'
 
@@ -14,16 +13,15 @@ const all = route({
   method: 'GET',
   path: '/doctor',
   role: 'viewer',
-  summary: 'Recompute the accounts of the files from their ledgers and compare, by id; calls go on meanwhile',
+  summary: 'Recompute every account from its ledger and compare, by id; calls go on meanwhile',
   query: doctorQuery,
   answer: pageOf(doctorAnswer),
   async handle({ admin, query }) {
-    const ids = (await listAccounts(admin)).filter((id) => query.after === undefined || id > query.after)
-    const page = ids.slice(0, query.limit)
+    const page = await admin.accounts.page(query.after, query.limit)
     const items: unknown[] = []
     // One after the other: calls come first.
-    for (const id of page) items.push(await doctorJson(admin, id))
-    return { status: 200, body: { items, next: ids.length > page.length ? (page.at(-1) ?? null) : null } }
+    for (const { id } of page.items) items.push(await doctorJson(admin, id))
+    return { status: 200, body: { items, next: page.more ? (page.items.at(-1)?.id ?? null) : null } }
   },
 })
 
@@ -37,8 +35,8 @@ const one = route({
     const id = path['account'] ?? ''
     if (!NAME.test(id)) throw unknown('account', id)
     const body = await doctorJson(admin, id)
-    const isKnown = admin.store.current().accounts.has(id) || body.seq > 0 || body.differences.length > 0
-    if (!isKnown) throw unknown('account', id)
+    const hasBooks = body.seq > 0 || body.differences.length > 0
+    if (!hasBooks && !(await admin.accounts.find(id))) throw unknown('account', id)
     return { status: 200, body }
   },
 })

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { Repeatable } from '../accounts/account-store.ts'
 import { newId } from '../core/ids.ts'
 import { AdminError, wrongField } from './admin-error.ts'
 import type { Answer } from './route.ts'
@@ -46,13 +47,20 @@ export function operationIdOf(key: string | undefined, nowMs: number): string {
   return `${CALLERS}${/^[A-Za-z0-9._:@/+-]{1,128}$/.test(key) ? key : createHash('sha256').update(key).digest('hex')}`
 }
 
+/** Of a POST that can be sent again; undefined: of one without an Idempotency-Key. */
+export function repeatableBy(operationId: string, fingerprint: string): Repeatable | undefined {
+  return isCallersKey(operationId) ? { operationId, fingerprint } : undefined
+}
+
 /** Whether an operation can be asked for again. */
 export function isCallersKey(operationId: string): boolean {
   return operationId.startsWith(CALLERS)
 }
 
+export function sha256Of(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
 export function fingerprintOf(method: string, path: string, body: unknown): string {
-  return createHash('sha256')
-    .update(JSON.stringify([method, path, body]))
-    .digest('hex')
+  return sha256Of(JSON.stringify([method, path, body]))
 }

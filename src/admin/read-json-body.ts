@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import { AdminError } from './admin-error.ts'
+import { AdminError, wrongField } from './admin-error.ts'
 
 function tooLarge(bytesMax: number): AdminError {
   return new AdminError(413, 'body_too_large', `The body may have ${bytesMax} bytes.`)
 }
 
-/** The body as JSON; an empty one is an empty object. Throws AdminError 413, 415 or 400. */
+/** The body as JSON; an empty one is an empty object. Throws AdminError 413, 415, 422 or 400. */
 export async function readJsonBody(request: IncomingMessage, bytesMax: number): Promise<unknown> {
   if (Number(request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge(bytesMax)
   const chunks: Buffer[] = []
@@ -21,8 +21,17 @@ export async function readJsonBody(request: IncomingMessage, bytesMax: number): 
     throw new AdminError(415, 'invalid_request', 'Send JSON, with "Content-Type: application/json".')
   }
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)))
-  } catch {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)), withoutReserved)
+  } catch (error) {
+    if (error instanceof AdminError) throw error
     throw new AdminError(400, 'invalid_request', 'The body is not JSON.')
   }
 }
+
+/** The schemas drop such a member without a word. */
+function withoutReserved(name: string, value: unknown): unknown {
+  if (name === RESERVED) throw wrongField(RESERVED, 'is a reserved word; take another name')
+  return value
+}
+
+export const RESERVED = '__proto__'

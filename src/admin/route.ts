@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
+import type { AccountStore } from '../accounts/account-store.ts'
+import type { AccountDirectory } from '../accounts/directory.ts'
 import type { ConfigStore, ReloadResult } from '../config/config-store.ts'
 import type { AdminRole } from '../config/snapshot.ts'
 import type { Log } from '../log.ts'
@@ -15,6 +17,10 @@ export interface Readiness {
 export interface AdminDependencies {
   readonly store: Pick<ConfigStore, 'current' | 'validateTexts'>
   readonly wallet: Wallet
+  /** Accounts and keys that are kept in Redis. */
+  readonly kept: AccountStore
+  /** All accounts, those of the files too. */
+  readonly accounts: AccountDirectory
   readonly log: Log
   /** Reads the hot files anew, on every worker. */
   readonly reload: () => Promise<ReloadResult>
@@ -24,6 +30,8 @@ export interface AdminDependencies {
   readonly touch: (account: string, atMs: number) => void
   /** Every gateway ends the open calls that it names, within two seconds. */
   readonly cut: (stop: { readonly account: string; readonly kind: StopKind; readonly value: string }) => Promise<void>
+  /** An account in Redis was made, changed, closed or opened again: its allowance may be another. Never rejects. */
+  readonly accountChanged: (account: string) => Promise<void>
   readonly nowMs?: () => number
 }
 
@@ -37,6 +45,8 @@ export interface Asked<Body, Query> {
   readonly query: Query
   /** Of the wallet operation: from Idempotency-Key, or a fresh one. */
   readonly operationId: string
+  /** Of what was asked: other arguments under the same Idempotency-Key have another. */
+  readonly fingerprint: string
   readonly request: IncomingMessage
   readonly response: ServerResponse
 }
@@ -44,6 +54,8 @@ export interface Asked<Body, Query> {
 export interface Answer {
   readonly status: number
   readonly body: unknown
+  /** What a repeat is answered, where that is not the same. */
+  readonly repeat?: unknown
 }
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'

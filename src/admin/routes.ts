@@ -4,6 +4,8 @@ import { CONFIG_ROUTES } from './config-routes.ts'
 import { CORRECTION_ROUTES } from './correction-routes.ts'
 import { DOCTOR_ROUTES } from './doctor-routes.ts'
 import { GRANT_ROUTES } from './grant-routes.ts'
+import { KEPT_ACCOUNT_ROUTES } from './kept-account-routes.ts'
+import { KEY_ROUTES } from './key-routes.ts'
 import { LEDGER_ROUTES } from './ledger-routes.ts'
 import { openApi } from './openapi.ts'
 import { type Route, route } from './route.ts'
@@ -24,6 +26,8 @@ const describe = route({
 /** Every call of the admin API with the role it needs. What is not here does not exist. */
 export const ADMIN_ROUTES: readonly Route[] = [
   ...ACCOUNT_ROUTES,
+  ...KEPT_ACCOUNT_ROUTES,
+  ...KEY_ROUTES,
   ...GRANT_ROUTES,
   ...LEDGER_ROUTES,
   ...USAGE_ROUTES,

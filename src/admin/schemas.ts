@@ -1,6 +1,7 @@
 /** What the admin API takes and answers: validates requests, and describes both in openapi.json. */
 import { z } from 'zod'
 import { NAME } from '../config/fields.ts'
+import { RESERVED } from './read-json-body.ts'
 
 const name = z.string().regex(NAME, 'letters, digits and . _ : @ / + - (at most 128)')
 const pattern = z.string().regex(/^[A-Za-z0-9._:@/+*-]{1,128}$/, 'a name or a pattern with * (at most 128 characters)')
@@ -48,6 +49,39 @@ export const grantBody = z.strictObject({
     .describe('When it can be used: at once, or when its payment is authorized or settled'),
 })
 export type GrantBody = z.infer<typeof grantBody>
+
+const keptName = name.refine((text) => text !== RESERVED, 'is a reserved word; take another name')
+const keptLabels = z.record(z.string(), z.unknown()).describe('Names and values; as a whole in place of what was there')
+const keptOverrides = z
+  .record(z.string(), z.unknown())
+  .describe('Fields of a plan as in entitlements.yaml; as a whole in place of what was there')
+
+export const accountBody = z.strictObject({
+  id: keptName,
+  plan: keptName.describe('One of the files'),
+  labels: keptLabels.default({}),
+  plan_overrides: keptOverrides.default({}),
+})
+export const accountPatch = z.strictObject({
+  plan: keptName.optional(),
+  labels: keptLabels.optional(),
+  plan_overrides: keptOverrides.optional(),
+  status: z.literal('active').optional().describe('Opens a closed account again'),
+})
+export const keyBody = z.strictObject({
+  account: keptName,
+  id: keptName.describe('Its name in the ledger, in metrics and in matches; no two keys in Redis have the same'),
+  labels: keptLabels.default({}),
+  plan_overrides: keptOverrides.default({}),
+  acts_for: z.array(pattern).max(64).default([]).describe('Of a backend’s key: accounts that its calls may name'),
+  expires_at: time.nullish().describe('Refused from then on; null: never'),
+})
+export const keyPatch = z.strictObject({
+  labels: keptLabels.optional(),
+  plan_overrides: keptOverrides.optional(),
+  acts_for: z.array(pattern).max(64).optional(),
+  expires_at: time.nullish(),
+})
 
 export const adjustBody = z.strictObject({ amount, unit, reason })
 export const reasonBody = z.strictObject({ reason: reason.default('') })
@@ -168,6 +202,12 @@ export const pageQuery = z.strictObject({
   limit: whole(1, 1000).default(100),
 })
 
+export const keysQuery = z.strictObject({
+  account: name.optional().describe('Left out: of all accounts'),
+  after: z.string().max(257).optional().describe('`next` of the page before'),
+  limit: whole(1, 1000).default(100),
+})
+
 const LEDGER_TYPES = [
   ...['grant', 'allowance', 'payment', 'grant_void', 'clawback', 'adjust', 'expire', 'hold', 'checkpoint', 'settle'],
   ...[
@@ -263,9 +303,32 @@ const balanceAnswer = z.strictObject({
 export const accountAnswer = z.strictObject({
   id: z.string(),
   plan: z.string().nullable().describe('null: taken out of the files; its wallet stays readable'),
-  status: z.enum(['active', 'frozen']),
+  status: z.enum(['active', 'frozen', 'closed']).describe('closed: its keys are refused'),
+  source: z.enum(['files', 'redis']).nullable().describe('Where it is kept; null: only its wallet is left'),
+  problem: z
+    .enum(['plan_missing', 'plan_overrides', 'unreadable', 'shadowed'])
+    .nullable()
+    .describe(
+      'Why its calls are refused: its plan is not in the files any more, an amount of its overrides does not fit the unit, its record cannot be read. shadowed: Redis has the id too, and the files count',
+    ),
   labels: z.record(z.string(), z.string()),
+  plan_overrides: z.record(z.string(), z.unknown()),
   balances: z.array(balanceAnswer),
+})
+
+export const keyAnswer = z.strictObject({
+  id: z.string(),
+  account: z.string(),
+  source: z.enum(['files', 'redis']),
+  status: z.enum(['active', 'expired', 'revoked', 'unreadable']),
+  labels: z.record(z.string(), z.string()).describe('Its own; the account’s are under them'),
+  plan_overrides: z.record(z.string(), z.unknown()),
+  acts_for: z.array(z.string()),
+  created_at: instant.nullable().describe('null: it is one of the files'),
+  expires_at: instant.nullable(),
+})
+export const madeKeyAnswer = keyAnswer.extend({
+  key: z.string().nullable().describe('The key itself: shown this once, kept as its SHA-256. null: a repeat'),
 })
 
 export const grantAnswer = z.strictObject({

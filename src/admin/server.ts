@@ -122,10 +122,11 @@ class AdminHandler {
     const repeat = this.#first.find(key, fingerprint)
     if (repeat) return repeat
     const operationId = operationIdOf(key, nowMs)
-    const asked = { admin: this.#admin, nowMs, actor, path: found.path, body, query, operationId, request, response }
+    const parts = { path: found.path, body, query, operationId, fingerprint }
+    const asked = { admin: this.#admin, nowMs, actor, ...parts, request, response }
     const answer = await row.handle(asked)
     this.#log(row, actor.name, found.path, answer)
-    if (answer) this.#first.keep(key, fingerprint, answer.body)
+    if (answer) this.#first.keep(key, fingerprint, answer.repeat ?? answer.body)
     return answer
   }
 

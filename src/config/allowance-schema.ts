@@ -35,7 +35,7 @@ export type AllowanceFields = z.output<typeof allowance>
 
 /** Works on the value as read; `scale` decimals are kept of its unit. */
 export function checkAllowance(
-  file: YamlFile,
+  file: Pick<YamlFile, 'report'>,
   value: Readonly<Record<string, unknown>>,
   scale: number,
   path: Path,

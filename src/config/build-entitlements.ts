@@ -2,10 +2,11 @@ import { type Allowance, makeAllowance } from '../core/allowance.ts'
 import { type Atoms, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
 import type { AllowanceFields } from './allowance-schema.ts'
 import type { EntitlementsFile, PlanFields, PlanOverrides } from './entitlements-schema.ts'
-import type { Account, OnExhausted, Plan, VirtualKey } from './snapshot.ts'
+import type { Account, KeyOwn, OnExhausted, Plan, VirtualKey } from './snapshot.ts'
 
 export interface Entitlements {
   readonly plans: ReadonlyMap<string, Plan>
+  readonly planFields: ReadonlyMap<string, PlanFields>
   readonly accounts: ReadonlyMap<string, Account>
   /** By SHA-256. */
   readonly keys: ReadonlyMap<string, VirtualKey>
@@ -32,18 +33,17 @@ export function buildEntitlements(
     const plan = plans.get(entry.plan)
     if (!fields || !plan) continue
     const resolve = (from: Plan, layers: readonly PlanOverrides[], path: readonly (string | number)[]): Plan => {
-      if (Object.keys(layers.at(-1) ?? {}).length === 0) return from
+      if (isEmpty(layers.at(-1) ?? {})) return from
       try {
-        const built = buildPlan(entry.plan, Object.assign({}, fields, ...layers) as PlanFields, scales)
-        // A wallet belongs to the account: its allowance is in the account's unit, whatever a key's calls are charged in.
-        return layers.length > 1 ? Object.freeze({ ...built, allowance: from.allowance }) : built
+        return overridePlan(from, fields, layers, scales)
       } catch (error) {
         refuse(path, error as Error)
         return from
       }
     }
     const accountPlan = resolve(plan, [entry.plan_overrides], ['accounts', id, 'plan_overrides'])
-    const account: Account = Object.freeze({ id, plan: accountPlan, labels: entry.labels })
+    const overrides = isEmpty(entry.plan_overrides) ? undefined : entry.plan_overrides
+    const account: Account = Object.freeze({ id, plan: accountPlan, labels: entry.labels, overrides })
     accounts.set(id, account)
     entry.keys.forEach((key, i) => {
       const path = ['accounts', id, 'keys', i, 'plan_overrides']
@@ -55,11 +55,36 @@ export function buildEntitlements(
           account,
           labels: Object.keys(key.labels).length === 0 ? entry.labels : { ...entry.labels, ...key.labels },
           plan: resolve(accountPlan, [entry.plan_overrides, key.plan_overrides], path),
+          own: ownOf(key.labels, key.plan_overrides),
+          actsFor: key.acts_for.length === 0 ? undefined : key.acts_for,
         }),
       )
     })
   }
-  return { plans, accounts, keys }
+  return { plans, planFields: new Map(Object.entries(read.plans)), accounts, keys }
+}
+
+export function ownOf(labels: KeyOwn['labels'], overrides: PlanOverrides): KeyOwn | undefined {
+  return isEmpty(labels) && isEmpty(overrides) ? undefined : { labels, overrides }
+}
+
+export function isEmpty(fields: object): boolean {
+  return Object.keys(fields).length === 0
+}
+
+/**
+ * A plan with the overrides of an account, or of an account and of a key (`layers`, in this order) on the plan's fields.
+ * `from` is the plan without the last of them. Throws AmountError for an amount that does not fit the unit.
+ */
+export function overridePlan(
+  from: Plan,
+  fields: PlanFields,
+  layers: readonly PlanOverrides[],
+  scales: ReadonlyMap<string, number>,
+): Plan {
+  const built = buildPlan(from.name, Object.assign({}, fields, ...layers) as PlanFields, scales)
+  // A wallet belongs to the account: its allowance is in the account's unit, whatever a key's calls are charged in.
+  return layers.length > 1 ? Object.freeze({ ...built, allowance: from.allowance }) : built
 }
 
 function buildPlan(name: string, fields: PlanFields, scales: ReadonlyMap<string, number>): Plan {

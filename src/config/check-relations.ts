@@ -106,7 +106,14 @@ export function checkEntitlements(file: YamlFile, tollgate: unknown): void {
   }
 }
 
-function checkAmounts(file: YamlFile, fields: Fields, unit: unknown, units: Fields, path: Path): void {
+/** Of a plan or of overrides, as they were read. `units`: as in tollgate.yaml. */
+export function checkAmounts(
+  file: Pick<YamlFile, 'report'>,
+  fields: Fields,
+  unit: unknown,
+  units: Fields,
+  path: Path,
+): void {
   const scale = mapOf(units[String(unit)])['scale'] ?? DEFAULT_SCALE
   if (typeof scale !== 'number' || !Number.isInteger(scale) || scale < 0 || scale > 12) return
   const exhausted = mapOf(fields['on_exhausted'])

@@ -49,7 +49,9 @@ const labelName = z
   .regex(NAME, 'is no label name; use letters, digits and . _ : @ / + - (at most 128)')
   .refine((label) => !MATCH_FIELDS.includes(label as never), 'is a word of `match` itself; give the label another name')
 
-const labels = z.record(labelName, name('label value')).describe('names and values that budgets and prices match by')
+export const labels = z
+  .record(labelName, name('label value'))
+  .describe('names and values that budgets and prices match by')
 
 const required = field({ type: 'string' }, (value) => {
   if (typeof value !== 'string' || !NAME.test(value)) throw new FieldError('%v is not run, user or the name of a label')
@@ -114,7 +116,7 @@ const planFields = {
   batch_output_tokens: integer(1, 100_000_000).describe('output tokens held for a line of a batch that names no limit'),
 }
 
-const planOverrides = z
+export const planOverrides = z
   .strictObject(planFields)
   .partial()
   .describe('any fields of a plan; each replaces the plan’s whole')
@@ -139,7 +141,10 @@ const key = z.strictObject({
   sha256: sha256().describe('SHA-256 of the key, in hex'),
   labels: labels.prefault({}),
   plan_overrides: planOverrides.prefault({}),
-  acts_for: later(z.array(glob()), []).describe('accounts that a backend’s key may name'),
+  acts_for: z
+    .array(glob())
+    .describe('of a backend’s key: accounts that its calls may name in x-tollgate-account, as globs')
+    .prefault([]),
 })
 
 const account = z.strictObject({

@@ -9,8 +9,16 @@ import type { Problem } from './problem.ts'
 import type { Account, Plan, Settings, Snapshot, VirtualKey } from './snapshot.ts'
 
 type Labels = Readonly<Record<string, string>>
-type AccountRow = readonly [id: string, plan: number, labels: Labels]
-type KeyRow = readonly [sha256: string, id: string, account: string, plan: number, labels: Labels]
+type AccountRow = readonly [id: string, plan: number, labels: Labels, overrides: Account['overrides']]
+type KeyRow = readonly [
+  sha256: string,
+  id: string,
+  account: string,
+  plan: number,
+  labels: Labels,
+  own: VirtualKey['own'],
+  actsFor: VirtualKey['actsFor'],
+]
 type PackedSettings = Omit<Settings, 'upstreams'> & {
   readonly upstreams: readonly (Omit<Settings['upstreams'][number], 'baseUrl'> & { readonly baseUrl: string })[]
 }
@@ -25,6 +33,7 @@ export type Portion =
       readonly settings: PackedSettings
       /** Names in `plans`, and where each stands in the plan rows. */
       readonly planNames: readonly (readonly [string, number])[]
+      readonly planFields: Snapshot['planFields']
       readonly warnings: readonly string[]
       readonly budgets: Snapshot['budgets']
       readonly rates: Snapshot['rates']
@@ -54,8 +63,12 @@ export function* packConfig(parsed: ParsedConfig): Generator<Portion> {
     return number
   }
   const planNames = [...plans].map(([name, plan]) => [name, numberOf(plan)] as const)
-  const accountRows = [...accounts.values()].map((a): AccountRow => [a.id, numberOf(a.plan), a.labels])
-  const keyRows = [...keys.values()].map((k): KeyRow => [k.sha256, k.id, k.account.id, numberOf(k.plan), k.labels])
+  const accountRows = [...accounts.values()].map((a): AccountRow => [a.id, numberOf(a.plan), a.labels, a.overrides])
+  const keyRow = (k: VirtualKey): KeyRow => [
+    ...([k.sha256, k.id, k.account.id, numberOf(k.plan)] as const),
+    ...([k.labels, k.own, k.actsFor] as const),
+  ]
+  const keyRows = [...keys.values()].map(keyRow)
   const { entries, catalog, ...prices } = priceBook
   const upstreams = settings.upstreams.map((upstream) => ({ ...upstream, baseUrl: upstream.baseUrl.href }))
   const providers = catalog && [...catalog.providers]
@@ -90,8 +103,8 @@ export class ConfigUnpacker {
         for (const plan of portion.rows) this.plans.push(Object.freeze(plan))
         return undefined
       case 'accounts':
-        for (const [id, plan, labels] of portion.rows) {
-          this.accounts.set(id, Object.freeze({ id, plan: this.plan(plan), labels }))
+        for (const [id, plan, labels, overrides] of portion.rows) {
+          this.accounts.set(id, Object.freeze({ id, plan: this.plan(plan), labels, overrides }))
         }
         return undefined
       case 'keys':
@@ -105,10 +118,10 @@ export class ConfigUnpacker {
     }
   }
 
-  private addKey([sha256, id, accountId, plan, labels]: KeyRow): void {
+  private addKey([sha256, id, accountId, plan, labels, own, actsFor]: KeyRow): void {
     const account = this.accounts.get(accountId)
     if (!account) throw new Error(`key ${id} came before its account`)
-    this.keys.set(sha256, Object.freeze({ id, sha256, account, labels, plan: this.plan(plan) }))
+    this.keys.set(sha256, Object.freeze({ id, sha256, account, labels, plan: this.plan(plan), own, actsFor }))
   }
 
   private plan(number: number): Plan {

@@ -8,6 +8,7 @@ import type { Budget } from '../core/budgets.ts'
 import type { Rate } from '../core/convert.ts'
 import type { Atoms } from '../core/money.ts'
 import type { PriceBook } from '../core/price-book.ts'
+import type { PlanFields, PlanOverrides } from './entitlements-schema.ts'
 
 /** Names of metered and free endpoints, as `endpoints:` in a plan and labels in metrics have them. */
 export type Endpoint =
@@ -136,6 +137,8 @@ export interface Account {
   /** The account's own plan (with its overrides, without any key's). */
   readonly plan: Plan
   readonly labels: Readonly<Record<string, string>>
+  /** The fields that its plan has of its own, for those of a key that come on top. undefined: none. */
+  readonly overrides?: PlanOverrides | undefined
 }
 
 /** Who a key belongs to. */
@@ -148,6 +151,15 @@ export interface VirtualKey {
   readonly labels: Readonly<Record<string, string>>
   /** Account's plan with the key's overrides. */
   readonly plan: Plan
+  /** What the key has itself; undefined: nothing. */
+  readonly own?: KeyOwn | undefined
+  /** Of a backend's key: patterns of the accounts that its calls may name. undefined: its calls are its account's. */
+  readonly actsFor?: readonly string[] | undefined
+}
+
+export interface KeyOwn {
+  readonly labels: Readonly<Record<string, string>>
+  readonly overrides: PlanOverrides
 }
 
 export type AdminRole = 'viewer' | 'finance' | 'operator'
@@ -242,6 +254,8 @@ export interface Snapshot {
   readonly loadedAtMs: number
   readonly settings: Settings
   readonly plans: ReadonlyMap<string, Plan>
+  /** By plan, as the file has them: what overrides that the file does not have are laid upon. */
+  readonly planFields: ReadonlyMap<string, PlanFields>
   readonly accounts: ReadonlyMap<string, Account>
   /** By SHA-256 of the key, in lower-case hex. */
   readonly keys: ReadonlyMap<string, VirtualKey>

@@ -36,6 +36,16 @@ export class RecentMap<Value> {
     this.#young.set(key, value)
   }
 
+  delete(key: string): void {
+    this.#young.delete(key)
+    this.#old.delete(key)
+  }
+
+  clear(): void {
+    this.#young.clear()
+    this.#old.clear()
+  }
+
   *entries(): Generator<[string, Value]> {
     yield* this.#old
     yield* this.#young

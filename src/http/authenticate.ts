@@ -1,22 +1,21 @@
-/** Who calls: a virtual key in any of the headers that the official clients use, found by its SHA-256. */
-import { hash } from 'node:crypto'
+/** What a request carries to say who calls: a virtual key in any of the headers that the official clients use. */
 import type { IncomingMessage } from 'node:http'
-import type { VirtualKey } from '../config/snapshot.ts'
 
-export type Authenticated =
-  | { readonly key: VirtualKey }
-  | { readonly problem: 'missing' | 'unknown' | 'signed' | 'two_keys' | 'acts_for' }
+export type CredentialProblem = 'missing' | 'signed' | 'two_keys'
+
+export type Credential =
+  | { readonly text: string; readonly problem?: undefined }
+  | { readonly text?: undefined; readonly problem: CredentialProblem }
 
 /**
- * Looked up by digest: the key itself goes nowhere but into the hash. `missing` and `unknown` are 401 both; `signed` is
- * an AWS signature, which cannot carry a virtual key; `two_keys` names two different ones. `more`: keys found elsewhere.
+ * `signed` is an AWS signature, which cannot carry a virtual key; `two_keys` names two different ones. `more`: keys found
+ * elsewhere.
  */
-export function authenticate(
+export function findCredential(
   request: IncomingMessage,
   query: string,
-  keys: ReadonlyMap<string, VirtualKey>,
-  more: readonly (string | undefined)[] = [],
-): Authenticated {
+  more: readonly (string | undefined)[],
+): Credential {
   const headers = request.headers
   const authorization = headers.authorization
   if (authorization?.startsWith('AWS4-')) return { problem: 'signed' }
@@ -33,11 +32,7 @@ export function authenticate(
     if (found !== undefined && found !== candidate) return { problem: 'two_keys' }
     found = candidate
   }
-  if (found === undefined) return { problem: 'missing' }
-  const key = keys.get(hash('sha256', found, 'hex'))
-  if (key === undefined) return { problem: 'unknown' }
-  if (headers['x-tollgate-account'] !== undefined) return { problem: 'acts_for' }
-  return { key }
+  return found === undefined ? { problem: 'missing' } : { text: found }
 }
 
 function bearer(authorization: string | undefined): string | undefined {

@@ -1,3 +1,4 @@
+import type { Callers } from '../accounts/callers.ts'
 import type { Format, Snapshot } from '../config/snapshot.ts'
 import type { LongCalls } from '../jobs/long-calls.ts'
 import type { Log } from '../log.ts'
@@ -22,6 +23,7 @@ import type { UploadClock } from './upload-clock.ts'
 export interface CallDependencies {
   /** The config in force at this moment. */
   readonly snapshot: () => Snapshot
+  readonly callers: Pick<Callers, 'findKey' | 'findAccount'>
   readonly providers: ReadonlyMap<Format, Provider>
   readonly wallet: Wallet
   readonly outbox: OutboxShape

@@ -5,9 +5,10 @@ import type { Settings } from '../config/snapshot.ts'
 import { newId } from '../core/ids.ts'
 import { type ErrorFacts, errorFacts, Refusal } from '../errors.ts'
 import { InvalidCall, type Provider } from '../providers/provider.ts'
-import { authenticate, queryWithoutKey } from './authenticate.ts'
+import { queryWithoutKey } from './authenticate.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { readCallerHeaders } from './caller-headers.ts'
+import { callerKey } from './caller-key.ts'
 import { forwardUnmetered } from './forward-unmetered.ts'
 import { handleBatch } from './handle-batch.ts'
 import { handleCall } from './handle-call.ts'
@@ -90,7 +91,8 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
     }
     const found = findRoute(request.method as string, request.url as string, request.headers, snapshot, deps.providers)
     where.dialect = found.dialect
-    const key = callerKey(deps, request, id)
+    const known = callerKey({ callers: deps.callers, snapshot, request, id })
+    const key = known instanceof Promise ? await known : known
     where.account = key.account.id
     if ('unknownUpstream' in found) {
       throw new Refusal(
@@ -126,50 +128,6 @@ export function factsOf(error: unknown, deps: CallDependencies, id: string): Err
     'The gateway failed on this call; nothing was charged for it that is not in the ledger. Try again.',
     id,
   )
-}
-
-/** Who calls. Throws Refusal. `more`: keys that the request carries elsewhere than other requests do. */
-export function callerKey(
-  deps: CallDependencies,
-  request: IncomingMessage,
-  id: string,
-  more: readonly (string | undefined)[] = [],
-): IncomingCall['key'] {
-  const target = request.url as string
-  const mark = target.indexOf('?')
-  const result = authenticate(request, mark < 0 ? '' : target.slice(mark), deps.snapshot().keys, more)
-  if ('key' in result) return result.key
-  switch (result.problem) {
-    case 'two_keys':
-      throw new Refusal(
-        errorFacts('invalid_request', 'The request carries two different keys; send one.', id, {
-          param: 'authorization',
-        }),
-      )
-    case 'acts_for':
-      throw new Refusal(
-        errorFacts(
-          'invalid_request',
-          'x-tollgate-account may be sent only with a key that acts for other accounts; leave it out.',
-          id,
-          { param: 'x-tollgate-account' },
-        ),
-      )
-    case 'signed':
-      throw new Refusal(
-        errorFacts(
-          'invalid_key',
-          'An AWS signature cannot carry a gateway key; send the key as "Authorization: Bearer KEY".',
-          id,
-        ),
-      )
-    case 'missing':
-      throw new Refusal(
-        errorFacts('invalid_key', 'No key was sent; send one as "Authorization: Bearer KEY" or "x-api-key: KEY".', id),
-      )
-    case 'unknown':
-      throw new Refusal(errorFacts('invalid_key', 'The key is not known; check it, or ask for a new one.', id))
-  }
 }
 
 async function handleUnmetered(

@@ -23,6 +23,8 @@ export interface WalletGaugesOptions {
   readonly wallet: WalletReader
   /** Ids of the accounts, asked for at the start of each round. At most `metrics.maxSeries` of them have gauges. */
   readonly accounts: () => Iterable<string>
+  /** At most so many further ones, where there is room. */
+  readonly others?: (most: number) => Promise<readonly string[]>
   readonly metrics: Pick<Metrics, 'wallets' | 'maxSeries' | 'holdsExpired'>
   /** Told of reads that failed; the gauges keep what was read before. */
   readonly log: { warn(fields: { readonly error: unknown }, message: string): void }
@@ -87,7 +89,11 @@ export class WalletGauges {
   }
 
   async #readNext(): Promise<void> {
-    if (this.#queue.length === 0) this.#beginRound()
+    if (this.#queue.length === 0) {
+      this.#queueConfigured()
+      if (this.#options.others) await this.#queueOthers(this.#options.others)
+      this.#forgetGone()
+    }
     const batch = this.#queue.splice(0, this.#options.accountsPerTick ?? ACCOUNTS_PER_TICK)
     const failures: unknown[] = []
     const reading = async (): Promise<void> => {
@@ -103,15 +109,31 @@ export class WalletGauges {
     this.#publish()
   }
 
-  #beginRound(): void {
+  #queueConfigured(): void {
     for (const account of this.#options.accounts()) {
       if (this.#queue.length >= this.#options.metrics.maxSeries) break
       this.#queue.push(account)
     }
+  }
+
+  async #queueOthers(others: (most: number) => Promise<readonly string[]>): Promise<void> {
+    const room = this.#options.metrics.maxSeries - this.#queue.length
+    if (room <= 0) return
+    this.#queue.push(...(await others(room).catch((error: unknown) => this.#keepOthers(error))))
+  }
+
+  #forgetGone(): void {
     const named = new Set(this.#queue)
     for (const account of this.#readings.keys()) {
       if (!named.has(account)) this.#forget(account)
     }
+  }
+
+  /** Redis away: those that were read before stay. */
+  #keepOthers(error: unknown): readonly string[] {
+    this.#options.log.warn({ error }, 'accounts could not be listed for the metrics')
+    const queued = new Set(this.#queue)
+    return [...this.#readings.keys()].filter((account) => !queued.has(account))
   }
 
   #forget(account: string): void {

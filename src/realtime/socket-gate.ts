@@ -12,13 +12,14 @@ import { moneyHeaders } from '../http/answer-headers.ts'
 import { queryWithoutKey } from '../http/authenticate.ts'
 import type { CallDependencies } from '../http/call-dependencies.ts'
 import { readCallerHeaders } from '../http/caller-headers.ts'
+import { callerKey } from '../http/caller-key.ts'
 import type { Ending } from '../http/decide-end.ts'
 import { answerRefusal } from '../http/dry-run.ts'
 import { admitCall } from '../http/handle-call.ts'
 import { type IncomingCall, readCall, type Whereabouts } from '../http/read-call.ts'
 import { requestProblem } from '../http/request-gate.ts'
 import { findRoute } from '../http/route.ts'
-import { callerKey, factsOf, isWebSocket } from '../http/server.ts'
+import { factsOf, isWebSocket } from '../http/server.ts'
 import { endCall } from '../http/settlement.ts'
 import { TollgateResponse } from '../http/tollgate-response.ts'
 import { writeError } from '../http/write-error.ts'
@@ -88,7 +89,8 @@ export class SocketGate {
       const metering = 'matches' in found ? found.matches[0]?.operation.metering?.socket : undefined
       const offered = offeredProtocols(request)
       const protocols = metering?.readProtocols(offered) ?? { key: undefined, forwarded: offered }
-      const key = callerKey(deps, request, id, [protocols.key, ...keysInQuery(request.url as string)])
+      const more = [protocols.key, ...keysInQuery(request.url as string)]
+      const key = await callerKey({ callers: deps.callers, snapshot, request, id, more })
       where.account = key.account.id
       if ('unknownUpstream' in found)
         throw new Refusal(

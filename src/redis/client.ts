@@ -96,7 +96,8 @@ function reconnectDelayMs(attempt: number): number {
   return Math.min(2_000, 50 * 2 ** Math.min(attempt - 1, 10)) * (0.9 + Math.random() * 0.2)
 }
 
-function open(options: ConnectOptions): Redis {
+/** A connection as all of ours are: nothing is queued, nothing sent twice, tried again for ever. */
+export function openConnection(options: Pick<ConnectOptions, 'url' | 'connectMs' | 'commandMs'>): Redis {
   const path = options.url.startsWith('/')
     ? options.url
     : options.url.startsWith('unix:')
@@ -148,7 +149,7 @@ class BreakingClient implements RedisClient {
 
   constructor(options: ConnectOptions) {
     this.#options = options
-    this.#redis = open(options)
+    this.#redis = openConnection(options)
     this.#deadlines = new CommandDeadlines(options.commandMs)
     this.#redis.on('ready', () => void this.#probe())
     this.#redis.on('close', () => {

@@ -88,3 +88,30 @@ export function answerKey(keys: AccountKeys, operationId: string): string {
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }
+
+/** No account id has a "#": nothing of an account can be taken for the list of accounts. One slot, so that a script can change all of it. */
+const ACCOUNTS_PREFIX = 'tg:{#accounts}:'
+
+/** Accounts and virtual keys that are kept in Redis beside those of the files. */
+export const ACCOUNTS = {
+  /** Hash: account id → record. */
+  records: `${ACCOUNTS_PREFIX}records`,
+  /** Sorted set, score 0: account ids, for pages in their order. */
+  ids: `${ACCOUNTS_PREFIX}ids`,
+  /** Hash: SHA-256 of a virtual key → `ACCOUNT record`. */
+  keys: `${ACCOUNTS_PREFIX}keys`,
+  /** Hash: id of a virtual key → its SHA-256. */
+  keyIds: `${ACCOUNTS_PREFIX}key-ids`,
+  /** Sorted set, score 0: `ACCOUNT KEY`. */
+  keyOrder: `${ACCOUNTS_PREFIX}key-order`,
+} as const
+
+/** The record of a virtual key that was revoked, for a while. */
+export function revokedKey(id: string): string {
+  return `${ACCOUNTS_PREFIX}revoked:${id}`
+}
+
+/** One POST of an account or a key that may be sent again. */
+export function accountsOperationKey(operationId: string): string {
+  return `${ACCOUNTS_PREFIX}op:${hashOf(operationId)}`
+}

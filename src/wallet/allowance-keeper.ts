@@ -3,6 +3,7 @@
  * background, well before a period begins, and before the first call of an account that was not looked at yet. The keys
  * of the grants make it idempotent: whichever process asks, and however often, there is one.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Allowance, allowanceChanges, allowancePeriods, type WantedGrant } from '../core/allowance.ts'
 import { newId } from '../core/ids.ts'
 import type { Log } from '../log.ts'
@@ -21,15 +22,32 @@ const AGAIN_MS = 60_000
 // Another process may change the same account meanwhile: what it left is read again.
 const ROUNDS_MAX = 5
 const NAMES_AT_ONCE = 500
+/** Between two rounds over the other accounts, and between two pages of one: very many cost a hundredth of a core. */
+const OTHERS_EVERY_MS = 60_000
+const PAGE_PAUSE_MS = 50
 
 export interface AllowanceKeeperOptions {
   readonly wallet: Pick<Wallet, 'grants' | 'grant' | 'voidGrant'>
   readonly redis: Pick<RedisClient, 'call'>
-  /** Configured accounts; those that are not there are another gateway's to see to. */
+  /** Configured accounts; those that are not there, nor in `others`, are another gateway's to see to. */
   readonly accounts: () => ReadonlyMap<string, { readonly plan: { readonly allowance?: Allowance | undefined } }>
+  /** Accounts that no file has. */
+  readonly others?: OtherAccounts
   readonly log: Log
   readonly intervalMs?: number
   readonly nowMs?: () => number
+}
+
+/** Of a closed account the allowance is undefined: what runs ends, and none follows. Both throw WalletUnavailable. */
+export interface OtherAccounts {
+  /** Undefined: it is not there, or what its plan is cannot be told. */
+  find(account: string): Promise<AccountAllowance | undefined>
+  /** All, in pages. */
+  pages(): AsyncIterable<readonly (AccountAllowance & { readonly id: string })[]>
+}
+
+interface AccountAllowance {
+  readonly allowance: Allowance | undefined
 }
 
 interface Covered {
@@ -49,6 +67,8 @@ export class AllowanceKeeper {
   #listed: Set<string> | undefined
   #ticker: NodeJS.Timeout | undefined
   #round: Promise<void> | undefined
+  #othersRound: Promise<void> | undefined
+  #othersAtMs = Number.NEGATIVE_INFINITY
   #again = false
   #stopped = false
 
@@ -59,14 +79,19 @@ export class AllowanceKeeper {
 
   /** In one process of a gateway; the others look after the accounts whose calls they get. */
   start(): void {
-    this.#ticker = setInterval(() => void this.tick(), this.#options.intervalMs ?? TICK_MS).unref()
-    void this.tick()
+    const tick = (): void => {
+      void this.tick()
+      if (this.#nowMs() - this.#othersAtMs >= OTHERS_EVERY_MS) void this.tickOthers()
+    }
+    this.#ticker = setInterval(tick, this.#options.intervalMs ?? TICK_MS).unref()
+    tick()
   }
 
   async stop(): Promise<void> {
     this.#stopped = true
     clearInterval(this.#ticker)
     await this.#round
+    await this.#othersRound
   }
 
   /** Whether this process knows that the account has its grant of the running period. No await: every call asks. */
@@ -95,14 +120,40 @@ export class AllowanceKeeper {
     return this.#round
   }
 
+  /** One round over the other accounts that are due, page by page. */
+  tickOthers(): Promise<void> {
+    this.#othersRound ??= this.#lookAtOthers()
+      .catch((error: unknown) => this.#report(error))
+      .finally(() => {
+        this.#othersRound = undefined
+        this.#othersAtMs = this.#nowMs()
+      })
+    return this.#othersRound
+  }
+
+  async #lookAtOthers(): Promise<void> {
+    this.#listed ??= await this.#readListed()
+    for await (const page of this.#options.others?.pages() ?? []) {
+      if (this.#stopped) return
+      const nowMs = this.#nowMs()
+      const due = page.filter(({ id, allowance }) => this.#isDue(id, allowance, nowMs))
+      if (!(await this.#seeAll(due.map(({ id }) => id)))) return
+      await sleep(PAGE_PAUSE_MS, undefined, { ref: false })
+    }
+  }
+
+  #report(error: unknown): void {
+    // The next round finds the same accounts due.
+    if (!(error instanceof WalletUnavailable)) this.#options.log.error({ error }, 'looking after allowances failed')
+  }
+
   async #rounds(): Promise<void> {
     do {
       this.#again = false
       try {
         await this.#look()
       } catch (error) {
-        // The next round finds the same accounts due.
-        if (!(error instanceof WalletUnavailable)) this.#options.log.error({ error }, 'looking after allowances failed')
+        this.#report(error)
       }
     } while (this.#again && !this.#stopped)
   }
@@ -114,6 +165,11 @@ export class AllowanceKeeper {
     for (const [account, { plan }] of this.#options.accounts()) {
       if (this.#isDue(account, plan.allowance, nowMs)) due.push(account)
     }
+    await this.#seeAll(due)
+  }
+
+  /** False where Redis is away. */
+  async #seeAll(due: readonly string[]): Promise<boolean> {
     await this.#list(due)
     const waiting = due.values()
     let away = false
@@ -124,6 +180,12 @@ export class AllowanceKeeper {
       }
     }
     await Promise.all(Array.from({ length: AT_ONCE }, work))
+    return !away
+  }
+
+  async #allowanceOf(account: string): Promise<AccountAllowance | undefined> {
+    const configured = this.#options.accounts().get(account)
+    return configured ? { allowance: configured.plan.allowance } : this.#options.others?.find(account)
   }
 
   /** False where Redis is away. An account that fails for another reason is tried again later, and the others go on. */
@@ -133,7 +195,7 @@ export class AllowanceKeeper {
     } catch (error) {
       if (error instanceof WalletUnavailable) return false
       const nowMs = this.#nowMs()
-      const terms = this.#options.accounts().get(account)?.plan.allowance?.terms ?? ''
+      const terms = (await this.#allowanceOf(account).catch(() => undefined))?.allowance?.terms ?? ''
       // Each of its calls comes by here.
       const known = this.#covered.get(account)
       if (known?.terms === terms && nowMs < known.dueMs) return true
@@ -159,15 +221,16 @@ export class AllowanceKeeper {
   }
 
   async #reconcile(account: string): Promise<void> {
-    const configured = this.#options.accounts().get(account)
-    if (!configured) return
-    const { allowance } = configured.plan
+    const found = await this.#allowanceOf(account)
+    if (!found) return
+    const { allowance } = found
     const nowMs = this.#nowMs()
     const changed = new Set<string>()
     let refused: string | undefined
     for (let round = 0; round < ROUNDS_MAX; round++) {
-      const found = await this.#options.wallet.grants(account)
-      const changes = allowanceChanges(account, allowance, found, nowMs, changed)
+      const grants = await this.#options.wallet.grants(account)
+      const changes = allowanceChanges(account, allowance, grants, nowMs, changed)
+      if (changes.makes.length > 0) await this.#list([account])
       for (const grant of changes.voids) await this.#void(account, grant)
       let again = false
       for (const grant of changes.doubts) {

@@ -6,6 +6,7 @@
  * score the end of the bucket. One member for each bucket, and not one for the account: an account in constant use
  * would push a single deadline ahead for ever, and removing it would race with the next hold.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Log } from '../log.ts'
 import type { RedisClient } from '../redis/client.ts'
 import { type Wallet, WalletUnavailable } from './wallet-types.ts'
@@ -15,6 +16,9 @@ const ACTIVE_KEY = 'tg:active'
 const BUCKET_MS = 10_000
 const FLUSH_MS = 1_000
 const DUE_AT_ONCE = 200
+const SCAN_AGAIN_MS = 1_000
+const KNOWN_FOR_MS = 3_600_000
+const WRITTEN_AT_ONCE = 1_000
 // A sweep writes at most 32 entries; an account with more than this many batches goes on in the next round.
 const BATCHES_AT_ONCE = 50
 
@@ -23,6 +27,8 @@ export interface SweeperOptions {
   readonly redis: Pick<RedisClient, 'call'>
   /** Configured accounts: all are looked at after the start, whatever an earlier process left in Redis. */
   readonly accounts: () => Iterable<string>
+  /** Further ones, in pages: looked at one page after the other beside the rounds, since there may be very many. */
+  readonly others?: () => AsyncIterable<readonly string[]>
   readonly log: Log
   readonly intervalMs?: number
   readonly nowMs?: () => number
@@ -41,6 +47,8 @@ export class Sweeper {
   readonly #flusher: NodeJS.Timeout
   #ticker: NodeJS.Timeout | undefined
   #round: Promise<void> | undefined
+  #scan: Promise<void> | undefined
+  #stopped = false
 
   constructor(options: SweeperOptions) {
     this.#options = options
@@ -53,12 +61,15 @@ export class Sweeper {
     for (const account of this.#options.accounts()) this.#atStart.add(account)
     this.#ticker = setInterval(() => void this.tick(), this.#options.intervalMs ?? 5_000).unref()
     void this.tick()
+    this.#scan = this.#scanOthers()
   }
 
   /** Writes down what it still knows, then rests. */
   async stop(): Promise<void> {
     clearInterval(this.#flusher)
     clearInterval(this.#ticker)
+    this.#stopped = true
+    await this.#scan
     await this.#round
     await this.#flush()
   }
@@ -68,8 +79,9 @@ export class Sweeper {
     const bucketMs = Math.ceil(deadlineAtMs / BUCKET_MS) * BUCKET_MS
     const member = `${bucketMs} ${account}`
     if (this.#known.has(member)) return
-    this.#known.set(member, bucketMs)
     this.#fresh.set(member, bucketMs)
+    // A grant's end is far away, and there may be one in every account: those are not worth remembering.
+    if (bucketMs - this.#nowMs() < KNOWN_FOR_MS) this.#known.set(member, bucketMs)
   }
 
   /** One round; the next begins only when it is done. */
@@ -90,6 +102,27 @@ export class Sweeper {
     for (const member of await this.#due(this.#nowMs())) {
       const account = member.slice(member.indexOf(' ') + 1)
       if (await this.#sweep(account)) await this.#ask('ZREM', ACTIVE_KEY, member)
+    }
+  }
+
+  /** What fails here is looked at again in the rounds: Redis away, or more left than one look takes. */
+  async #scanOthers(): Promise<void> {
+    let pages: AsyncIterable<readonly string[]> | undefined = this.#options.others?.()
+    while (pages !== undefined && !this.#stopped) {
+      try {
+        for await (const page of pages) {
+          for (const account of page) {
+            if (this.#stopped) return
+            if (!(await this.#sweep(account))) this.#atStart.add(account)
+          }
+        }
+        pages = undefined
+      } catch (error) {
+        if (!(error instanceof WalletUnavailable))
+          this.#options.log.error({ error }, 'accounts could not be listed for their sweep')
+        await sleep(SCAN_AGAIN_MS, undefined, { ref: false })
+        pages = this.#options.others?.()
+      }
     }
   }
 
@@ -125,12 +158,14 @@ export class Sweeper {
     // Here and not in a round: a worker writes deadlines down and sweeps nothing itself.
     const nowMs = this.#nowMs()
     for (const [member, bucketMs] of this.#known) if (bucketMs < nowMs) this.#known.delete(member)
-    if (this.#fresh.size === 0) return
-    const batch = [...this.#fresh]
+    const fresh = [...this.#fresh]
     this.#fresh.clear()
-    const answer = await this.#ask('ZADD', ACTIVE_KEY, ...batch.flatMap(([member, bucketMs]) => [bucketMs, member]))
-    // Kept for the next time, unless they are no longer remembered by then anyhow.
-    if (answer === undefined) for (const [member, bucketMs] of batch) this.#fresh.set(member, bucketMs)
+    for (let i = 0; i < fresh.length; i += WRITTEN_AT_ONCE) {
+      const batch = fresh.slice(i, i + WRITTEN_AT_ONCE)
+      const answer = await this.#ask('ZADD', ACTIVE_KEY, ...batch.flatMap(([member, bucketMs]) => [bucketMs, member]))
+      // Kept for the next time, unless they are no longer remembered by then anyhow.
+      if (answer === undefined) for (const [member, bucketMs] of batch) this.#fresh.set(member, bucketMs)
+    }
   }
 
   /** undefined where Redis did not answer. */

@@ -190,6 +190,8 @@ describe('js-redis-server (for looking around only)', () => {
 test('no script has a key or argument that its header does not name', () => {
   const scripts = loadScripts(new URL('../../redis-scripts', import.meta.url).pathname)
   expect([...scripts.keys()]).toEqual([
+    'account_create',
+    'account_update',
     'adjust',
     'balances',
     'budgets',
@@ -205,6 +207,10 @@ test('no script has a key or argument that its header does not name', () => {
     'grants',
     'hold',
     'holds',
+    'key_create',
+    'key_find',
+    'key_revoke',
+    'key_update',
     'ledger',
     'payment',
     'pending_events',

@@ -83,11 +83,11 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
     })
 
     test('what is not in the table does not exist', async () => {
-      expect((await admin.call('GET', 'keys')).body.error.code).toBe('unknown_route')
-      expect((await admin.call('GET', 'keys')).status).toBe(404)
+      expect((await admin.call('GET', 'elsewhere')).body.error.code).toBe('unknown_route')
+      expect((await admin.call('GET', 'elsewhere')).status).toBe(404)
       expect((await admin.call('GET', '/elsewhere')).status).toBe(404)
       expect((await admin.call('POST', 'charges/acme:1/refunds', { body: {} })).status).toBe(404)
-      const wrongMethod = await admin.call('DELETE', 'accounts/acme')
+      const wrongMethod = await admin.call('DELETE', 'config')
       expect(wrongMethod.status).toBe(405)
       expect(wrongMethod.headers.get('allow')).toBe('GET')
     })
@@ -126,6 +126,9 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
           validateTexts: async () => ({ problems: [], warnings: [] }),
         },
         wallet: admin.wallet,
+        kept: admin.kept,
+        accounts: admin.accounts,
+        accountChanged: async () => {},
         log: memoryLog(),
         touch: () => undefined,
         cut: async () => {},

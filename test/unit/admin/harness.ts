@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
+import { AccountStore } from '../../../src/accounts/account-store.ts'
+import { AccountDirectory } from '../../../src/accounts/directory.ts'
 import type { AdminDependencies } from '../../../src/admin/route.ts'
 import { createAdminServer } from '../../../src/admin/server.ts'
 import type { AdminRole, OnExhausted, Plan, Snapshot } from '../../../src/config/snapshot.ts'
@@ -81,6 +83,7 @@ export function snapshot(): Snapshot {
       upstreams: [upstream],
     },
     plans: new Map(accounts.map((account) => [account.plan.name, account.plan])),
+    planFields: new Map(),
     accounts: new Map(accounts.map((account) => [account.id, account])),
     keys: new Map([[key.sha256, key]]),
     priceBook: {},
@@ -95,6 +98,8 @@ export interface AdminHarness {
   readonly url: string
   readonly wallet: Wallet
   readonly redis: RedisClient
+  readonly kept: AccountStore
+  readonly accounts: AccountDirectory
   readonly log: ReturnType<typeof memoryLog>
   call(method: string, path: string, options?: CallOptions): Promise<{ status: number; body: Json; headers: Headers }>
   stop(): Promise<void>
@@ -122,9 +127,14 @@ export async function startAdmin(more: Partial<AdminDependencies> = {}): Promise
   const wallet = createWallet(redis)
   const log = memoryLog()
   const inForce = snapshot()
+  const kept = new AccountStore(redis)
+  const accounts = new AccountDirectory({ snapshot: () => inForce, store: kept })
   const { server: http } = createAdminServer({
     store: { current: () => inForce, validateTexts: async () => ({ problems: [], warnings: ['w'] }) },
     wallet,
+    kept,
+    accounts,
+    accountChanged: async () => {},
     log,
     reload: async () => ({ result: 'unchanged', version: inForce.version, problems: [], notes: [] }),
     cut: async () => {},
@@ -139,6 +149,8 @@ export async function startAdmin(more: Partial<AdminDependencies> = {}): Promise
     url,
     wallet,
     redis,
+    kept,
+    accounts,
     log,
     async call(method, path, { role = 'operator', token = TOKENS[role], body, raw, headers = {} } = {}) {
       const text = raw ?? (body === undefined ? undefined : JSON.stringify(body))

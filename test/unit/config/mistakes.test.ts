@@ -303,11 +303,6 @@ test.each<[field: string, texts: Texts, line: string]>([
   ['webhooks', entitlements('webhooks: [ { url: x } ]\n'), 'e.yaml:1:1: webhooks: not supported yet'],
   ['defaults.plan', entitlements(`${PLAN}defaults: { plan: pro }\n`), 'e.yaml:3:13: defaults.plan: not supported yet'],
   ['alerts', plan('alerts: [ { at: 20% } ]'), 'e.yaml:2:10: plans.pro.alerts: not supported yet'],
-  [
-    'acts_for',
-    entitlements(`${PLAN}accounts:\n  a: { plan: pro, keys: [ { id: k, sha256: ${SHA}, acts_for: ["*"] } ] }\n`),
-    'e.yaml:4:110: accounts.a.keys[0].acts_for: not supported yet',
-  ],
 ])('%s is refused until it does something', (_, texts, line) => {
   expect(problemLines(texts)).toEqual([line])
 })
