@@ -3,7 +3,7 @@
 Takes the final cost of a call and returns the rest of its hold. What goes beyond the hold is forced: the provider has
 already billed. With no hold it is charged from the copy of the terms, once.
 
-KEYS[1]  account     hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
+KEYS[1]  account     hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD, u:SEQ, unmatched
 KEYS[2]  grants      hash    grant id -> record; i:ID -> facts
 KEYS[3]  order       zset    usable grants in drawdown order
 KEYS[4]  due         zset    what time decides: hID (deadline), gID (edge)
@@ -179,11 +179,17 @@ local function settle_orphan(w)
   return { 'orphan_settled', '0', answer }
 end
 
+-- The entry has the terms that an operator's charge goes by; u:SEQ says that nobody has decided yet.
 local function keep_unmatched(w)
-  local extra = 'final=' .. text_of(final)
+  local timed_out = ARGV[8] == '2' and '1' or '0'
+  local extra = 'final=' .. text_of(final) .. ';timed_out=' .. timed_out .. ';policy=' .. ARGV[5]
+    .. ';facts=' .. string.gsub(ARGV[6], ';', '&')
   local seq = add_entry('unmatched', now, id, '', w, {}, extra, ARGV[9])
   local answer = answer_of(seq, w, 0, {}, '', 0, 0)
   commit()
+  local record = id .. '|' .. final_text .. '|' .. timed_out .. '|' .. ARGV[5] .. '|' .. ARGV[6]
+  redis.call('HSET', KEYS[1], 'u:' .. text_of(seq), record)
+  redis.call('HINCRBY', KEYS[1], 'unmatched', 1)
   remember_end(id, id_ms, 'u', nil, final_text, text_of(seq))
   return { 'unmatched', '0', answer }
 end

@@ -3,7 +3,7 @@
 All that is kept of an account, as it is written, and the last sequence of its ledger: what belongs together, read at one
 moment. What time has decided since is not swept. Nothing is written.
 
-KEYS[1]  account  hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD, s:KIND:VALUE, timeouts
+KEYS[1]  account  hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD, s:KIND:VALUE, u:SEQ, timeouts, unmatched
 KEYS[2]  grants   hash    grant id -> record; i:ID -> facts
 KEYS[3]  order    zset    usable grants in drawdown order
 KEYS[4]  due      zset    what time decides: hID (deadline), gID (edge), bID (a counter's life)

@@ -25,7 +25,10 @@ local function sweep_items(due, limit)
     holds_changed[hold.id] = true
     due_changes['h' .. hold.id] = at_ms + hold.late_ms
     account.timeouts = (account.timeouts or 0) + 1
-    add_entry('timeout', at_ms, hold.id, '', w, transfers, 'hold=' .. text_of(held) .. counted, '')
+    local extra = 'hold=' .. text_of(held) .. counted
+    -- A multiplier hides what was posted at price, which an operator's charge goes on from.
+    if over.base ~= over.amount then extra = extra .. ';at_price=' .. text_of(slices_total(drawn) + over.base) end
+    add_entry('timeout', at_ms, hold.id, '', w, transfers, extra, '')
   end
 
   local function sweep_hold(id, at_ms)

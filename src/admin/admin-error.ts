@@ -67,6 +67,15 @@ const REFUSALS: Record<AdminRefusal, () => AdminError> = {
     new AdminError(409, 'conflict', 'Open calls pin the period; wait until they have ended, or close it by force.'),
   unknown_stop: () => new AdminError(404, 'unknown_stop', 'There is no such stop.'),
   too_many_stops: () => new AdminError(422, 'out_of_range', 'The account has 1,000 stops, which is the most.'),
+  unknown_unmatched: () =>
+    new AdminError(404, 'unknown_unmatched', 'No settlement that came too late has this sequence.'),
+  already_resolved: () => new AdminError(409, 'conflict', 'It is charged or dismissed already.'),
+  nothing_to_charge: () =>
+    new AdminError(
+      409,
+      'conflict',
+      'The timeout of this call charged as much already: dismiss it, and refund the timeout where it charged more.',
+    ),
   insufficient_funds: () =>
     new AdminError(402, 'insufficient_funds', 'Less is free than the amount takes away.', [
       { field: 'amount', message: 'more than what is free' },

@@ -204,7 +204,7 @@ const RENAMED: Readonly<Record<string, string>> = {
   repaysDebt: 'repays_debt',
 }
 // What the scripts need for a replay: the decimals and the scope show in amounts and in applies_to.
-const NOT_SHOWN = ['scale', 'scope']
+const NOT_SHOWN = ['scale', 'scope', 'policy', 'facts']
 
 /** Fields of the entry under the names, and with the times, of the rest of the API. */
 function shownFields(fields: LedgerEntry['fields']): Readonly<Record<string, unknown>> {

@@ -10,6 +10,7 @@ import { LEDGER_ROUTES } from './ledger-routes.ts'
 import { openApi } from './openapi.ts'
 import { type Route, route } from './route.ts'
 import { STOP_ROUTES } from './stop-routes.ts'
+import { UNMATCHED_ROUTES } from './unmatched-routes.ts'
 import { USAGE_ROUTES } from './usage-routes.ts'
 
 const describe = route({
@@ -32,6 +33,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   ...LEDGER_ROUTES,
   ...USAGE_ROUTES,
   ...CORRECTION_ROUTES,
+  ...UNMATCHED_ROUTES,
   ...STOP_ROUTES,
   ...DOCTOR_ROUTES,
   ...CONFIG_ROUTES,

@@ -128,6 +128,10 @@ export const closeBody = z.strictObject({
   force: z.boolean().default(false).describe('Although open calls pin it'),
   reason: reason.default(''),
 })
+export const resolveUnmatchedBody = z.strictObject({
+  decision: z.enum(['charge', 'dismiss'], { error: 'choose charge or dismiss' }),
+  reason,
+})
 export const stopBody = z
   .strictObject({
     run: z.string().min(1).max(256).optional(),
@@ -238,6 +242,42 @@ const span = {
   since: time.optional().describe('Inclusive; left out: from the beginning'),
   until: time.optional().describe('Exclusive; left out: up to now'),
 }
+
+export const unmatchedQuery = z.strictObject({
+  after: whole(0, Number.MAX_SAFE_INTEGER).default(0).describe('Sequence number; entries after it'),
+  limit: whole(1, 1000).default(100),
+})
+
+export const unmatchedAnswer = z.strictObject({
+  seq: z.int(),
+  at: instant.describe('When the settlement came'),
+  account: z.string(),
+  request_id: z.string(),
+  unit: z.string(),
+  final: money.describe('What the call came to, at price'),
+  charged_before: money.describe('By the timeout of the call, at price'),
+  would_charge: money.describe('What charge would charge, at price; an overflow multiplier comes on top'),
+  on_exhausted: z.string().describe('Where what no grant covers would go; beyond its limit, and under block, to debt'),
+  key: z.string().nullable(),
+  run: z.string().nullable(),
+  user: z.string().nullable(),
+  upstream: z.string().nullable(),
+  model: z.string().nullable(),
+  endpoint: z.string().nullable(),
+  tokens: z.record(z.string(), z.int()),
+  usage_source: z.string().nullable(),
+  cost: money.nullable(),
+  cost_unit: z.string().nullable(),
+})
+
+export const resolvedAnswer = z.strictObject({
+  account: z.string(),
+  unmatched: z.int(),
+  decision: z.enum(['charge', 'dismiss']),
+  unit: z.string(),
+  charged: money,
+  charge: z.string().nullable().describe('Id of the charge'),
+})
 
 export const usageQuery = z.strictObject({
   by: z

@@ -255,6 +255,7 @@ function addMoney(program: Command, cli: CliEnvironment): void {
       const { admin, output } = connect(cli, options)
       await (await import('./refund-command.ts')).refundCommand(admin, charge, options, output)
     })
+  addUnmatched(program, cli)
   remote(program, 'stop', 'refuse new calls of a runaway at once')
     .argument('<account>')
     .option('--run <run>')
@@ -276,6 +277,27 @@ function addMoney(program: Command, cli: CliEnvironment): void {
       .action(async (account: string, options: AdminOptions) => {
         const { admin, output } = connect(cli, options)
         await (await money()).freezeCommand(admin, account, name === 'freeze', options, output)
+      })
+  }
+}
+
+function addUnmatched(program: Command, cli: CliEnvironment): void {
+  const commands = () => import('./unmatched-command.ts')
+  const unmatched = program.command('unmatched').description('settlements that came too late to be charged')
+  remote(unmatched, 'list', 'those that wait for a word, with what they would charge')
+    .argument('[account]', 'left out: all accounts')
+    .action(async (account: string | undefined, options: AdminOptions) => {
+      const { admin, output } = connect(cli, options)
+      await (await commands()).unmatchedListCommand(admin, account, output)
+    })
+  for (const decision of ['charge', 'dismiss'] as const) {
+    const description = decision === 'charge' ? 'charge one after all' : 'leave one uncharged for good'
+    remote(unmatched, decision, description)
+      .argument('<unmatched>', 'ACCOUNT:SEQ of its entry')
+      .option('--reason <text>', 'required, for the ledger')
+      .action(async (id: string, options: AdminOptions) => {
+        const { admin, output } = connect(cli, options)
+        await (await commands()).resolveUnmatchedCommand(admin, id, decision, options.reason, output)
       })
   }
 }

@@ -92,6 +92,12 @@ export const METRICS = {
     'min',
     'When it is empty at the rate of the last 15 minutes; absent while nothing is spent.',
   ),
+  unmatchedOpen: gauge(
+    'unmatched_open',
+    'account',
+    'max',
+    'Settlements that came too late to be charged and wait for an operator.',
+  ),
   holdsOpen: gauge('holds_open', 'account', 'max', 'Holds of open calls.'),
 } as const satisfies Record<string, MetricRow<'counter' | 'gauge' | 'histogram'>>
 

@@ -75,3 +75,11 @@ export interface WalletGauge {
   /** undefined: at the present rate it does not end. */
   readonly secondsToEmpty: number | undefined
 }
+
+/** One account as Redis has it. */
+export interface AccountGauge {
+  readonly account: string
+  readonly holdsOpen: number
+  /** Settlements that wait for an operator's word. */
+  readonly unmatched: number
+}

@@ -4,6 +4,7 @@ import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
 import { type FamilyValues, HistogramFamily, NumberFamily } from './families.ts'
 import { METRICS, type MetricRow } from './metric-catalog.ts'
 import type {
+  AccountGauge,
   EndedCall,
   Outcome,
   PostedCall,
@@ -180,9 +181,16 @@ export class Metrics {
   }
 
   /** Replaces what was known of the wallets: those that are no longer named disappear. */
-  wallets(wallets: Iterable<WalletGauge>, holdsOpen: Iterable<readonly [account: string, count: number]>): void {
+  wallets(wallets: Iterable<WalletGauge>, accounts: Iterable<AccountGauge>): void {
     const all = this.#families
-    const gauges = [all.walletAvailable, all.walletHeld, all.walletDebt, all.walletSeconds, all.holdsOpen]
+    const gauges = [
+      all.walletAvailable,
+      all.walletHeld,
+      all.walletDebt,
+      all.walletSeconds,
+      all.holdsOpen,
+      all.unmatchedOpen,
+    ]
     for (const gauge of gauges) gauge.clear()
     for (const { account, unit, available, held, debt, secondsToEmpty } of wallets) {
       all.walletAvailable.set([account, unit], available)
@@ -191,8 +199,9 @@ export class Metrics {
       if (secondsToEmpty !== undefined) all.walletSeconds.set([account, unit], secondsToEmpty)
       for (const rare of [all.overrun, all.unbilledExposure]) rare.touch([account, unit])
     }
-    for (const [account, count] of holdsOpen) {
-      all.holdsOpen.set([account], count)
+    for (const { account, holdsOpen, unmatched } of accounts) {
+      all.holdsOpen.set([account], holdsOpen)
+      all.unmatchedOpen.set([account], unmatched)
       for (const rare of [all.holdsExpired, all.lateSettlements, all.unreconciled]) rare.touch([account])
     }
   }

@@ -1,12 +1,14 @@
 import type { Atoms } from '../core/money.ts'
-import type { WalletGauge } from './metric-events.ts'
+import type { AccountGauge, WalletGauge } from './metric-events.ts'
 import type { Metrics } from './metrics.ts'
 import { units } from './units.ts'
 
 /** The reads of a wallet that the gauges need; a Wallet has them. */
 export interface WalletReader {
   balances(account: string): Promise<readonly WalletBalance[]>
-  counts(account: string): Promise<{ readonly openHolds: number; readonly timeouts: number }>
+  counts(
+    account: string,
+  ): Promise<{ readonly openHolds: number; readonly timeouts: number; readonly unmatched: number }>
 }
 
 interface WalletBalance {
@@ -47,9 +49,8 @@ interface Sample {
   readonly postedAtoms: Atoms
 }
 
-interface AccountReading {
+interface AccountReading extends AccountGauge {
   readonly wallets: readonly WalletGauge[]
-  readonly holdsOpen: number
   /** Holds that ever timed out. */
   readonly timeouts: number
 }
@@ -143,15 +144,20 @@ export class WalletGauges {
 
   async #read(account: string): Promise<void> {
     const { wallet, now = Date.now } = this.#options
-    const [balances, { openHolds, timeouts }] = await Promise.all([wallet.balances(account), wallet.counts(account)])
+    const [balances, { openHolds, timeouts, unmatched }] = await Promise.all([
+      wallet.balances(account),
+      wallet.counts(account),
+    ])
     const before = this.#readings.get(account)
     // Any script that writes may have ended a hold by its deadline, on any gateway: Redis has the count.
     if (before !== undefined && timeouts > before.timeouts) {
       this.#options.metrics.holdsExpired(account, timeouts - before.timeouts)
     }
     this.#readings.set(account, {
+      account,
       wallets: balances.map((balance) => this.#gauge(account, balance, now())),
       holdsOpen: openHolds,
+      unmatched,
       timeouts,
     })
   }
@@ -173,10 +179,10 @@ export class WalletGauges {
   }
 
   #publish(): void {
-    const readings = [...this.#readings]
+    const readings = [...this.#readings.values()]
     this.#options.metrics.wallets(
-      readings.flatMap(([, reading]) => reading.wallets),
-      readings.map(([account, reading]) => [account, reading.holdsOpen] as const),
+      readings.flatMap((reading) => reading.wallets),
+      readings,
     )
   }
 }

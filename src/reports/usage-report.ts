@@ -172,8 +172,9 @@ interface CallFields {
 
 function addCall(group: UsageGroup, entry: LedgerEntry): void {
   const { tokens = {}, units = {}, beside = [], usage_source, cost, cost_unit } = entry.fields as CallFields
-  // A late one was counted as a call when it timed out.
-  if (entry.type === 'late_settle') group.lateSettles += 1
+  // A late one was counted as a call when it timed out; what an operator charged may have left nothing before.
+  const isFirst = entry.type !== 'late_settle' || entry.fields['timed_out'] === false
+  if (!isFirst) group.lateSettles += 1
   else group.calls += 1
   if (entry.type === 'timeout') group.timeouts += 1
   if (usage_source === 'estimate') group.estimates += 1

@@ -56,6 +56,10 @@ export function compareAccount(differences: Differences, kept: KeptState, state:
       if (Number(parts[1]) < state.lastMs) same('account.last_ms', parts[1], `at least ${state.lastMs}`)
     }
   }
+  same('account.unmatched', kept.account.get('unmatched') ?? 0, state.unmatched.size)
+  const waiting = [...kept.account.keys()].flatMap((name) => (/^u:\d+$/.test(name) ? [Number(name.slice(2))] : []))
+  for (const seq of new Set([...waiting, ...state.unmatched.keys()]))
+    same(`unmatched ${seq}`, kept.account.get(`u:${seq}`), state.unmatched.get(seq))
   same('account.timeouts', kept.account.get('timeouts') ?? 0, state.timeouts)
   const stops = [...kept.account.keys()].filter((name) => name.startsWith('s:')).map((name) => decoded(name.slice(2)))
   for (const stop of new Set([...stops, ...state.stops])) {

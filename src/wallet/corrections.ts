@@ -45,7 +45,8 @@ async function isSuperseded(scripts: ScriptCaller, { account, chargeSeq }: Reque
   if (charge?.seq !== chargeSeq || charge.type !== 'timeout') return false
   for (let afterSeq = chargeSeq; ; ) {
     const { entries, lastSeq } = await readPage(scripts, account, afterSeq + 1, 1000, 'late_settle')
-    if (entries.some((entry) => entry.op === charge.op)) return true
+    // An operator's charge stands beside the timeout, and is given back apart.
+    if (entries.some((entry) => entry.op === charge.op && entry.fields['unmatched'] === undefined)) return true
     if (lastSeq === undefined) return false
     afterSeq = lastSeq
   }

@@ -1,7 +1,7 @@
 import { isEnd, settledOf } from './answers.ts'
 import { readPage } from './ledger.ts'
 import type { ScriptCaller } from './script-caller.ts'
-import type { SettleResult } from './wallet-types.ts'
+import type { LedgerEntry, SettleResult } from './wallet-types.ts'
 
 // Clocks of gateways and of Redis may differ by this much: entries are dated by the one, ids by the other.
 const CLOCK_DIFFERENCE_MS = 300_000
@@ -27,6 +27,22 @@ export async function findEnd(
     if (end !== undefined) return settledOf(end)
     timedOut ||= own.some((entry) => entry.type === 'timeout')
     if (page.lastSeq === undefined) return timedOut ? 'timed_out' : undefined
+    from = page.lastSeq + 1
+  }
+}
+
+/** The timeout of a call, from the time in its id on. */
+export async function findTimeout(
+  scripts: ScriptCaller,
+  account: string,
+  id: string,
+  idMs: number,
+): Promise<LedgerEntry | undefined> {
+  let from = await firstSeqAt(scripts, account, idMs - CLOCK_DIFFERENCE_MS)
+  for (;;) {
+    const page = await readPage(scripts, account, from, PAGE, 'timeout')
+    const own = page.entries.find((entry) => entry.op === id)
+    if (own !== undefined || page.lastSeq === undefined) return own
     from = page.lastSeq + 1
   }
 }

@@ -79,6 +79,13 @@ const EXTRA: Readonly<Record<string, ReadValue>> = {
   in_force: flag,
   rollover: flag,
   charge: number,
+  unmatched: number,
+  timed_out: flag,
+  dismissed: flag,
+  at_price: amount,
+  policy: (value) => value,
+  /** Of the call, as the scripts have them, but with & for ; */
+  facts: (value) => value,
   amount,
   orphan: flag,
   activated: flag,

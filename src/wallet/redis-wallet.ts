@@ -8,6 +8,7 @@ import * as holds from './holds.ts'
 import { readLedger, readPage } from './ledger.ts'
 import { readBalance, readCounter } from './packed.ts'
 import { createScriptCaller, field, type ScriptCaller, type WalletOptions } from './script-caller.ts'
+import { listUnmatched, resolveUnmatched } from './unmatched.ts'
 import type { Balance, BudgetCounter, Wallet } from './wallet-types.ts'
 
 /**
@@ -34,6 +35,8 @@ export function createWallet(client: ScriptClient, options: WalletOptions = {}):
     refund: (request) => corrections.refund(scripts, request),
     resolveFlagged: (request) => corrections.resolveFlagged(scripts, request),
     closePeriod: (request) => corrections.closePeriod(scripts, request),
+    unmatched: (account, page) => listUnmatched(scripts, account, page),
+    resolveUnmatched: (request) => resolveUnmatched(scripts, request),
     setStop: (request) => corrections.setStop(scripts, request),
     stops: (account) => corrections.stops(scripts, account),
     balances: (account) => balances(scripts, account),
@@ -60,9 +63,10 @@ async function balances(scripts: ScriptCaller, account: string): Promise<readonl
   return found.sort((a, b) => (a.unit < b.unit ? -1 : 1))
 }
 
-async function counts(scripts: ScriptCaller, account: string): Promise<{ openHolds: number; timeouts: number }> {
+async function counts(scripts: ScriptCaller, account: string): ReturnType<Wallet['counts']> {
   const reply = await scripts.call('counts', [scripts.keysOf(account).account], [])
-  return { openHolds: Number(field(reply, 0)), timeouts: Number(field(reply, 1)) }
+  const [openHolds, timeouts, unmatched] = [field(reply, 0), field(reply, 1), field(reply, 2)].map(Number)
+  return { openHolds: openHolds ?? 0, timeouts: timeouts ?? 0, unmatched: unmatched ?? 0 }
 }
 
 async function counters(

@@ -87,6 +87,8 @@ export interface ReplayState {
   readonly stops: Set<string>
   /** What was given back of a charge, by its sequence. */
   readonly refunds: Map<string, Atoms>
+  /** Settles that wait for an operator's word: the record of each, by its sequence. */
+  readonly unmatched: Map<number, string>
   readonly counters: ReplayedCounters
   /** Sequences of the latest events that are handed over: as many as may wait, at least. */
   readonly events: number[]
@@ -132,6 +134,7 @@ export function createReplay(): Replay {
     ended: new Map(),
     stops: new Set(),
     refunds: new Map(),
+    unmatched: new Map(),
     counters: replayCounters(),
     events: [],
     timeouts: 0,
@@ -171,7 +174,8 @@ function apply(state: State, entry: LedgerEntry): void {
   createEmptyGrant(state, wallet, entry)
   if (entry.type === 'hold' || entry.type === 'checkpoint') pin(state, entry)
   if (ENDS.includes(entry.type)) release(state, entry)
-  const late = entry.type === 'late_settle' ? state.ended.get(entry.op) : undefined
+  const isLate = entry.type === 'late_settle' && entry.fields['unmatched'] === undefined
+  const late = isLate ? state.ended.get(entry.op) : undefined
   if (late) late.state = 'l'
   for (let i = 0; i + 1 < entry.legs.length; i += 2) {
     const [from, to] = [entry.legs[i], entry.legs[i + 1]]
@@ -188,6 +192,20 @@ function apply(state: State, entry: LedgerEntry): void {
     wallet.heirs.set(String(period), String(heir))
   }
   if (entry.type === 'refund') refunded(state, entry)
+  waitForWord(state, entry)
+}
+
+/** An unmatched entry waits until another names it. */
+function waitForWord(state: State, { type, seq, op, unit, scale, fields }: LedgerEntry): void {
+  const { unmatched, final, timed_out: timedOut, policy, facts } = fields
+  if (typeof unmatched === 'number') {
+    if (!state.unmatched.delete(unmatched))
+      throw new Error(`ledger: ${seq} decides on ${unmatched}, which does not wait`)
+  } else if (type === 'unmatched') {
+    const atoms = parseAmount(String(final), scale)
+    const terms = [timedOut === true ? '1' : '0', policy, String(facts).replaceAll('&', ';')]
+    state.unmatched.set(seq, [op, `${atoms}${unit}`, ...terms].join('|'))
+  }
 }
 
 /** redis-scripts/lib/events.lua has the same. */

@@ -337,6 +337,9 @@ export type AdminRefusal =
   | 'open_holds'
   | 'unknown_stop'
   | 'too_many_stops'
+  | 'unknown_unmatched'
+  | 'already_resolved'
+  | 'nothing_to_charge'
 
 export type AdminResult<T> =
   | { readonly status: 'done'; readonly replay: boolean; readonly value: T }
@@ -360,6 +363,20 @@ export interface Stop {
   readonly cut: boolean
   readonly atMs: number
   readonly actor: string
+}
+
+/** A settle that came too late to be charged, and waits for an operator's word. */
+export interface Unmatched {
+  /** Of its entry. */
+  readonly seq: number
+  /** Request id of the call. */
+  readonly call: string
+  readonly unit: string
+  readonly finalAtoms: Atoms
+  /** What the call's timeout charged of it already, at price. */
+  readonly postedAtoms: Atoms
+  readonly onExhausted: OnExhausted['mode']
+  readonly entry: LedgerEntry
 }
 
 /** All amounts in atoms of `unit`; lifetime totals may be beyond 2^53. Meanings: SPEC section 7. */
@@ -544,6 +561,12 @@ export interface Wallet {
       readonly force: boolean
     },
   ): Promise<AdminResult<{ readonly amountAtoms: Atoms; readonly closedAtMs: number }>>
+  /** Those that wait, oldest first. */
+  unmatched(account: string, page: { readonly afterSeq: number; readonly limit: number }): Promise<readonly Unmatched[]>
+  /** Charged forced, as a late settle is, or dismissed: once. */
+  resolveUnmatched(
+    request: AdminOperation & { readonly seq: number; readonly decision: 'charge' | 'dismiss' },
+  ): Promise<AdminResult<{ readonly seq: number; readonly chargedAtoms: Atoms }>>
   /** stop undefined: allows again. */
   setStop(
     request: AdminOperation & { readonly kind: StopKind; readonly value: string; readonly stop: Stop | undefined },
@@ -553,8 +576,10 @@ export interface Wallet {
   balances(account: string): Promise<readonly Balance[]>
   grants(account: string): Promise<readonly Grant[]>
   holds(account: string): Promise<readonly OpenHold[]>
-  /** Holds that are open now, and holds that ever timed out: for metrics, at the same cost whatever the account's size. */
-  counts(account: string): Promise<{ readonly openHolds: number; readonly timeouts: number }>
+  /** Open holds, holds that ever timed out, settles that wait for a word: for metrics, at one cost whatever the size. */
+  counts(
+    account: string,
+  ): Promise<{ readonly openHolds: number; readonly timeouts: number; readonly unmatched: number }>
   /** A page of the counters of budgets, in no order; cursor "0" begins and ends. */
   counters(
     account: string,

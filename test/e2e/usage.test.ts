@@ -136,6 +136,74 @@ run('a call that timed out is known by its hold, and is none of its time when it
   })
 })
 
+run('a settlement that came too late is listed, charged once by hand, and counted as usage then', async () => {
+  await withGateway({}, async (gateway) => {
+    await gateway.grant('1')
+    const terms = { ...callTerms('old'), id: newId(Date.now() - 90_000_000) }
+    const info = '{"model":"gpt-5","run":"old","tokens":{"output":7},"cost":"0.2","cost_unit":"USD"}'
+    const settled = await gateway.wallet.settle({ terms, finalAtoms: 250_000_000n, info })
+    expect(settled.status).toBe('unmatched')
+    const other = await gateway.wallet.settle({
+      terms: { ...terms, id: newId(Date.now() - 90_000_000) },
+      finalAtoms: 1n,
+      info,
+    })
+    const id = `acme:${settled.seq}`
+    const listed = await tollgate(gateway, 'unmatched', 'list', '--json')
+    expect(JSON.parse(listed.out)).toMatchObject([
+      {
+        seq: settled.seq,
+        request_id: terms.id,
+        final: '0.25',
+        charged_before: '0',
+        would_charge: '0.25',
+        model: 'gpt-5',
+      },
+      { seq: other.seq },
+    ])
+    expect((await usage(gateway, '')).body.totals).toEqual([])
+    expect(await tollgate(gateway, 'unmatched', 'charge', id)).toMatchObject({ code: 2 })
+    expect(await tollgate(gateway, 'unmatched', 'charge', 'acme', '--reason', 'x')).toMatchObject({ code: 2 })
+    const charged = await tollgate(gateway, 'unmatched', 'charge', id, '--reason', 'checked with the provider')
+    expect(charged).toMatchObject({ code: 0, out: expect.stringMatching(/^Charged: 0\.25 USD \(charge acme:\d+\)/) })
+    expect(await tollgate(gateway, 'unmatched', 'charge', id, '--reason', 'again')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('conflict: It is charged or dismissed already'),
+    })
+    expect(await tollgate(gateway, 'unmatched', 'dismiss', `acme:${other.seq}`, '--reason', 'small')).toMatchObject({
+      code: 0,
+    })
+    expect((await tollgate(gateway, 'unmatched', 'list', 'acme')).out).toBe('Nothing waits for a word.\n')
+    expect((await usage(gateway, 'by=run')).body.items).toMatchObject([
+      { group: { run: 'old' }, calls: 1, late_settles: 0, charged: '0.25', tokens: { output: 7 }, margin: '0.05' },
+    ])
+    expect((await gateway.balance())['posted']).toBe('0.25')
+    expect((await tollgate(gateway, 'doctor', 'acme')).code).toBe(0)
+  })
+})
+
+run('a word on what does not wait is refused, and the same Idempotency-Key gets the first answer', async () => {
+  await withGateway({}, async (gateway) => {
+    await gateway.grant('1')
+    const terms = { ...callTerms('old'), id: newId(Date.now() - 90_000_000) }
+    const { seq } = await gateway.wallet.settle({ terms, finalAtoms: 5n, info: '{}' })
+    const resolve = async (of: string, body: object, key = newId(Date.now())) => {
+      const path = `accounts/acme/unmatched/${of}/resolve`
+      const answer = await gateway.admin('POST', path, body, { 'idempotency-key': key })
+      return [answer.status, await answer.json()] as const
+    }
+    const charge = { decision: 'charge', reason: 'late' }
+    expect(await resolve('1', charge)).toMatchObject([404, { error: { code: 'unknown_unmatched' } }])
+    expect(await resolve('x', charge)).toMatchObject([404, { error: { code: 'unknown_unmatched' } }])
+    expect(await resolve(String(seq), { decision: 'maybe', reason: 'r' })).toMatchObject([422, {}])
+    expect(await resolve(String(seq), { decision: 'charge' })).toMatchObject([422, {}])
+    const first = await resolve(String(seq), charge, 'key-1')
+    expect(first).toMatchObject([200, { unmatched: seq, decision: 'charge', charged: '0.000000005' }])
+    expect(await resolve(String(seq), charge, 'key-1')).toEqual(first)
+    expect(await resolve(String(seq), charge, 'key-2')).toMatchObject([409, { error: { code: 'conflict' } }])
+  })
+})
+
 const ONE_PIECE = { perTokenAtoms: 0n, leastTokens: 0, wantTokens: 0, totalTokens: 0, dryRun: false }
 
 function callTerms(key: string): HoldTerms {

@@ -13,8 +13,8 @@ export function filledMetrics(): Metrics {
       { account: 'globex', unit: 'USD', available: 0, held: 0, debt: 1.5, secondsToEmpty: 0 },
     ],
     [
-      ['acme', 2],
-      ['globex', 0],
+      { account: 'acme', holdsOpen: 2, unmatched: 1 },
+      { account: 'globex', holdsOpen: 0, unmatched: 0 },
     ],
   )
   countTraffic(metrics)

@@ -162,9 +162,10 @@ test('the results of config edits are there before the first edit', async () => 
 test('what rarely happens to a wallet is there at 0 before it happens', async () => {
   const metrics = createMetrics({ maxSeries: 100 })
   const wallet = { account: 'acme', unit: 'USD', available: 1, held: 0, debt: 0, secondsToEmpty: undefined }
-  for (let i = 0; i < 2; i++) metrics.wallets([wallet], [['acme', 0]])
+  const account = { account: 'acme', holdsOpen: 0, unmatched: 0 }
+  for (let i = 0; i < 2; i++) metrics.wallets([wallet], [account])
   metrics.holdsExpired('acme', 2)
-  metrics.wallets([wallet], [['acme', 0]])
+  metrics.wallets([wallet], [account])
   expect(await lines(metrics, 'overrun_total')).toEqual(['tollgate_overrun_total{account="acme",unit="USD"} 0'])
   expect(await lines(metrics, 'holds_expired_total')).toEqual(['tollgate_holds_expired_total{account="acme"} 2'])
 })

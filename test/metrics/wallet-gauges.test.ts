@@ -19,6 +19,7 @@ function setUp(
   const seen = {
     wallets: [] as WalletGauge[],
     holds: [] as (readonly [string, number])[],
+    unmatched: [] as number[],
     expired: [] as (readonly [string, number])[],
     warnings: 0,
     nowMs: 0,
@@ -29,9 +30,11 @@ function setUp(
     ...(more.accountsPerTick === undefined ? {} : { accountsPerTick: more.accountsPerTick }),
     metrics: {
       maxSeries: more.maxSeries ?? 100,
-      wallets: (wallets, holds) => {
+      wallets: (wallets, accounts) => {
         seen.wallets = [...wallets]
-        seen.holds = [...holds]
+        const all = [...accounts]
+        seen.holds = all.map(({ account, holdsOpen }) => [account, holdsOpen])
+        seen.unmatched = all.map(({ unmatched }) => unmatched)
       },
       holdsExpired: (account, count) => seen.expired.push([account, count]),
     },
@@ -44,20 +47,21 @@ function setUp(
 test('balances are shown in units, with the number of open holds', async () => {
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance({ held: 150n })]),
-    counts: () => Promise.resolve({ openHolds: 3, timeouts: 7 }),
+    counts: () => Promise.resolve({ openHolds: 3, timeouts: 7, unmatched: 2 }),
   })
   await gauges.tick()
   expect(seen.wallets).toEqual([
     { account: 'acme', unit: 'USD', available: 60, held: 1.5, debt: 0, secondsToEmpty: undefined },
   ])
   expect(seen.holds).toEqual([['acme', 3]])
+  expect(seen.unmatched).toEqual([2])
 })
 
 test('holds that timed out since the last reading are counted, whichever script or gateway ended them', async () => {
   let timeouts = 7
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance()]),
-    counts: () => Promise.resolve({ openHolds: 0, timeouts }),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts, unmatched: 0 }),
   })
   await gauges.tick()
   expect(seen.expired).toEqual([])
@@ -79,7 +83,7 @@ test.each<[string, bigint[], bigint, bigint, number | undefined]>([
   let reading = 0n
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance({ posted: reading, available, granted })]),
-    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
   })
   for (const [minute, amount] of posted.entries()) {
     reading = amount
@@ -93,7 +97,7 @@ test('only the last quarter of an hour counts', async () => {
   let posted = 0n
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance({ posted })]),
-    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
   })
   for (let minute = 0; minute <= 40; minute++) {
     // 100.00 in the first minutes, then 1.00 a minute.
@@ -113,7 +117,7 @@ test('a long list of accounts is read in turns, bounded by max_series', async ()
         asked.push(account)
         return Promise.resolve([balance()])
       },
-      counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }),
+      counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
     },
     { accounts: () => accounts, accountsPerTick: 10, maxSeries: 25 },
   )
@@ -128,7 +132,10 @@ test('a long list of accounts is read in turns, bounded by max_series', async ()
 test('an account that is gone from the config loses its gauges', async () => {
   let accounts = ['acme', 'globex']
   const { gauges, seen } = setUp(
-    { balances: () => Promise.resolve([balance()]), counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }) },
+    {
+      balances: () => Promise.resolve([balance()]),
+      counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
+    },
     { accounts: () => accounts },
   )
   await gauges.tick()
@@ -142,7 +149,7 @@ test('while Redis is away the gauges keep what was read, and the next tick tries
   let away = false
   const { gauges, seen } = setUp({
     balances: () => (away ? Promise.reject(new Error('away')) : Promise.resolve([balance()])),
-    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
   })
   await gauges.tick()
   away = true
@@ -163,7 +170,7 @@ test('a slow Redis never has two rounds under way', async () => {
         answer = () => resolve([balance()])
       })
     },
-    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0 }),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
   })
   const first = gauges.tick()
   const second = gauges.tick()

@@ -322,6 +322,23 @@ const STEPS: Readonly<
       return [request, () => wallet.refund(request), () => model.refund(request, clock.nowMs)]
     },
   ],
+  resolveUnmatched: [
+    3,
+    (history) => {
+      const { random, wallet, model, clock, amounts } = history
+      if (model.waiting.length === 0 && random.chance(0.7)) {
+        // Of a call that timed out a day and more ago, or of one that nobody knows.
+        const ofOld = { ...call(history), id: newId(random, clock.nowMs - 90_000_000) }
+        const terms = random.pick(model.outlived) ?? ofOld
+        const late = { terms, finalAtoms: amounts(random), info: '{}' }
+        return [late, () => wallet.settle(late), () => model.settle(late, clock.nowMs)]
+      }
+      const seq = random.chance(0.1) ? 1 + random.below(99) : (random.pick(model.unmatched.slice(-2)) ?? 1)
+      const decision = random.pick(['charge', 'charge', 'dismiss'] as const)
+      const request = { ...operation(history), seq, decision }
+      return [request, () => wallet.resolveUnmatched(request), () => model.resolveUnmatched(request, clock.nowMs)]
+    },
+  ],
   resolveFlagged: [
     2,
     (history) => {
@@ -491,6 +508,11 @@ async function compareReads({ wallet, model, clock }: History): Promise<void> {
     wallet.holds(model.account),
     wallet.counters(model.account, '0', 10_000),
   ])
+  const waiting = await wallet.unmatched(model.account, { afterSeq: 0, limit: 1000 })
+  deepStrictEqual(
+    waiting.map(({ seq }) => seq),
+    model.waiting,
+  )
   const expected = model.read(clock.nowMs)
   deepStrictEqual(balances, expected.balances)
   deepStrictEqual(grants, expected.grants)

@@ -319,4 +319,22 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     find: "  post_overage(w, 'flagged', -amount)",
     replace: "  if to ~= 'written_off' then post_overage(w, 'flagged', -amount) end",
   },
+  {
+    name: 'a settle that came too late is charged by an operator twice',
+    file: 'resolve_unmatched.lua',
+    find: "redis.call('HDEL', KEYS[1], field)",
+    replace: '',
+  },
+  {
+    name: 'an operator charges what the timeout charged once more',
+    file: 'resolve_unmatched.lua',
+    find: 'integer(final) - integer(ARGV[5])',
+    replace: 'integer(final) - 0 * integer(ARGV[5])',
+  },
+  {
+    name: 'an operator charges under enforcement what was only observed',
+    file: 'resolve_unmatched.lua',
+    find: 'if policy.observe then policy = observed(policy) end',
+    replace: '',
+  },
 ]

@@ -130,6 +130,10 @@ interface State {
   /** What is watched of a unit: balance and debt when it was last looked at, and what was told. */
   readonly watched: Map<string, Watched>
   readonly events: ModelEvent[]
+  /** What timeouts posted at price, by the id of the call. */
+  readonly timeouts: Map<string, { readonly posted: bigint; readonly terms: HoldTerms }>
+  /** Settles that came too late, by the seq of their entry: they wait until an operator decides. */
+  readonly unmatched: Map<number, { readonly terms: HoldTerms; readonly final: bigint; resolved: boolean }>
 }
 interface Drawn {
   readonly from: string
@@ -229,6 +233,8 @@ function emptyState(): State {
     stops: new Set(),
     watched: new Map(),
     events: [],
+    timeouts: new Map(),
+    unmatched: new Map(),
   }
 }
 
@@ -516,6 +522,7 @@ export class WalletModel {
       const status = tooLate ? 'unmatched' : 'orphan_settled'
       const settled = this.#settled(status, unit, scale, charge, policyOf(terms), true, counted)
       state.ends.set(id, { kind: 'settled', hold: undefined, final, settled })
+      if (tooLate) state.unmatched.set(settled.seq, { terms, final: finalAtoms, resolved: false })
       return settled
     }
     return this.#transact(() => {
@@ -523,6 +530,57 @@ export class WalletModel {
       this.#judge()
       return answer
     })
+  }
+
+  resolveUnmatched(
+    request: Parameters<Wallet['resolveUnmatched']>[0],
+    clockMs: number,
+  ): AdminResult<{ seq: number; chargedAtoms: bigint }> {
+    const { operationId, seq: of, decision } = request
+    const waiting = this.#state.unmatched.get(of)
+    if (!waiting) return { status: 'unknown_unmatched' }
+    const { terms, final } = waiting
+    const { unit, scale, id } = terms
+    const fingerprint = json(['unmatched', of, decision, request.reason])
+    return this.#operation(operationId, fingerprint, clockMs, () => {
+      if (this.#tooOld(operationId)) return { status: 'id_too_old' }
+      const refuse = (status: AdminRefusal) =>
+        this.#remember<{ seq: number; chargedAtoms: bigint }>(operationId, fingerprint, { status })
+      if (waiting.resolved) return refuse('already_resolved')
+      let [seq, chargedAtoms] = [0, 0n]
+      if (decision === 'dismiss') seq = this.#entry(unit, scale)
+      else {
+        const excess = final - (this.#state.timeouts.get(id)?.posted ?? 0n)
+        if (excess <= 0n) return refuse('nothing_to_charge')
+        const policy = policyOf(terms)
+        if (!this.#fits(unit, 0n, roundUp(excess, policy.millionths))) return refuse('out_of_range')
+        this.#legs = []
+        const charge = this.#force(terms, policy, excess, 0n, [], 0n, 0n)
+        const settled = this.#settled('late_settled', unit, scale, charge, policy)
+        seq = settled.seq
+        chargedAtoms = settled.chargedAtoms
+      }
+      waiting.resolved = true
+      return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value: { seq, chargedAtoms } })
+    })
+  }
+
+  /** Settles that came too late, those that were decided on too. */
+  get unmatched(): readonly number[] {
+    return [...this.#state.unmatched.keys()]
+  }
+
+  /** Terms of calls that timed out, whose late window is over and that nobody ever settled. */
+  get outlived(): readonly HoldTerms[] {
+    const { timeouts, closed, ends } = this.#state
+    return [...timeouts].flatMap(([id, { terms }]) =>
+      closed.has(id) && closed.get(id) === undefined && !ends.has(id) ? [terms] : [],
+    )
+  }
+
+  /** Those that wait. */
+  get waiting(): readonly number[] {
+    return [...this.#state.unmatched].flatMap(([seq, { resolved }]) => (resolved ? [] : [seq]))
   }
 
   void(id: string, clockMs: number): VoidResult {
@@ -949,6 +1007,8 @@ export class WalletModel {
     }
     this.#counters.finish(hold.kept, finalOfItem, false, this.#now)
     this.#post(request.unit, charge)
+    const posted = sum(charge.drawn.map((slice) => slice.atoms)) + charge.overBase
+    this.#state.timeouts.set(request.id, { posted, terms: request })
     this.#charged(this.#entry(request.unit, request.scale), request.unit, this.#counters.counted(hold.kept), request.id)
     Object.assign(hold, { slices: charge.drawn, overBase: charge.overBase, over: charge.over })
     hold.dueMs += request.lateWindowMs ?? DAY_MS

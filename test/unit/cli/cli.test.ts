@@ -74,6 +74,7 @@ test('help is exit 0 on standard output', async () => {
     'adopt-redis',
     'doctor',
     'usage',
+    'unmatched',
   ]) {
     expect(out).toContain(`\n  ${name} `)
   }
