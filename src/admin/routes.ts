@@ -8,6 +8,7 @@ import { KEPT_ACCOUNT_ROUTES } from './kept-account-routes.ts'
 import { KEY_ROUTES } from './key-routes.ts'
 import { LEDGER_ROUTES } from './ledger-routes.ts'
 import { openApi } from './openapi.ts'
+import { REPORT_ROUTES } from './report-routes.ts'
 import { type Route, route } from './route.ts'
 import { STOP_ROUTES } from './stop-routes.ts'
 import { UNMATCHED_ROUTES } from './unmatched-routes.ts'
@@ -32,6 +33,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   ...GRANT_ROUTES,
   ...LEDGER_ROUTES,
   ...USAGE_ROUTES,
+  ...REPORT_ROUTES,
   ...CORRECTION_ROUTES,
   ...UNMATCHED_ROUTES,
   ...STOP_ROUTES,

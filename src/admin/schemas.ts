@@ -321,6 +321,44 @@ export const usageAnswer = z.strictObject({
   next: z.null(),
 })
 
+export const reportQuery = z.strictObject({ ...span, account: name.optional().describe('Left out: all accounts') })
+
+const controlAnswer = z.strictObject({
+  control: z.string(),
+  verdict: z.enum(['ok', 'look']),
+  says: z.string(),
+  numbers: z.record(
+    z.string(),
+    z.union([z.number(), z.string(), z.null(), z.record(z.string(), z.union([z.number(), z.string()]))]),
+  ),
+})
+
+export const controlsAnswer = z.strictObject({
+  since: instant.nullable(),
+  until: instant.nullable(),
+  verdict: z.enum(['ok', 'look']),
+  total: z.array(controlAnswer),
+  items: z.array(z.strictObject({ account: z.string(), controls: z.array(controlAnswer) })),
+  next: z.null(),
+})
+
+export const shadowAnswer = z.strictObject({
+  since: instant.nullable(),
+  until: instant.nullable(),
+  items: z.array(
+    z.strictObject({
+      account: z.string(),
+      code: z.string(),
+      rule: z.string().nullable(),
+      calls: z.int(),
+      unit: z.string(),
+      charged: money.describe('What these calls were charged'),
+      flagged: money.describe('Of it what no grant covered'),
+    }),
+  ),
+  next: z.null(),
+})
+
 const balanceAnswer = z.strictObject({
   unit: z.string(),
   granted: money,

@@ -9,6 +9,7 @@ import type { DoctorOptions } from './doctor-command.ts'
 import type { GrantOptions, StopOptions } from './money-commands.ts'
 import type { LedgerOptions, Output } from './read-commands.ts'
 import type { RefundOptions } from './refund-command.ts'
+import type { ControlsOptions } from './report-commands.ts'
 import type { TimeOptions } from './time-range.ts'
 import type { UsageOptions } from './usage-command.ts'
 
@@ -150,8 +151,22 @@ function addReading(program: Command, cli: CliEnvironment, exit: (code: number) 
     .argument('[account]', 'left out: all accounts')
     .action(async (account: string | undefined, options: AdminOptions & TimeOptions) => {
       const { admin, output } = connect(cli, options)
-      const { statementCommand } = await import('./report-command.ts')
+      const { statementCommand } = await import('./statement-command.ts')
       await statementCommand(admin, account, options, output)
+    })
+  const reports = () => import('./report-commands.ts')
+  addTimes(remote(report, 'controls', 'do the controls work: a verdict and numbers for each'))
+    .argument('[account]', 'left out: all accounts')
+    .option('--check', 'exit 1 where a control needs a look')
+    .action(async (account: string | undefined, options: AdminOptions & ControlsOptions) => {
+      const { admin, output } = connect(cli, options)
+      exit(await (await reports()).controlsCommand(admin, account, options, output))
+    })
+  addTimes(remote(report, 'shadow', 'what enforcement would have refused of what observe let pass'))
+    .argument('[account]', 'left out: all accounts')
+    .action(async (account: string | undefined, options: AdminOptions & TimeOptions) => {
+      const { admin, output } = connect(cli, options)
+      await (await reports()).shadowCommand(admin, account, options, output)
     })
   remote(
     program,

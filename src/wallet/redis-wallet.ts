@@ -7,6 +7,7 @@ import * as grants from './grants.ts'
 import * as holds from './holds.ts'
 import { readLedger, readPage } from './ledger.ts'
 import { readBalance, readCounter } from './packed.ts'
+import { listRefusals } from './refusals.ts'
 import { createScriptCaller, field, type ScriptCaller, type WalletOptions } from './script-caller.ts'
 import { listUnmatched, resolveUnmatched } from './unmatched.ts'
 import type { Balance, BudgetCounter, Wallet } from './wallet-types.ts'
@@ -35,6 +36,7 @@ export function createWallet(client: ScriptClient, options: WalletOptions = {}):
     refund: (request) => corrections.refund(scripts, request),
     resolveFlagged: (request) => corrections.resolveFlagged(scripts, request),
     closePeriod: (request) => corrections.closePeriod(scripts, request),
+    refusals: (account) => listRefusals(scripts, account),
     unmatched: (account, page) => listUnmatched(scripts, account, page),
     resolveUnmatched: (request) => resolveUnmatched(scripts, request),
     setStop: (request) => corrections.setStop(scripts, request),

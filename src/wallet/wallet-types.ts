@@ -365,6 +365,20 @@ export interface Stop {
   readonly actor: string
 }
 
+/** A refusal as the bounded list of an account keeps it. */
+export interface Refusal {
+  readonly atMs: number
+  readonly operation: 'hold' | 'checkpoint'
+  /** Of the call. */
+  readonly id: string
+  readonly status: string
+  /** Field of the budget, or the stop; "" where the wallet refused. */
+  readonly rule: string
+  /** In atoms, or in the measure of the budget. */
+  readonly needed: bigint
+  readonly available: bigint
+}
+
 /** A settle that came too late to be charged, and waits for an operator's word. */
 export interface Unmatched {
   /** Of its entry. */
@@ -561,6 +575,8 @@ export interface Wallet {
       readonly force: boolean
     },
   ): Promise<AdminResult<{ readonly amountAtoms: Atoms; readonly closedAtMs: number }>>
+  /** About the last 1,000, oldest first. */
+  refusals(account: string): Promise<readonly Refusal[]>
   /** Those that wait, oldest first. */
   unmatched(account: string, page: { readonly afterSeq: number; readonly limit: number }): Promise<readonly Unmatched[]>
   /** Charged forced, as a late settle is, or dismissed: once. */
