@@ -1,4 +1,6 @@
 /** Reports for finance: do the controls work, and what would enforcement refuse. */
+import { resolveKey } from '../accounts/resolve.ts'
+import type { Plan } from '../config/snapshot.ts'
 import { exactText } from '../core/decimal-sum.ts'
 import type { OverageLimit } from '../reports/controls.ts'
 import { readControls } from '../reports/read-controls.ts'
@@ -42,17 +44,28 @@ const controls = route({
 
 /** By the policy of today: of the key, else of the account. */
 function limitOf(admin: AdminDependencies, account: string): OverageLimit {
-  const { accounts, keys } = admin.store.current()
-  const own = new Map(
-    [...keys.values()].flatMap((key) => (key.account.id === account ? [[key.id, key.plan] as const] : [])),
-  )
-  return (key, owed) => {
+  const plans = new Map<string, Promise<Plan | undefined>>()
+  return async (key, owed) => {
     if (owed === 'flagged' || owed === 'postpaid') return 'unlimited'
-    const policy = (own.get(key) ?? accounts.get(account)?.plan)?.onExhausted
+    const plan = plans.get(key) ?? planOf(admin, account, key)
+    plans.set(key, plan)
+    const policy = (await plan)?.onExhausted
     if (owed === 'debt' && policy?.mode === 'negative') return { limitAtoms: -policy.floorAtoms }
     if (owed.startsWith('overflow:') && policy?.mode === 'overflow') return { limitAtoms: policy.capAtoms }
     return 'other'
   }
+}
+
+async function planOf(admin: AdminDependencies, id: string, key: string): Promise<Plan | undefined> {
+  const config = admin.store.current()
+  const ofFiles = [...config.keys.values()].find((known) => known.id === key && known.account.id === id)
+  if (ofFiles) return ofFiles.plan
+  const account = await admin.accounts.find(id)
+  if (!account?.plan) return undefined
+  const record = key === '' ? undefined : await admin.kept.readKey(key)
+  if (!record) return account.plan
+  const { labels, plan } = account
+  return resolveKey(config, '', record, { id, labels, plan }).value?.plan ?? plan
 }
 
 const shadow = route({

@@ -5,7 +5,10 @@ import type { Grant, LedgerEntry, Refusal } from '../wallet/wallet-types.ts'
 import type { ControlFigures } from './control-figures.ts'
 
 /** How far overage of a key may go now; undefined: its mode has no limit, or is another. */
-export type OverageLimit = (key: string, account: string) => { readonly limitAtoms: Atoms } | 'unlimited' | 'other'
+export type OverageLimit = (
+  key: string,
+  account: string,
+) => Promise<{ readonly limitAtoms: Atoms } | 'unlimited' | 'other'>
 
 interface OpenOverage {
   readonly name: string
@@ -25,6 +28,7 @@ export class ControlsOfAccount {
   readonly #owed = new Map<string, Atoms>()
   readonly #held = new Map<string, Atoms>()
   readonly #open = new Map<string, OpenOverage>()
+  #judgements: Promise<void>[] = []
   /** Of open holds. */
   readonly #keys = new Map<string, string>()
 
@@ -79,13 +83,23 @@ export class ControlsOfAccount {
     this.#open.set(entry.op, open)
     move(this.#held, name, atoms)
     if (!this.#isIn(entry.atMs)) return
-    const limit = this.#limitOf(this.#keys.get(entry.op) ?? '', over.account)
     const used = (this.#owed.get(name) ?? 0n) + (this.#held.get(name) ?? 0n)
+    this.#judgements.push(this.#judge(this.#keys.get(entry.op) ?? '', over.account, used))
+  }
+
+  async #judge(key: string, account: string, used: Atoms): Promise<void> {
+    const limit = await this.#limitOf(key, account)
     for (const figures of this.#figures) {
       figures.overageHolds += 1
       if (limit === 'other') figures.overageOfOtherPolicy += 1
       else if (limit !== 'unlimited' && used > limit.limitAtoms) figures.overageBeyond += 1
     }
+  }
+
+  /** What was added is counted when it resolves: between pages, so that what waits is bounded. */
+  async judged(): Promise<void> {
+    await Promise.all(this.#judgements)
+    this.#judgements = []
   }
 
   #checkTimes({ atMs }: LedgerEntry, slices: readonly { readonly grant: string }[]): void {

@@ -60,5 +60,6 @@ async function addAccount(
   for await (const entries of ledgerBetween(wallet, account, Number.NEGATIVE_INFINITY, untilMs)) {
     signal?.throwIfAborted()
     for (const entry of entries) controls.add(entry)
+    await controls.judged()
   }
 }

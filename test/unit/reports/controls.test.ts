@@ -42,11 +42,13 @@ interface Given {
   readonly limitOf?: OverageLimit
 }
 
-function figuresOf({ entries = [], refusals = [], limitOf = () => ({ limitAtoms: 100n }) }: Given): ControlFigures {
+async function figuresOf(given: Given): Promise<ControlFigures> {
+  const { entries = [], refusals = [], limitOf = async () => ({ limitAtoms: 100n }) } = given
   const figures = new ControlFigures()
   const controls = new ControlsOfAccount([figures], SPAN, [GRANT], limitOf)
   for (const refusal of refusals) controls.addRefusal(refusal)
   for (const one of entries) controls.add(one)
+  await controls.judged()
   return figures
 }
 
@@ -79,16 +81,16 @@ describe('overage against the policy', () => {
       0,
     ],
     ['before the span it is not judged', [hold(900, 'b', 'debt', '500')], 0],
-  ])('%s', (_, entries, beyond) => {
-    const figures = figuresOf({ entries })
+  ])('%s', async (_, entries, beyond) => {
+    const figures = await figuresOf({ entries })
     expect(figures.overageBeyond).toBe(beyond)
     expect(verdict(figures, 'overage')).toBe(beyond === 0 ? 'ok' : 'look')
   })
 
-  test('of a policy that is no more is counted apart, and one without a limit never exceeds it', () => {
-    const limitOf: OverageLimit = (_, owed) => (owed === 'debt' ? 'other' : 'unlimited')
+  test('of a policy that is no more is counted apart, and one without a limit never exceeds it', async () => {
+    const limitOf: OverageLimit = async (_, owed) => (owed === 'debt' ? 'other' : 'unlimited')
     const entries = [hold(1100, 'b', 'debt', '500'), hold(1100, 'c', 'postpaid', '500')]
-    expect(figuresOf({ entries, limitOf })).toMatchObject({
+    expect(await figuresOf({ entries, limitOf })).toMatchObject({
       overageHolds: 2,
       overageOfOtherPolicy: 1,
       overageBeyond: 0,
@@ -99,24 +101,26 @@ describe('overage against the policy', () => {
 test.each([
   ['at its expiry', 1500, 1],
   ['a moment before', 1499, 0],
-])('a grant that is drawn on %s', (_, atMs, outside) => {
-  const figures = figuresOf({ entries: [entry('hold', atMs, { fields: { slices: [{ grant: 'g', amount: '1' }] } })] })
+])('a grant that is drawn on %s', async (_, atMs, outside) => {
+  const figures = await figuresOf({
+    entries: [entry('hold', atMs, { fields: { slices: [{ grant: 'g', amount: '1' }] } })],
+  })
   expect(figures.drawnOutside).toBe(outside)
 })
 
-test('a refusal for money that needed no more than there was is looked at; one for a stop has no amounts', () => {
+test('a refusal for money that needed no more than there was is looked at; one for a stop has no amounts', async () => {
   const refusal = { atMs: 1100, operation: 'hold', id: 'x', rule: '' } as const
   const refusals = [
     { ...refusal, status: 'insufficient_funds', needed: 11n, available: 10n },
     { ...refusal, status: 'stopped', rule: 'run:r', needed: 0n, available: 0n },
     { ...refusal, status: 'insufficient_funds', needed: 11n, available: 10n, atMs: 2000 },
   ]
-  const fine = figuresOf({ refusals })
+  const fine = await figuresOf({ refusals })
   expect([verdict(fine, 'refusals'), Object.fromEntries(fine.refusals)]).toEqual([
     'ok',
     { insufficient_funds: 1, 'stopped run:r': 1 },
   ])
-  const wrong = figuresOf({ refusals: [{ ...refusal, status: 'budget_exceeded', needed: 10n, available: 10n }] })
+  const wrong = await figuresOf({ refusals: [{ ...refusal, status: 'budget_exceeded', needed: 10n, available: 10n }] })
   expect(verdict(wrong, 'refusals')).toBe('look')
 })
 
@@ -131,8 +135,8 @@ test.each<[string, string, Verdict, readonly LedgerEntry[]]>([
   ['unreconciled', 'a timeout', 'look', [entry('timeout', 1100)]],
   ['unreconciled', 'a timeout that was settled late', 'ok', [entry('timeout', 1100), entry('late_settle', 1200)]],
   ['estimates', 'an estimate among few', 'look', [settle('1', '2', { usage_source: 'estimate' })]],
-])('%s: %s: %s', (control, _, expected, entries) => {
-  expect(verdict(figuresOf({ entries }), control)).toBe(expected)
+])('%s: %s: %s', async (control, _, expected, entries) => {
+  expect(verdict(await figuresOf({ entries }), control)).toBe(expected)
 })
 
 test('quantiles are at most one percent above what they are, however many there are', () => {
