@@ -18,7 +18,7 @@ KEYS[10]  refunds    hash    seq of a charge -> what was given back of it
 ARGV[1]  operation_id
 ARGV[2]  operation_ms   the time in it; '' where it has none
 ARGV[3]  charge_seq     of a settle, late settle or timeout
-ARGV[4]  entry          the packed entry, where the ledger does not have it any more; '' otherwise
+ARGV[4]  entry          the packed entry: read here where the ledger does not have it any more; '' otherwise
 ARGV[5]  amount_atoms   '' for all that is left of it
 ARGV[6]  mode           original | new_grant
 ARGV[7]  grant_id       of a fresh grant of what was repaid
@@ -46,12 +46,8 @@ local CHARGES = { settle = true, late_settle = true, timeout = true }
 
 -- What the charge took, in the order of drawing: {account, amount}; and its unit and extra.
 local function read_charge()
-  local packed = ARGV[4]
-  if packed == '' then
-    local found = redis.call('XRANGE', KEYS[6], ARGV[3] .. '-0', ARGV[3] .. '-0')
-    if not found[1] then return nil end
-    packed = found[1][2][2]
-  end
+  local found = redis.call('XRANGE', KEYS[6], ARGV[3] .. '-0', ARGV[3] .. '-0')
+  local packed = found[1] and found[1][2][2] or ARGV[4]
   local kind, operation, unit, transfers, extra =
     string.match(packed, '^([^|]*)|[^|]*|([^|]*)|[^|]*|([^|]*)|[^|]*|([^|]*)|[^|]*|(.*)$')
   if not CHARGES[kind] then return nil end

@@ -7,6 +7,7 @@ import type { Callers } from './accounts/callers.ts'
 import { AccountDirectory } from './accounts/directory.ts'
 import { watchCallers } from './accounts/watch-callers.ts'
 import { createAdminServer } from './admin/server.ts'
+import { archiveOf, startBooks } from './books/books.ts'
 import { type ConfigStore, openConfigStore } from './config/config-store.ts'
 import { formatProblem } from './config/problem.ts'
 import type { Snapshot } from './config/snapshot.ts'
@@ -109,6 +110,15 @@ async function start(
     log,
   })
   undo.push(() => gauges.stop())
+  const books = startBooks({
+    places: settings.ledger.books,
+    redis: core.redis,
+    inMemory,
+    accounts: () => store.current().accounts.keys(),
+    metrics,
+    log,
+  })
+  undo.push(() => books?.stop())
 
   let plane: DataPlane | undefined
   let workers: Workers | undefined
@@ -177,6 +187,7 @@ async function start(
     async stop() {
       await Promise.all([plane?.stop(settings.limits.graceMs), workers?.stop(settings.limits.graceMs)])
       await gauges.stop()
+      await books?.stop()
       await core.longCalls.stop()
       await core.allowances.stop()
       await core.sweeper.stop()
@@ -255,6 +266,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   )
   const scripts: WalletOptions = {
     stripShebang: options.embeddedJs,
+    archive: archiveOf(settings.ledger.books),
     onDuration: (script, seconds) => metrics.redisCall(script, seconds),
   }
   const wallet = createWallet(guard, scripts)

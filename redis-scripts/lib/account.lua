@@ -145,11 +145,12 @@ local function add_entry(kind, at_ms, operation, actor, w, transfers, extra, inf
   return account.seq
 end
 
--- An entry as it was written, for the answer to a retry: {from_ledger, seq, packed, info}.
+-- An entry as it was written, for the answer to a retry: {from_ledger, seq, packed, info}; {from_ledger, seq} where it
+-- was exported and trimmed: the caller reads it there.
 local function answer_from_ledger(seq)
   local id = seq .. '-0'
   local found = redis.call('XRANGE', KEYS[6], id, id)
-  if not found[1] then error('ledger entry ' .. seq .. ' is gone before its operation record') end
+  if not found[1] then return { 'from_ledger', seq } end
   return { 'from_ledger', seq, found[1][2][2], found[1][2][4] }
 end
 

@@ -6,6 +6,7 @@ import manifest from '../../package.json' with { type: 'json' }
 import { AdminClient, DEFAULT_ADMIN_URL } from './admin-client.ts'
 import { CliError } from './cli-error.ts'
 import type { DoctorOptions } from './doctor-command.ts'
+import type { ExportOptions, VerifyOptions } from './export-command.ts'
 import type { GrantOptions, StopOptions } from './money-commands.ts'
 import type { LedgerOptions, Output } from './read-commands.ts'
 import type { RefundOptions } from './refund-command.ts'
@@ -178,6 +179,22 @@ function addReading(program: Command, cli: CliEnvironment, exit: (code: number) 
     .action(async (account: string | undefined, options: AdminOptions & DoctorOptions) => {
       const { admin, output } = connect(cli, options)
       exit(await (await import('./doctor-command.ts')).doctorCommand(admin, account, options, output))
+    })
+  remote(program, 'export', 'the ledger for finance, on standard output; --verify checks exported books')
+    .option('--format <format>', 'jsonl (default) or csv')
+    .option('--account <account>', 'default all')
+    .option('--since <time>', '2026-11-01, 2026-11-01T08:00:00Z, or 24h ago')
+    .option('--until <time>', 'exclusive')
+    .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
+    .option('--timezone <zone>', 'of dates and periods (default UTC)')
+    .option('--verify', 'check the hash chain of the books instead; needs nothing running; exit 1 names file and line')
+    .option('--config <file>', 'with --verify: whose books', DEFAULT_CONFIG)
+    .option('--path <directory>', 'with --verify: a directory of books, in place of those of the config')
+    .action(async (options: AdminOptions & ExportOptions & VerifyOptions & { readonly verify?: boolean }) => {
+      const { exportCommand, verifyCommand } = await import('./export-command.ts')
+      const { admin, output } = connect(cli, options)
+      if (options.verify) exit(await verifyCommand(options, cli.env, output))
+      else await exportCommand(admin, options, output)
     })
   const accounts = program.command('accounts').description('accounts')
   remote(accounts, 'list', 'accounts with what they have').action(async (options: AdminOptions) => {

@@ -27,6 +27,9 @@ export function buildSettings(file: string, read: TollgateFile): Settings {
     runHeaders: read.run_headers,
     limits: buildLimits(read.limits),
     metrics: { maxSeries: read.metrics.max_series },
+    ledger: {
+      books: read.ledger.export.map(({ jsonl }) => ({ name: jsonl, path: resolve(directory, read.data_dir, jsonl) })),
+    },
   })
 }
 

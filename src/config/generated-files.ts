@@ -18,6 +18,7 @@ const TOLLGATE: Examples = {
   'upstreams.*.output_limit_param': 'max_completion_tokens',
   'upstreams.*.ask_for_usage': true,
   'limits.connections_per_address': 1000,
+  'ledger.export[].jsonl': 'ledger/',
 }
 
 const ENTITLEMENTS: Examples = {

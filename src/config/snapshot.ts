@@ -244,6 +244,10 @@ export interface Settings {
   readonly runHeaders: readonly string[]
   readonly limits: Limits
   readonly metrics: { readonly maxSeries: number }
+  readonly ledger: {
+    /** Directories of exported books: as the file names them, and absolute. */
+    readonly books: readonly { readonly name: string; readonly path: string }[]
+  }
 }
 
 export interface Snapshot {

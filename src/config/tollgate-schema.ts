@@ -277,8 +277,19 @@ export const tollgateSchema = z
     limits: limits.describe('bounds and timeouts').prefault({}),
     ledger: z
       .strictObject({
+        export: z
+          .array(
+            z.strictObject({
+              jsonl: text('a path').describe('directory of books, under data_dir; on a shared disk, or on one gateway'),
+            }),
+          )
+          .refine(
+            (targets) => new Set(targets.map(({ jsonl }) => jsonl)).size === targets.length,
+            'names a directory twice; leave one out',
+          )
+          .describe('where entries are exported to; none: all of them stay in Redis')
+          .prefault([]),
         keep: later(duration(0, 3650 * DAY)).describe('age up to which exported entries stay in Redis'),
-        export: later(z.array(z.strictObject({}).loose()), []).describe('where entries are exported to'),
       })
       .describe('how long entries stay in Redis, and where they go')
       .prefault({}),

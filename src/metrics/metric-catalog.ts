@@ -98,6 +98,12 @@ export const METRICS = {
     'max',
     'Settlements that came too late to be charged and wait for an operator.',
   ),
+  exportLag: gauge(
+    'ledger_export_lag_seconds',
+    '',
+    'max',
+    'Age of the oldest ledger entry that may not be exported yet; absent where nothing is exported.',
+  ),
   holdsOpen: gauge('holds_open', 'account', 'max', 'Holds of open calls.'),
 } as const satisfies Record<string, MetricRow<'counter' | 'gauge' | 'histogram'>>
 

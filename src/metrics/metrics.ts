@@ -158,6 +158,10 @@ export class Metrics {
     this.#families.jobsOpen.set([], count)
   }
 
+  ledgerExportLag(seconds: number): void {
+    this.#families.exportLag.set([], seconds)
+  }
+
   redisUp(up: boolean): void {
     this.#families.redisUp.set([], up ? 1 : 0)
   }

@@ -23,6 +23,8 @@ export interface AccountKeys {
   readonly refusals: string
   readonly grantKeys: string
   readonly refunds: string
+  /** Id of a directory of books -> the last entry in it and its hash; trimmed -> the last entry that left the ledger. */
+  readonly exported: string
   /** The first eight, in the order in which every script declares them. */
   readonly wallet: readonly string[]
   readonly prefix: string
@@ -56,7 +58,12 @@ function makeAccountKeys(account: string): AccountKeys {
     string,
     string,
   ]
-  const others = { refusals: `${prefix}refusals`, grantKeys: `${prefix}gkeys`, refunds: `${prefix}refunds` }
+  const others = {
+    refusals: `${prefix}refusals`,
+    grantKeys: `${prefix}gkeys`,
+    refunds: `${prefix}refunds`,
+    exported: `${prefix}exported`,
+  }
   return { account: first, grants, order, due, holds, ledger, budgets, events, ...others, wallet, prefix }
 }
 

@@ -2,7 +2,7 @@
 import { ATOMS_MAX, type Atoms } from '../core/money.ts'
 import { operationKey } from '../redis/keys.ts'
 import { operation } from './grants.ts'
-import { readLedger, readPage } from './ledger.ts'
+import { readLedger, readPage, readRawEntry } from './ledger.ts'
 import { field, type Reply, type ScriptCaller, statusOf } from './script-caller.ts'
 import type { AdminRefusal, AdminResult, Stop, Wallet } from './wallet-types.ts'
 
@@ -59,6 +59,8 @@ export async function refund(
   if (!inRange(request.amountAtoms)) return { status: 'refund_too_large' }
   if (!Number.isSafeInteger(request.chargeSeq) || request.chargeSeq < 1) return { status: 'unknown_charge' }
   if (await isSuperseded(scripts, request)) return { status: 'unknown_charge' }
+  // Handed over whether or not Redis still has it: it may be trimmed before the script runs.
+  const charge = await readRawEntry(scripts, request.account, request.chargeSeq)
   const keys = scripts.keysOf(request.account)
   const reply = await scripts.call(
     'refund',
@@ -66,7 +68,7 @@ export async function refund(
     [
       ...operation(request.operationId),
       String(request.chargeSeq),
-      request.entry ?? '',
+      charge?.packed ?? '',
       String(request.amountAtoms ?? ''),
       request.mode,
       request.grantId,

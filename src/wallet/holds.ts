@@ -6,12 +6,14 @@ import { denialsKey, operationsKey } from '../redis/keys.ts'
 import { heldOf, readWould, settledOf } from './answers.ts'
 import { encodeAmounts, encodeBudgets, encodeFacts, encodeFinals, encodePolicy } from './encode.ts'
 import { findEnd } from './find-end.ts'
+import { readRawEntry } from './ledger.ts'
 import { decodeEntry } from './ledger-entry.ts'
 import { readOpenHold, readOverage, readSlices } from './packed.ts'
 import { field, type Reply, type ScriptCaller, statusOf } from './script-caller.ts'
 import {
   type CheckpointRequest,
   type CheckpointResult,
+  EntriesMissing,
   type Held,
   HOLD_REFUSALS,
   type HoldRefused,
@@ -64,7 +66,7 @@ export async function hold(scripts: ScriptCaller, request: HoldRequest): Promise
     await sweep(scripts, request.account)
     reply = await scripts.call('hold', allKeys, holdArguments(request, idMs))
   }
-  if (reply[0] === 'from_ledger') return heldOf(entryOf(reply))
+  if (reply[0] === 'from_ledger') return heldOf(await entryOf(scripts, request.account, reply))
   return reply[0] === 'held' ? readHeld(reply) : readRefused(reply)
 }
 
@@ -111,9 +113,13 @@ function outOfRange(neededAtoms: bigint): HoldRefused {
   }
 }
 
-/** {from_ledger, seq, packed, info} */
-function entryOf(reply: Reply): LedgerEntry {
-  return decodeEntry(Number(field(reply, 1)), field(reply, 2), field(reply, 3))
+/** {from_ledger, seq, packed, info}, or {from_ledger, seq} of an entry that was trimmed. */
+async function entryOf(scripts: ScriptCaller, account: string, reply: Reply): Promise<LedgerEntry> {
+  const seq = Number(field(reply, 1))
+  if (reply.length > 2) return decodeEntry(seq, field(reply, 2), field(reply, 3))
+  const found = await readRawEntry(scripts, account, seq)
+  if (found === undefined) throw new EntriesMissing(account, seq, seq)
+  return decodeEntry(seq, found.packed, found.info)
 }
 
 function readHeld(reply: Reply): Held {
@@ -193,11 +199,12 @@ export async function settle(scripts: ScriptCaller, request: SettleRequest): Pro
   const { terms } = request
   const idMs = timeOfId(terms.id)
   const reply = await callSettle(scripts, request, idMs, '0')
-  if (reply[0] !== 'look_up') return readSettled(reply)
+  if (reply[0] !== 'look_up') return readSettled(scripts, terms.account, reply)
   // Older than its records: only the ledger can tell whether it was settled before.
   const end = await findEnd(scripts, terms.account, terms.id, idMs)
   if (end !== undefined && end !== 'timed_out') return end
-  return readSettled(await callSettle(scripts, request, idMs, end === 'timed_out' ? '2' : '1'))
+  const looked = await callSettle(scripts, request, idMs, end === 'timed_out' ? '2' : '1')
+  return readSettled(scripts, terms.account, looked)
 }
 
 function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number, lookedUp: string): Promise<Reply> {
@@ -223,8 +230,8 @@ function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number,
   )
 }
 
-function readSettled(reply: Reply): SettleResult {
-  if (reply[0] === 'from_ledger') return settledOf(entryOf(reply))
+async function readSettled(scripts: ScriptCaller, account: string, reply: Reply): Promise<SettleResult> {
+  if (reply[0] === 'from_ledger') return settledOf(await entryOf(scripts, account, reply))
   const status = statusOf(reply, SETTLED)
   const replay = reply[1] === '1'
   if (reply[2] === undefined) return { status, replay, ...NOTHING }

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { type AccountKeys, accountKeys, accountOfKey } from '../redis/keys.ts'
 import { createScriptRunner, type ScriptClient } from '../redis/run-script.ts'
 import { loadScripts, type Script } from '../redis/script-loader.ts'
+import type { LedgerArchive } from './ledger.ts'
 
 export interface WalletOptions {
   /** Default: redis-scripts/ beside src/. */
@@ -15,6 +16,8 @@ export interface WalletOptions {
    * cheap, and to know by itself whether somebody is at it already.
    */
   readonly onEvents?: (account: string) => void
+  /** The exported ledgers; without it there is only what Redis has. */
+  readonly archive?: LedgerArchive | undefined
   /** Told of each round trip of a script, for metrics. */
   readonly onDuration?: (script: string, seconds: number) => void
 }
@@ -26,6 +29,7 @@ export interface ScriptCaller {
   /** Runs a script of `redis-scripts/`, again and again while it answers sweep_again. */
   call(name: string, keys: readonly string[], args: readonly string[]): Promise<Reply>
   keysOf(account: string): AccountKeys
+  readonly archive: LedgerArchive | undefined
 }
 
 /** Before the status of an answer: `tell` in redis-scripts/lib/account.lua. */
@@ -43,6 +47,7 @@ export function createScriptCaller(client: ScriptClient, options: WalletOptions)
     strings(script.name, await run(script, keys, testClock ? [...args, String(testClock())] : args))
   return {
     keysOf: accountKeys,
+    archive: options.archive,
     async call(name, keys, args) {
       const script = scripts.get(name)
       if (!script) throw new TypeError(`no script ${name} in ${directory}`)

@@ -549,8 +549,6 @@ export interface Wallet {
   refund(
     request: AdminOperation & {
       readonly chargeSeq: number
-      /** The packed entry, where Redis may not have it any more. */
-      readonly entry?: string
       readonly amountAtoms: Atoms | undefined
       readonly mode: 'original' | 'new_grant'
       readonly grantId: string
@@ -621,4 +619,4 @@ export interface Wallet {
   firstAnswer(account: string, operationId: string, answer: string): Promise<string>
 }
 
-export { WalletUnavailable } from '../errors.ts'
+export { EntriesMissing, WalletUnavailable } from '../errors.ts'

@@ -1,0 +1,85 @@
+/** `tollgate export`: the ledger of all accounts, from Redis and from the export alike; and the check of exported books. */
+import { stat } from 'node:fs/promises'
+import { type VerifiedAccount, verifyBooks } from '../books/verify.ts'
+import { loadConfigFiles } from '../config/load-config.ts'
+import { parseConfig } from '../config/parse-config.ts'
+import { type AdminClient, part } from './admin-client.ts'
+import { CliError } from './cli-error.ts'
+import { EXPORT_FORMATS, type ExportFormat } from './export-formats.ts'
+import type { LedgerRow } from './ledger-rows.ts'
+import { type AccountJson, type Output, printJson } from './read-commands.ts'
+import { type TimeOptions, timeRange } from './time-range.ts'
+
+export interface ExportOptions extends TimeOptions {
+  readonly format?: string
+  readonly account?: string
+}
+
+export async function exportCommand(admin: AdminClient, options: ExportOptions, output: Output): Promise<void> {
+  const format = formatOf(options.format ?? 'jsonl')
+  const range = timeRange(options, Date.now())
+  if (format.head !== undefined) output.print(format.head)
+  for await (const account of accountsOf(admin, options.account)) {
+    for await (const page of admin.pages<LedgerRow>(`accounts/${part(account)}/ledger`)) {
+      const wanted = page.filter(({ at }) => Date.parse(at) >= range.sinceMs && Date.parse(at) < range.untilMs)
+      const text = wanted.map((row) => format.line(account, row)).join('')
+      if (text !== '') output.print(text)
+    }
+  }
+}
+
+function formatOf(name: string): ExportFormat {
+  const format = Object.hasOwn(EXPORT_FORMATS, name) ? EXPORT_FORMATS[name] : undefined
+  if (format !== undefined) return format
+  throw new CliError(`--format: "${name}" is none of ${Object.keys(EXPORT_FORMATS).join(', ')}`, 2)
+}
+
+async function* accountsOf(admin: AdminClient, account: string | undefined): AsyncGenerator<string> {
+  if (account !== undefined) {
+    yield account
+    return
+  }
+  for await (const page of admin.pages<AccountJson>('accounts')) for (const { id } of page) yield id
+}
+
+export interface VerifyOptions {
+  readonly config: string
+  readonly path?: string
+  readonly account?: string
+}
+
+/** Answers the exit code: 1 where something in the books is not as it was written. */
+export async function verifyCommand(options: VerifyOptions, env: NodeJS.ProcessEnv, output: Output): Promise<0 | 1> {
+  const checked: VerifiedAccount[] = []
+  for (const path of await placesOf(options, env)) {
+    const found = await stat(path).catch(() => undefined)
+    if (!found?.isDirectory()) throw new CliError(`${path} is no directory of books: nothing was exported there`)
+    for await (const account of verifyBooks(path, options.account)) {
+      checked.push(account)
+      if (account.problem !== undefined && !output.json) output.print(`${account.problem}\n`)
+    }
+  }
+  const broken = checked.filter(({ problem }) => problem !== undefined).length
+  if (output.json) printJson(output, checked)
+  else output.print(summary(checked, broken))
+  return broken > 0 ? 1 : 0
+}
+
+function summary(checked: readonly VerifiedAccount[], broken: number): string {
+  const entries = checked.reduce((sum, account) => sum + account.entries, 0)
+  const counted = `${entries} ${entries === 1 ? 'entry' : 'entries'} of ${checked.length} ${checked.length === 1 ? 'account' : 'accounts'}`
+  if (broken === 0) return `Verified ${counted}: each is what was written, in one chain.\n`
+  return `${counted} read; the books of ${broken} of them are not what was written: the first place of each is above.\n`
+}
+
+async function placesOf({ path, config }: VerifyOptions, env: NodeJS.ProcessEnv): Promise<readonly string[]> {
+  if (path !== undefined) return [path]
+  const loaded = await loadConfigFiles(config, env)
+  const parsed = 'problems' in loaded ? loaded : parseConfig(loaded.files, env)
+  if (!('snapshot' in parsed) || !parsed.snapshot) {
+    throw new CliError(`${config} is not valid: "tollgate validate" says why; --path names a directory of books`)
+  }
+  const { books } = parsed.snapshot.settings.ledger
+  if (books.length === 0) throw new CliError(`${config} exports nothing: ledger.export names no directory of books`)
+  return books.map((place) => place.path)
+}

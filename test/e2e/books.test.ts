@@ -1,0 +1,94 @@
+/** The books of a running gateway: exported by itself, read by the CLI, verified without it. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { runCli } from '../../src/cli/program.ts'
+import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { redisAvailable } from '../support/redis.ts'
+import { waitFor } from '../support/wait-for.ts'
+
+const run = test.skipIf(!redisAvailable)
+const CHAT = { model: 'gpt-5-mini', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] }
+
+const dirs: string[] = []
+afterEach(() => {
+  for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true })
+})
+
+async function cli(gateway: TestGateway, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', '']
+  const code = await runCli(args, {
+    env: { TOLLGATE_ADMIN_URL: gateway.adminUrl, TOLLGATE_ADMIN_TOKEN: gateway.adminToken },
+    print: (text) => {
+      out += text
+    },
+    printError: (text) => {
+      err += text
+    },
+    input: (async function* () {})(),
+  })
+  return { code, out, err }
+}
+
+function filesOf(dataDir: string): readonly string[] {
+  const names = readdirSync(join(dataDir, 'ledger'), { recursive: true, encoding: 'utf8' })
+  return names.filter((name) => name.endsWith('.jsonl')).map((name) => join(dataDir, 'ledger', name))
+}
+
+run(
+  'a gateway exports its ledger by itself, verify says that it is whole and where it is not, and export prints it',
+  async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'books-data-'))
+    dirs.push(dataDir)
+    const gateway = await startTestGateway({ dataDir, settings: 'ledger: { export: [ { jsonl: ledger/ } ] }' })
+    try {
+      await gateway.grant('10')
+      for (let i = 0; i < 3; i++) {
+        const answer = await gateway.post('/v1/chat/completions', CHAT, { 'x-tollgate-tags': 'note=a' })
+        expect(answer.status).toBe(200)
+        await answer.arrayBuffer()
+      }
+      const verify = () => cli(gateway, 'export', '--verify', '--config', gateway.files.tollgate)
+      const isWhole = async () => (await verify()).out.startsWith('Verified 7 entries of 1 account')
+      await waitFor('all is exported', isWhole, { withinMs: 30_000, everyMs: 500 })
+      const lines = (await cli(gateway, 'export')).out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+      expect(lines.map(({ account, seq, type }) => [account, seq, type])).toEqual([
+        ['acme', 1, 'grant'],
+        ...[2, 4, 6].flatMap((seq) => [
+          ['acme', seq, 'hold'],
+          ['acme', seq + 1, 'settle'],
+        ]),
+      ])
+      const csv = (await cli(gateway, 'export', '--format', 'csv', '--account', 'acme')).out.trimEnd().split('\r\n')
+      expect(csv).toHaveLength(8)
+      expect(csv[0]?.split(',').slice(0, 4)).toEqual(['account', 'seq', 'at', 'type'])
+      expect(csv[3]).toContain('gpt-5-mini')
+      expect((await cli(gateway, 'export', '--since', '2999-01-01')).out).toBe('')
+      const wrong = await cli(gateway, 'export', '--format', 'xml')
+      expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('is none of jsonl, csv')])
+      const [file] = filesOf(dataDir)
+      const text = readFileSync(file ?? '', 'utf8')
+      writeFileSync(file ?? '', text.replace('grant|', 'grand|'))
+      const broken = await verify()
+      expect([broken.code, broken.out.split('\n')[0]]).toEqual([1, `${file}:1: is not what its hash says`])
+      writeFileSync(file ?? '', text)
+      expect((await verify()).code).toBe(0)
+    } finally {
+      await gateway.close()
+    }
+  },
+)
+
+run('without an export in the config there are no books, and verify says so', async () => {
+  const gateway = await startTestGateway({})
+  try {
+    const { code, err } = await cli(gateway, 'export', '--verify', '--config', gateway.files.tollgate)
+    expect([code, err]).toEqual([1, expect.stringContaining('exports nothing')])
+  } finally {
+    await gateway.close()
+  }
+})
