@@ -295,16 +295,16 @@ test.each<[field: string, texts: Texts, line: string]>([
     't.yaml:1:10: redis.durability: not supported yet',
   ],
   ['ledger.keep', { tollgate: 'ledger: { keep: 7d }\n' }, 't.yaml:1:11: ledger.keep: not supported yet'],
-  [
-    'ledger.export',
-    { tollgate: 'ledger: { export: [ { jsonl: x } ] }\n' },
-    't.yaml:1:11: ledger.export: not supported yet',
-  ],
   ['webhooks', entitlements('webhooks: [ { url: x } ]\n'), 'e.yaml:1:1: webhooks: not supported yet'],
   ['defaults.plan', entitlements(`${PLAN}defaults: { plan: pro }\n`), 'e.yaml:3:13: defaults.plan: not supported yet'],
   ['alerts', plan('alerts: [ { at: 20% } ]'), 'e.yaml:2:10: plans.pro.alerts: not supported yet'],
 ])('%s is refused until it does something', (_, texts, line) => {
   expect(problemLines(texts)).toEqual([line])
+})
+
+test('a directory of books is exported to once', () => {
+  const twice = { tollgate: 'ledger: { export: [ { jsonl: a/ }, { jsonl: b/ }, { jsonl: a/ } ] }\n' }
+  expect(problemLines(twice)).toEqual(['t.yaml:1:19: ledger.export: names a directory twice; leave one out'])
 })
 
 test.each<[name: string, texts: Texts]>([
