@@ -56,17 +56,14 @@ run(
         .trim()
         .split('\n')
         .map((line) => JSON.parse(line))
-      expect(lines.map(({ account, seq, type }) => [account, seq, type])).toEqual([
-        ['acme', 1, 'grant'],
-        ...[2, 4, 6].flatMap((seq) => [
-          ['acme', seq, 'hold'],
-          ['acme', seq + 1, 'settle'],
-        ]),
-      ])
+      expect(lines.map(({ account, seq }) => [account, seq])).toEqual([1, 2, 3, 4, 5, 6, 7].map((seq) => ['acme', seq]))
+      // A settle may follow the next call's hold.
+      const types = lines.map(({ type }) => type)
+      expect(types.toSorted()).toEqual(['grant', 'hold', 'hold', 'hold', 'settle', 'settle', 'settle'])
       const csv = (await cli(gateway, 'export', '--format', 'csv', '--account', 'acme')).out.trimEnd().split('\r\n')
       expect(csv).toHaveLength(8)
       expect(csv[0]?.split(',').slice(0, 4)).toEqual(['account', 'seq', 'at', 'type'])
-      expect(csv[3]).toContain('gpt-5-mini')
+      expect(csv.filter((line) => line.includes('gpt-5-mini'))).not.toEqual([])
       expect((await cli(gateway, 'export', '--since', '2999-01-01')).out).toBe('')
       const wrong = await cli(gateway, 'export', '--format', 'xml')
       expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('is none of jsonl, csv')])
