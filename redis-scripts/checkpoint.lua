@@ -5,7 +5,7 @@ Says how much an open call is known to have used, renews its deadline and, where
 KEYS[1]  account   hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
 KEYS[2]  grants    hash    grant id -> record; i:ID -> facts
 KEYS[3]  order     zset    usable grants in drawdown order
-KEYS[4]  due       zset    what time decides: hID (deadline), gID (edge)
+KEYS[4]  due       zset    what time decides (lib/sweep.lua): MEMBER -> ms
 KEYS[5]  holds     hash    hold id -> record
 KEYS[6]  ledger    stream  <seq>-0
 KEYS[7]  budgets   hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next

@@ -5,7 +5,7 @@ Voids a grant: forfeits what is free, leaves what is consumed, lets holds end (w
 KEYS[1]  account    hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
 KEYS[2]  grants     hash    grant id -> record; i:ID -> facts
 KEYS[3]  order      zset    usable grants in drawdown order
-KEYS[4]  due        zset    what time decides: hID (deadline), gID (edge)
+KEYS[4]  due        zset    what time decides (lib/sweep.lua): MEMBER -> ms
 KEYS[5]  holds      hash    hold id -> record
 KEYS[6]  ledger     stream  <seq>-0
 KEYS[7]  budgets    hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
@@ -41,7 +41,7 @@ local function void_grant(grant)
     w.pinned = w.pinned - grant.held
     order_changes[grant.member] = false
   end
-  due_changes['g' .. id] = false
+  due_changes['g' .. id], due_changes['e' .. id] = false, false
   grant.state, grant.voided, grant.voided_at = 'v', grant.voided + rest, text_of(now)
   add_total(w, 'expired', rest)
   transfer(transfers, 'grant:' .. id, 'voided', rest)

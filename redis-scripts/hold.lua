@@ -7,7 +7,7 @@ settle.lua, void.lua or the timeout is the second.
 KEYS[1]   account     hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
 KEYS[2]   grants      hash    grant id -> record; i:ID -> facts
 KEYS[3]   order       zset    usable grants in drawdown order
-KEYS[4]   due         zset    what time decides: hID (deadline), gID (edge)
+KEYS[4]   due         zset    what time decides (lib/sweep.lua): MEMBER -> ms
 KEYS[5]   holds       hash    hold id -> record
 KEYS[6]   ledger      stream  <seq>-0
 KEYS[7]   budgets     hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
@@ -36,6 +36,7 @@ ARGV[17]  info           JSON for the ledger
 ARGV[18]  late_window_ms how long after a timeout the call's own end still counts
 ARGV[19]  budgets        what the call counts against, a line each (lib/budgets.lua); '' for none
 ARGV[20]  amounts        MEASURE=fixed,per_token,floor;… of what budgets measure
+ARGV[21]  alerts         what the plan watches the wallet for (lib/events.lua); '' for nothing
 
 Returns {status, replay, …}; status, in order of precedence:
   from_ledger          held before with the same arguments: seq, entry, info of the hold's ledger entry
@@ -101,7 +102,7 @@ end
 -- The first of the refusals for want of money is an event. Written before the denial: the ledger is the first write.
 local function tell_refused(needed)
   local w = wallet_of(unit)
-  if w.watch and event_functions().is_told(w, 'x') then return end
+  if string.sub(ARGV[21], 1, 1) == 'q' or (w.watch and event_functions().is_told(w, 'x')) then return end
   w.refused = needed
   commit()
 end
@@ -243,6 +244,7 @@ local function open_hold(w, specs, decision, amount, over_base, over)
   if ARGV[9] ~= '' then extra = extra .. ';price=' .. ARGV[9] end
   if decision.would ~= '' then extra = extra .. ';would=' .. decision.would end
   extra = extra .. counted
+  if w.watch or ARGV[21] ~= '' then event_functions().adopt(w, ARGV[21]) end
   local seq = add_entry('hold', now, id, '', w, {}, extra, ARGV[17])
   commit()
   return text_of(seq) .. ';' .. reply .. ';' .. table.concat(exceeded, ',')

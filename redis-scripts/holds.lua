@@ -5,7 +5,7 @@ The open holds of an account, as if all that time has decided were swept. Nothin
 KEYS[1]  account  hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD
 KEYS[2]  grants   hash    grant id -> record
 KEYS[3]  order    zset    usable grants in drawdown order
-KEYS[4]  due      zset    what time decides: hID (deadline), gID (edge)
+KEYS[4]  due      zset    what time decides (lib/sweep.lua): MEMBER -> ms
 KEYS[5]  holds    hash    hold id -> record
 KEYS[6]  ledger   stream  only its key: no script writes to another
 KEYS[7]  budgets  hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next

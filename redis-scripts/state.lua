@@ -6,7 +6,7 @@ moment. What time has decided since is not swept. Nothing is written.
 KEYS[1]  account  hash    account, w:UNIT, t:UNIT, o:UNIT:PERIOD, s:KIND:VALUE, u:SEQ, timeouts, unmatched
 KEYS[2]  grants   hash    grant id -> record; i:ID -> facts
 KEYS[3]  order    zset    usable grants in drawdown order
-KEYS[4]  due      zset    what time decides: hID (deadline), gID (edge), bID (a counter's life)
+KEYS[4]  due      zset    what time decides (lib/sweep.lua): MEMBER -> ms
 KEYS[5]  holds    hash    hold id -> record
 KEYS[6]  ledger   stream  <seq>-0
 KEYS[7]  budgets  hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next

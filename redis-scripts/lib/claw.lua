@@ -18,7 +18,7 @@ local function claw_back(w, grant, amount, whole, transfers)
     w.pinned = w.pinned - grant.held
     order_changes[grant.member] = false
   end
-  due_changes['g' .. grant.id] = false
+  due_changes['g' .. grant.id], due_changes['e' .. grant.id] = false, false
   grant.state = 'c'
   if grant.voided_at == '' then grant.voided_at = text_of(now) end
 end

@@ -104,11 +104,13 @@ end
 -- Writes all that was changed: the ledger first, which refuses before anything else was written.
 local function commit()
   for _, w in pairs(wallets) do
-    if w.watch or w.refused or (w.had > 0 and w.available + w.scoped + w.pinned == 0) then
-      event_functions().judge()
-      break
+    local balance = w.available + w.scoped + w.pinned
+    if w.overage or w.alerts or w.refused or w.top_up_due or (balance ~= w.had and (w.watch or balance == 0))
+      or (w.watch and w.debt ~= w.owed) then
+      event_functions().look_at(w)
     end
   end
+  if events then events.judge() end
   for i = 1, #entries do
     redis.call('XADD', KEYS[6], text_of(entries[i][1]) .. '-0', 'e', entries[i][2], 'i', entries[i][3])
   end

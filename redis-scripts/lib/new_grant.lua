@@ -1,9 +1,17 @@
 -- New grants, and what new money does first.
 --! include lib/grant_details.lua
+--! include lib/events.lua
 
 -- Order key, up to the cost basis, of a promotional grant that we make ourselves: priority 10, general, never expires.
 local CREDIT_ORDER = '00101' .. '9999999999999999' .. '000!'
 local CREDIT_ORDER_PAID = '00101' .. '9999999999999999' .. '100!'
+
+-- A grant that lives twice as long as its notice is told to expire; a shorter one goes as it came.
+local function plan_notice(w, grant)
+  local notice = event_functions().expires_in(w)
+  local at_ms = grant.expires_at - notice
+  if at_ms > now and grant.expires_at - grant.effective_at >= 2 * notice then due_changes['e' .. grant.id] = at_ms end
+end
 
 -- A new grant with `amount` in it, of which `repaid` goes to debt at once. `head` is the order key up to cost_basis.
 local function create_grant(w, id, amount, effective_at, expires_at, head, scope, repays, filter, facts_json, terms)
@@ -25,7 +33,9 @@ local function create_grant(w, id, amount, effective_at, expires_at, head, scope
   else
     if expires_at then due_changes['g' .. id] = expires_at end
     order_changes[grant.member] = true
+    w.funded = true
   end
+  if expires_at then plan_notice(w, grant) end
   return grant
 end
 
@@ -48,6 +58,7 @@ local function become_usable(w, grant, transfers)
   grant.state = 'u'
   change_free(w, grant, amount)
   order_changes[grant.member] = true
+  w.funded = true
   due_changes['g' .. grant.id] = grant.expires_at or false
   return grant.repays == '1' and repay_debt(w, grant, transfers) or 0
 end

@@ -71,9 +71,17 @@ local function hold_in_range(w, amount)
   return math.max(w.debt, w.overflow, w.flagged, w.postpaid) + w.held + amount <= ATOMS_MAX
 end
 
+-- Spend beyond the grants, which may be the beginning of it (lib/events.lua).
+local function note_overage(w, mode, name, amount)
+  if mode == 'postpaid' then return end
+  w.overage = w.overage or {}
+  w.overage[#w.overage + 1] = { mode, name, amount }
+end
+
 -- The part of a hold that no grant covers; a negative amount releases it.
 local function hold_overage(w, policy, amount)
   if amount == 0 then return end
+  if amount > 0 then note_overage(w, policy.mode, over_account(policy), amount) end
   w.held = w.held + amount
   if policy.mode == 'negative' then
     w.debt_held = w.debt_held + amount

@@ -90,10 +90,12 @@ local function post_forced(w, policy, facts, excess, within, drawn, transfers, o
   local name = posting_account(w, policy)
   if total > over.amount then
     post_overage(w, name, total - over.amount)
+    note_overage(w, policy.mode, name, total - over.amount)
     transfer(transfers, name, 'consumed', total - over.amount)
   end
   local overrun = beyond - admitted
   post_overage(w, 'debt', overrun)
+  if overrun > 0 then note_overage(w, 'overrun', 'debt', overrun) end
   transfer(transfers, 'debt', 'consumed', overrun)
   return { base = over_base, amount = total }, overrun
 end

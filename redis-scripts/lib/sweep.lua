@@ -1,7 +1,10 @@
--- What time alone decides: holds past their deadline, grants that become effective or expire, budget counters that
--- nobody uses any more. In the order of time.
+-- What time alone decides: holds past their deadline, grants that become effective, expire or soon will, budget counters
+-- that nobody uses any more, a top-up that is asked for again. In the order of time.
 --! include lib/holds.lua
 --! include lib/overage.lua
+
+-- Members of what is due: hID a hold (its deadline, then the end of its late window), gID a grant (its next edge), eID a
+-- grant that will expire, bID a counter (the end of its life), tUNIT a top-up that is asked for again.
 
 local SWEEP_MAX = 32
 
@@ -86,6 +89,16 @@ local function sweep_items(due, limit)
     end
   end
 
+  local function tell_expiring(id, at_ms)
+    due_changes['e' .. id] = false
+    load_grants({ id })
+    local grant = grant_details(grants[id])
+    local left = grant.free + grant.held
+    if grant.state ~= 'u' or left == 0 then return end
+    local extra = 'grant=' .. id .. ';left=' .. text_of(left) .. ';expires=' .. text_of(grant.expires_at)
+    event_functions().add('grant.expiring', wallet_of(grant.unit), extra, at_ms)
+  end
+
   local function sweep_grant(id)
     load_grants({ id })
     local grant = grant_details(grants[id])
@@ -120,6 +133,11 @@ local function sweep_items(due, limit)
       sweep_hold(id, score)
     elseif kind == 'b' then
       budget_functions().retire(id)
+    elseif kind == 'e' then
+      tell_expiring(id, score)
+    elseif kind == 't' then
+      due_changes[member] = false
+      wallet_of(id).top_up_due = true
     else
       sweep_grant(id)
     end
@@ -147,6 +165,7 @@ local function sweep_and_commit()
     commit()
     for _, w in pairs(wallets) do
       note_before(w)
+      w.funded, w.last_entry = nil, nil
     end
   end
   return more

@@ -1,6 +1,6 @@
 /** Labels and overrides that come by the admin API, held to the rules of entitlements.yaml. */
 import type * as z from 'zod'
-import { checkAmounts } from '../config/check-relations.ts'
+import { checkAmounts, OF_THE_WALLET } from '../config/check-relations.ts'
 import { labels as labelsSchema, planOverrides } from '../config/entitlements-schema.ts'
 import type { Snapshot } from '../config/snapshot.ts'
 import { AdminError, type WrongField, wrongField } from './admin-error.ts'
@@ -23,10 +23,10 @@ export function checkOverrides(config: Snapshot, given: object, unit: string, of
   const read = planOverrides.safeParse(given)
   if (!read.success) refuse(wrongFields('plan_overrides', read.error.issues, given))
   const found: WrongField[] = []
-  if (ofKey && 'allowance' in given) {
-    const message =
-      'a wallet belongs to the account: write it in the account’s plan_overrides, and cap the key by a budget'
-    found.push({ field: 'plan_overrides.allowance', message })
+  for (const name of ofKey ? OF_THE_WALLET.filter((field) => field in given) : []) {
+    const instead = name === 'allowance' ? ', and cap the key by a budget' : ''
+    const message = `a wallet belongs to the account: write it in the account’s plan_overrides${instead}`
+    found.push({ field: `plan_overrides.${name}`, message })
   }
   const file = {
     report: (path: readonly PropertyKey[], _at: 'key' | 'value', message: string) => {

@@ -51,8 +51,8 @@ export function checkAllowance(
   const rollover = value['rollover']
   if (typeof rollover !== 'object' || rollover === null) return
   const { min = '0', max = value['amount'] } = rollover as Readonly<Record<string, unknown>>
-  const least = atoms(min, scale)
-  const most = atoms(max, scale)
+  const least = atomsOf(min, scale)
+  const most = atomsOf(max, scale)
   if (least !== undefined && most !== undefined && least > most)
     say(
       'rollover',
@@ -61,7 +61,7 @@ export function checkAllowance(
 }
 
 /** undefined for what is refused elsewhere. */
-function atoms(value: unknown, scale: number): bigint | undefined {
+export function atomsOf(value: unknown, scale: number): bigint | undefined {
   try {
     return typeof value === 'string' ? parseAmount(value, scale) : undefined
   } catch {

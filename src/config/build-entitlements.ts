@@ -1,3 +1,4 @@
+import type { LowAlert, PlanAlerts } from '../core/alerts.ts'
 import { type Allowance, makeAllowance } from '../core/allowance.ts'
 import { type Atoms, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
 import type { AllowanceFields } from './allowance-schema.ts'
@@ -82,10 +83,18 @@ export function overridePlan(
   layers: readonly PlanOverrides[],
   scales: ReadonlyMap<string, number>,
 ): Plan {
-  const built = buildPlan(from.name, Object.assign({}, fields, ...layers) as PlanFields, scales)
+  const ofKey = layers.length > 1
+  const built = buildPlan(
+    from.name,
+    Object.assign({}, fields, ...layers, ofKey ? NOT_OF_KEYS : {}) as PlanFields,
+    scales,
+  )
   // A wallet belongs to the account: its allowance is in the account's unit, whatever a key's calls are charged in.
-  return layers.length > 1 ? Object.freeze({ ...built, allowance: from.allowance }) : built
+  return ofKey ? Object.freeze({ ...built, allowance: from.allowance, alerts: from.alerts }) : built
 }
+
+/** Left out where a key's own unit could not hold their amounts: they are the account's. */
+const NOT_OF_KEYS = { allowance: undefined, alerts: undefined, auto_top_up: undefined }
 
 function buildPlan(name: string, fields: PlanFields, scales: ReadonlyMap<string, number>): Plan {
   const scale = scales.get(fields.unit) ?? DEFAULT_SCALE
@@ -115,6 +124,29 @@ function buildPlan(name: string, fields: PlanFields, scales: ReadonlyMap<string,
     require: fields.require,
     topUpUrl: fields.top_up_url,
     allowance: fields.allowance && buildAllowance(fields.allowance, fields, scale),
+    alerts: buildAlerts(fields, atoms),
+  })
+}
+
+function buildAlerts(fields: PlanFields, atoms: (amount: string) => Atoms): PlanAlerts | undefined {
+  const { alerts = [], auto_top_up: topUp, timezone } = fields
+  const quiet = fields.on_exhausted.mode === 'postpaid' || fields.enforcement === 'observe'
+  if (!quiet && alerts.length === 0 && topUp === undefined) return undefined
+  return Object.freeze({
+    quiet,
+    lows: alerts.flatMap(({ at, below, hours_left: hours }): LowAlert[] => {
+      if (at !== undefined) return [{ kind: 'granted', millionths: at }]
+      if (below !== undefined) return [{ kind: 'below', atoms: atoms(below) }]
+      return hours === undefined ? [] : [{ kind: 'hours', hours }]
+    }),
+    expiresInMs: alerts.find((alert) => alert.expires_in !== undefined)?.expires_in,
+    topUp: topUp && {
+      belowAtoms: atoms(topUp.below),
+      amountAtoms: atoms(topUp.amount),
+      atMostAtoms: atoms(topUp.at_most),
+      waitMs: topUp.wait,
+      period: { kind: 'calendar' as const, every: topUp.per, timezone, anchor: 1, weekStart: 1 },
+    },
   })
 }
 

@@ -5,6 +5,7 @@
  */
 import { isIP } from 'node:net'
 import { AmountError, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
+import { checkAlerts, checkTopUp } from './alerts-schema.ts'
 import { checkAllowance } from './allowance-schema.ts'
 import { shorten, shownField } from './describe-issues.ts'
 import { type Fields, listOf, mapOf } from './raw-fields.ts'
@@ -63,6 +64,9 @@ export function checkLimits(file: YamlFile, limits: { hold_deadline: number; che
   file.report(['limits', 'hold_deadline'], 'value', message)
 }
 
+/** Fields of a plan that are about the wallet, which no key has to itself. */
+export const OF_THE_WALLET = ['allowance', 'alerts', 'auto_top_up']
+
 /** Plans that exist, keys that differ, amounts that their unit can hold. */
 export function checkEntitlements(file: YamlFile, tollgate: unknown): void {
   const plans = mapOf(mapOf(file.value)['plans'])
@@ -93,15 +97,17 @@ export function checkEntitlements(file: YamlFile, tollgate: unknown): void {
       ids.add(key['id'], [...path, 'id'], true)
       hashes.add(lower(key['sha256']), [...path, 'sha256'], false)
       const overrides = mapOf(key['plan_overrides'])
-      if (overrides['allowance'] !== undefined) {
-        const field = [...path, 'plan_overrides', 'allowance']
+      for (const name of OF_THE_WALLET) {
+        if (overrides[name] === undefined) continue
+        const field = [...path, 'plan_overrides', name]
         file.report(
           field,
           'key',
-          `${shownField(field)}: a wallet belongs to the account; write it in the account’s plan_overrides, and cap the key by a budget`,
+          `${shownField(field)}: a wallet belongs to the account; write it in the account’s plan_overrides${name === 'allowance' ? ', and cap the key by a budget' : ''}`,
         )
       }
-      amounts({ ...overrides, allowance: undefined }, overrides['unit'] ?? unit, [...path, 'plan_overrides'])
+      const rest = { ...overrides, ...Object.fromEntries(OF_THE_WALLET.map((name) => [name, undefined])) }
+      amounts(rest, overrides['unit'] ?? unit, [...path, 'plan_overrides'])
     })
   }
 }
@@ -120,6 +126,10 @@ export function checkAmounts(
   const allowance = mapOf(fields['allowance'])
   const rollover = mapOf(allowance['rollover'])
   checkAllowance(file, allowance, scale, [...path, 'allowance'])
+  const alerts = listOf(fields['alerts'])
+  checkAlerts(file, alerts, path)
+  const topUp = mapOf(fields['auto_top_up'])
+  checkTopUp(file, topUp, scale, [...path, 'auto_top_up'])
   const amounts: readonly [unknown, Path][] = [
     [fields['max_cost_per_call'], ['max_cost_per_call']],
     [fields['max_cost_per_batch'], ['max_cost_per_batch']],
@@ -128,6 +138,8 @@ export function checkAmounts(
     [allowance['amount'], ['allowance', 'amount']],
     [rollover['min'], ['allowance', 'rollover', 'min']],
     [rollover['max'], ['allowance', 'rollover', 'max']],
+    ...alerts.map((alert, i): [unknown, Path] => [mapOf(alert)['below'], ['alerts', i, 'below']]),
+    ...['below', 'amount', 'at_most'].map((name): [unknown, Path] => [topUp[name], ['auto_top_up', name]]),
   ]
   for (const [amount, field] of amounts) {
     // What is no decimal at all is the schema's to refuse.

@@ -1,5 +1,6 @@
 /** config/entitlements.yaml: the one source of its checks, its defaults and its JSON Schema. */
 import * as z from 'zod'
+import { alert, autoTopUp } from './alerts-schema.ts'
 import { allowance } from './allowance-schema.ts'
 import { budget, rate } from './budget-schema.ts'
 import { METERED_ENDPOINTS } from './endpoints.ts'
@@ -111,7 +112,12 @@ const planFields = {
     })
     .describe('how much of a call is held'),
   allowance: allowance.describe('credit granted each period; left out: none'),
-  alerts: later(z.array(anything), []).describe('thresholds that raise events'),
+  alerts: z
+    .array(alert)
+    .describe(
+      'what raises an event of the wallet, each one of: at (a share of the most it held since funds came in), below (a balance in the plan’s unit), hours_left (by what this hour and the last one took), expires_in (how long before its end a grant is told to expire; without one 3d); left out: none',
+    ),
+  auto_top_up: autoTopUp.describe('asks for more credit by an event; left out: never'),
   max_cost_per_batch: decimal().describe('most a batch may cost, in the plan’s unit; left out: no limit'),
   batch_output_tokens: integer(1, 100_000_000).describe('output tokens held for a line of a batch that names no limit'),
 }

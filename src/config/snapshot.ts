@@ -3,6 +3,7 @@
  * snapshot it started with to its end. Built by parse-config.ts; nothing below `config` knows YAML.
  */
 
+import type { PlanAlerts } from '../core/alerts.ts'
 import type { Allowance } from '../core/allowance.ts'
 import type { Budget } from '../core/budgets.ts'
 import type { Rate } from '../core/convert.ts'
@@ -130,6 +131,8 @@ export interface Plan {
   readonly topUpUrl: string | undefined
   /** Of a key's plan: the account's. undefined: none. */
   readonly allowance?: Allowance | undefined
+  /** Of a key's plan: the account's. undefined: nothing but what needs no threshold. */
+  readonly alerts?: PlanAlerts | undefined
 }
 
 export interface Account {

@@ -1,4 +1,5 @@
 /** Holds the ceiling of a call, and makes of it the call as it is sent. */
+import { alertsAt } from '../core/alerts.ts'
 import type { CostCeiling } from '../core/cost-ceiling.ts'
 import { DEFAULT_SCALE } from '../core/money.ts'
 import { trims } from '../core/output-tokens.ts'
@@ -67,8 +68,15 @@ export function holdRequest(read: ReadCall, terms: HoldTerms, ceiling: CostCeili
     totalTokens: ceiling.totalTokens,
     deadlineMs: holdDeadlineMs(read),
     dryRun,
+    alerts: alertsOf(read),
     info: JSON.stringify(callInfo(read)),
   }
+}
+
+/** Of the account, whose the wallet is: not where the key's calls are charged in another unit. */
+function alertsOf({ key, plan, startedAtMs }: ReadCall): HoldRequest['alerts'] {
+  const { alerts, unit } = key.account.plan
+  return alerts && unit === plan.unit ? alertsAt(alerts, startedAtMs) : undefined
 }
 
 /** Throws Refusal. `problem`: what enforcement would have refused the call for, under observe. */

@@ -130,13 +130,19 @@ export function compareDue(differences: Differences, kept: KeptState, state: Rep
   for (const grant of state.grants.values()) {
     const at = stateOfGrant(grant, nowMs)
     const edge = at === 'p' && !grant.awaits ? grant.effectiveAtMs : grant.expiresAtMs
-    if ((at === 'p' || at === 'u') && edge !== undefined) expected.set(`g${grant.id}`, edge)
+    if (at !== 'p' && at !== 'u') continue
+    if (edge !== undefined) expected.set(`g${grant.id}`, edge)
+    if (grant.noticeAtMs !== undefined && grant.noticeAtMs > nowMs) expected.set(`e${grant.id}`, grant.noticeAtMs)
   }
   for (const [id, record] of kept.holds) {
     const parts = HOLD.exec(record)
     if (!parts) continue
     const lateMs = Number(parts[8] ?? LATE_WINDOW_MS)
     expected.set(`h${id}`, Number(parts[4]) + (parts[1] === 'o' ? 0 : lateMs))
+  }
+  for (const { unit, watch } of state.wallets.values()) {
+    const nextMs = /^1 \S+ \S+ \d+ \S+ ([1-9]\d*):/.exec(watch ?? '')?.[1]
+    if (nextMs !== undefined) expected.set(`t${unit}`, Number(nextMs))
   }
   for (const member of new Set([...kept.due.keys(), ...expected.keys()])) {
     if (member.startsWith('b')) continue

@@ -1,4 +1,5 @@
 /** How arguments of the scripts are written. Values are percent-encoded, so that no name ends a field. */
+import type { WalletAlerts } from '../core/alerts.ts'
 import type {
   AppliesTo,
   BudgetCount,
@@ -51,6 +52,34 @@ export function encodeAmounts(request: HoldRequest): string {
     ({ measure, fixed, perToken, floor }) => `${measure}=${fixed},${perToken},${floor}`,
   )
   return [own, ...others].join(';')
+}
+
+/** Parts separated by `/`, as redis-scripts/lib/events.lua reads them; "" for nothing. */
+export function encodeAlerts(alerts: WalletAlerts | undefined): string {
+  if (alerts === undefined) return ''
+  // One object serves the calls of an account.
+  let text = encodedAlerts.get(alerts)
+  if (text === undefined) {
+    text = alertsText(alerts)
+    encodedAlerts.set(alerts, text)
+  }
+  return text
+}
+
+const encodedAlerts = new WeakMap<WalletAlerts, string>()
+
+function alertsText({ quiet, lows, expiresInMs, topUp }: WalletAlerts): string {
+  const parts = quiet ? ['q'] : []
+  for (const low of lows) {
+    if (low.kind === 'granted') parts.push(`p${low.millionths}`)
+    else parts.push(low.kind === 'below' ? `b${low.atoms}` : `h${low.hours}`)
+  }
+  if (expiresInMs !== undefined) parts.push(`x${expiresInMs}`)
+  if (topUp !== undefined) {
+    const { belowAtoms, amountAtoms, atMostAtoms, waitMs, bounds } = topUp
+    parts.push(`t${[belowAtoms, amountAtoms, atMostAtoms, waitMs, ...bounds].join(':')}`)
+  }
+  return parts.join('/')
 }
 
 /** MEASURE=amount;… */

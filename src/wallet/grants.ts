@@ -203,7 +203,8 @@ export async function listGrants(scripts: ScriptCaller, account: string): Promis
   for (let i = 0; i < reply.length; i += 3) {
     found.push(readGrant(account, field(reply, i), field(reply, i + 1), field(reply, i + 2)))
   }
-  return found.sort((a, b) => a.seq - b.seq)
+  // Two of one entry: a refund that is credit and a credit note.
+  return found.sort((a, b) => a.seq - b.seq || (a.id < b.id ? -1 : 1))
 }
 
 /** The operation id as the ledger has it, and its time where it carries one. */

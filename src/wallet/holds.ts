@@ -4,7 +4,7 @@ import { idTimeMs } from '../core/ids.ts'
 import { ATOMS_MAX } from '../core/money.ts'
 import { denialsKey, operationsKey } from '../redis/keys.ts'
 import { heldOf, readWould, settledOf } from './answers.ts'
-import { encodeAmounts, encodeBudgets, encodeFacts, encodeFinals, encodePolicy } from './encode.ts'
+import { encodeAlerts, encodeAmounts, encodeBudgets, encodeFacts, encodeFinals, encodePolicy } from './encode.ts'
 import { findEnd } from './find-end.ts'
 import { readRawEntry } from './ledger.ts'
 import { decodeEntry } from './ledger-entry.ts'
@@ -92,6 +92,7 @@ function holdArguments(request: HoldRequest, idMs: number): string[] {
     lateWindow(request),
     encodeBudgets(request.budgets),
     encodeAmounts(request),
+    encodeAlerts(request.alerts),
   ]
 }
 

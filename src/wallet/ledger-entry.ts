@@ -102,6 +102,15 @@ const EXTRA: Readonly<Record<string, ReadValue>> = {
   exceeded: (value) => value.split(','),
   spent: number,
   needed: amount,
+  at: (value) => `${Number(value) / 10_000}%`,
+  threshold: amount,
+  below: amount,
+  balance: amount,
+  hours_left: number,
+  per_minute: amount,
+  left: amount,
+  requested: amount,
+  at_most: amount,
   slices: (value, scale) =>
     readSlices(value).map(({ grant, atoms }) => ({ grant, amount: formatAmount(atoms, scale) })),
   over: (value, scale) => {

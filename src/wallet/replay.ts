@@ -38,6 +38,8 @@ export interface MutableGrant {
   readonly seq: number
   readonly createdAtMs: number | undefined
   readonly expiresAtMs: number | undefined
+  /** When it is told to expire. */
+  readonly noticeAtMs: number | undefined
   readonly funding: Funding
   readonly facts: Partial<GrantFacts>
   /** Why it is not usable any more: e`x`pired, `v`oided, `c`lawed back. */
@@ -371,15 +373,18 @@ function createGrant(
   from: string,
 ): void {
   const { effective, expires, scope, awaits, rollover } = entry.fields
+  const effectiveAtMs = typeof effective === 'number' ? effective : entry.atMs
+  const expiresAtMs = typeof expires === 'number' ? expires : undefined
   state.grants.set(id, {
     id,
     unit: entry.unit,
     scoped: scope === 's',
-    effectiveAtMs: typeof effective === 'number' ? effective : entry.atMs,
+    effectiveAtMs,
     seq: entry.seq,
     // What an allowance left behind is dated by its beginning, whenever the sweep came.
     createdAtMs: rollover === true ? undefined : entry.atMs,
-    expiresAtMs: typeof expires === 'number' ? expires : undefined,
+    expiresAtMs,
+    noticeAtMs: noticeAt(wallet, effectiveAtMs, expiresAtMs),
     funding: (from === 'adjust' ? 'promotional' : from.slice('fund:'.length)) as Funding,
     facts: CREATES.includes(entry.type) ? entry.fields : {},
     ended: '',
@@ -394,6 +399,19 @@ function createGrant(
     awaits: awaits === true,
   })
   wallet.granted += amount
+}
+
+const EXPIRES_IN_MS = 259_200_000
+
+/** redis-scripts/lib/new_grant.lua has the same; undefined: it goes as it came. */
+function noticeAt(
+  { watch }: MutableWallet,
+  effectiveAtMs: number,
+  expiresAtMs: number | undefined,
+): number | undefined {
+  const noticeMs = Number(/^1 (?:\S*\/)?x(\d+)/.exec(watch ?? '')?.[1] ?? EXPIRES_IN_MS)
+  const lives = expiresAtMs !== undefined && expiresAtMs - effectiveAtMs >= 2 * noticeMs
+  return lives ? expiresAtMs - noticeMs : undefined
 }
 
 /** To debt: new money that repays it is consumed of its grant. */

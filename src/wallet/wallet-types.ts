@@ -4,6 +4,7 @@
  */
 
 import type { OnExhausted } from '../config/snapshot.ts'
+import type { WalletAlerts } from '../core/alerts.ts'
 import type { Atoms } from '../core/money.ts'
 
 /** What grants' `applies_to` (and later budgets and stops) are matched against. */
@@ -87,6 +88,8 @@ export interface HoldRequest extends HoldTerms {
   readonly deadlineMs: number
   /** Decide and answer, write nothing. */
   readonly dryRun: boolean
+  /** What the wallet is watched for; left out: what needs no threshold. Not of the call: a retry may say something else. */
+  readonly alerts?: WalletAlerts | undefined
   /** JSON object of the ledger's hold entry (request facts that the scripts do not read). */
   readonly info: string
 }

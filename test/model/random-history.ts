@@ -3,6 +3,7 @@
  * retries, conflicts and ends without a hold occur; small amounts and the largest; times that fall on edges.
  */
 import { deepStrictEqual } from 'node:assert'
+import type { WalletAlerts } from '../../src/core/alerts.ts'
 import { exactOfAtoms } from '../../src/core/decimal-sum.ts'
 import { newId as newIdOfChance } from '../../src/core/ids.ts'
 import { ATOMS_MAX } from '../../src/core/money.ts'
@@ -13,6 +14,7 @@ import { replayLedger } from '../../src/wallet/replay.ts'
 import { StatementBuilder } from '../../src/wallet/statement.ts'
 import type { GrantRequest, HoldRequest, LedgerEntry, Wallet } from '../../src/wallet/wallet-types.ts'
 import { type Random, randomFrom } from './random.ts'
+import { randomAlerts } from './random-alerts.ts'
 import { amountsOf, budgetsOf, finalsOf, randomBudgets } from './random-budgets.ts'
 import { WalletModel } from './wallet-model.ts'
 
@@ -70,6 +72,8 @@ export interface History {
   /** Few, so that open calls share what there is of overage. */
   readonly policies: typeof POLICIES
   readonly budgets: ReturnType<typeof randomBudgets>
+  /** What the plan wants to hear of: edited now and then. */
+  alerts: WalletAlerts | undefined
   /** Requests of calls by id: at most eight at a time. */
   readonly calls: HoldRequest[]
   /** Numbers given to checkpoints so far. */
@@ -136,6 +140,7 @@ function call(history: History): HoldRequest {
     totalTokens: want + random.pick([0, 0, 50]),
     deadlineMs: random.pick([1, 100, 2000, 4000]),
     dryRun: random.chance(0.05),
+    ...(history.alerts && { alerts: history.alerts }),
     info: '{}',
   }
 }
@@ -185,6 +190,7 @@ const STEPS: Readonly<
     32,
     (history) => {
       const { random, calls, wallet, model, clock } = history
+      if (random.chance(0.03)) history.alerts = randomAlerts(random, clock.nowMs)
       if (random.chance(0.85)) calls[random.below(8)] = call(history)
       for (let i = 0; i < 8; i++) calls[i] ??= call(history)
       const request = known(history)
@@ -470,6 +476,7 @@ export async function runHistory(
     amounts,
     budgets: random.chance(0.7) ? randomBudgets(random, amounts === large && random.chance(0.5)) : [],
     policies: [random.pick(POLICIES), random.pick(POLICIES), random.pick(POLICIES)],
+    alerts: random.chance(0.7) ? randomAlerts(random, clock.nowMs) : undefined,
     calls: [],
     checkpoints: 0,
     log: [],
@@ -566,7 +573,9 @@ async function checkLedger({ wallet, model, clock }: History): Promise<void> {
 
 function eventsOf(entries: readonly LedgerEntry[]): WalletModel['events'] {
   return entries.flatMap(({ type, seq, unit, fields: { event, watch: _, ...fields } }) =>
-    type === 'event' && event !== 'budget.closed' ? [{ seq, unit, event: String(event), fields }] : [],
+    type === 'event' && event !== 'budget.closed' && event !== 'wallet.watched'
+      ? [{ seq, unit, event: String(event), fields }]
+      : [],
   )
 }
 

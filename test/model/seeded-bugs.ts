@@ -337,4 +337,46 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     find: 'if policy.observe then policy = observed(policy) end',
     replace: '',
   },
+  {
+    name: 'an event is told twice of one crossing',
+    file: 'lib/events.lua',
+    find: 'if was_told(watch, token) then return false end',
+    replace: '',
+  },
+  {
+    name: 'new money arms no threshold again',
+    file: 'lib/events.lua',
+    find: '    watch.told = told\n',
+    replace: '',
+  },
+  {
+    name: 'a threshold is judged on what is available, not on what grants hold',
+    file: 'lib/events.lua',
+    find: 'local balance = w.available + w.scoped + w.pinned\n    local watch',
+    replace: 'local balance = w.available + w.scoped\n    local watch',
+  },
+  {
+    name: 'what the sweep takes crosses no threshold',
+    file: 'lib/sweep.lua',
+    find: '  if swept > 0 then\n    commit()\n',
+    replace: '  if swept > 0 then\n    for _, w in pairs(wallets) do\n      note_before(w)\n    end\n    commit()\n',
+  },
+  {
+    name: 'more credit is asked for than a period may',
+    file: 'lib/events.lua',
+    find: 'requested + terms.amount > terms.most',
+    replace: 'requested > terms.most',
+  },
+  {
+    name: 'an empty grant is told to expire',
+    file: 'lib/sweep.lua',
+    find: "if grant.state ~= 'u' or left == 0 then return end",
+    replace: "if grant.state ~= 'u' then return end",
+  },
+  {
+    name: 'what an hour took is taken for what two did',
+    file: 'lib/events.lua',
+    find: '(number_of(hour) - 1) * HOUR_MS',
+    replace: '(number_of(hour) - 2) * HOUR_MS',
+  },
 ]

@@ -4,6 +4,8 @@
  * for ever here (as under the test clock, where Redis drops none).
  */
 import { idTimeMs } from '../../src/core/ids.ts'
+import { formatAmount } from '../../src/core/money.ts'
+import { encodeAlerts } from '../../src/wallet/encode.ts'
 import type {
   AdminRefusal,
   AdminResult,
@@ -28,7 +30,7 @@ import type {
   Wallet,
 } from '../../src/wallet/wallet-types.ts'
 import { type Bound, type Counted, CounterModel, type Kept } from './counter-model.ts'
-import { type ModelEvent, type Watched, watched } from './event-model.ts'
+import { isWatched, judge, type ModelEvent, type Over, UNWATCHED, type Watched } from './event-model.ts'
 
 const MAX = 9_007_199_254_740_991n
 const HOUR_MS = 3_600_000
@@ -36,6 +38,7 @@ const DAY_MS = 24 * HOUR_MS
 const OPERATION_MS = 35 * DAY_MS
 const GRANTS_DRAWN = 64
 const SWEEP_MAX = 32
+const EXPIRES_IN_MS = 3 * DAY_MS
 
 type Mode = HoldTerms['onExhausted']['mode']
 interface Policy {
@@ -64,6 +67,8 @@ interface ModelGrant {
   expired: bigint
   voided: bigint
   voidedAtMs: number | undefined
+  /** When it is told to expire. */
+  noticeAtMs: number | undefined
 }
 interface ModelHold {
   readonly request: HoldRequest
@@ -127,8 +132,9 @@ interface State {
     }
   >
   readonly stops: Set<string>
-  /** What is watched of a unit: balance and debt when it was last looked at, and what was told. */
   readonly watched: Map<string, Watched>
+  /** Balance and debt of a unit after the last act. */
+  readonly before: Map<string, { readonly balance: bigint; readonly debt: bigint }>
   readonly events: ModelEvent[]
   /** What timeouts posted at price, by the id of the call. */
   readonly timeouts: Map<string, { readonly posted: bigint; readonly terms: HoldTerms }>
@@ -208,7 +214,7 @@ function drawdownOrder(a: ModelGrant, b: ModelGrant): number {
   return at < 0 ? 0 : (left[at] as number) < (right[at] as number) ? -1 : 1
 }
 
-function fingerprintOf({ info: _, dryRun: __, id: ___, account: ____, ...rest }: HoldRequest): string {
+function fingerprintOf({ info: _, dryRun: __, id: ___, account: ____, alerts: _____, ...rest }: HoldRequest): string {
   return json(rest)
 }
 
@@ -232,6 +238,7 @@ function emptyState(): State {
     charges: new Map(),
     stops: new Set(),
     watched: new Map(),
+    before: new Map(),
     events: [],
     timeouts: new Map(),
     unmatched: new Map(),
@@ -252,7 +259,7 @@ export class WalletModel {
 
   hold(request: HoldRequest, clockMs: number): Held | HoldRefused {
     const { id, unit } = request
-    this.#now = Math.max(this.#state.lastMs, clockMs)
+    this.#begin(clockMs)
     const fingerprint = fingerprintOf(request)
     const refused = (
       status: HoldRefusalStatus,
@@ -275,7 +282,7 @@ export class WalletModel {
       const answer = refused(...given)
       if (!request.dryRun) state.denials.set(id, { fingerprint, answer })
       if (!request.dryRun && answer.status === 'insufficient_funds')
-        this.#judge({ ...request, needed: answer.neededAtoms })
+        this.#judge({ refused: { ...request, needed: answer.neededAtoms } })
       return answer
     }
     if (this.#now - timeOf(id) > HOUR_MS) return refused('id_too_old')
@@ -365,12 +372,13 @@ export class WalletModel {
       checkpoint: undefined,
       late: undefined,
     })
-    this.#judge()
+    this.#over(unit, { mode: policy.mode, name: accountOf(policy), atoms: over })
+    this.#judge({ held: request })
     return held
   }
 
   checkpoint(request: CheckpointRequest, clockMs: number): CheckpointResult {
-    this.#now = Math.max(this.#state.lastMs, clockMs)
+    this.#begin(clockMs)
     const refused = (
       status: Exclude<CheckpointResult['status'], 'checkpointed'>,
       neededAtoms = 0n,
@@ -436,6 +444,7 @@ export class WalletModel {
         else hold.slices.push(slice)
       }
       if (over > hold.over && policy.mode === 'overflow') this.#state.periods.add(`${unit} ${policy.period}`)
+      this.#over(unit, { mode: policy.mode, name: accountOf(policy), atoms: over - hold.over })
       hold.overBase += moreBase
       hold.over = over
     }
@@ -459,7 +468,7 @@ export class WalletModel {
   settle(request: SettleRequest, clockMs: number): Pick<SettleResult, 'status' | 'replay' | 'seq'> | SettleResult {
     const { terms, finalAtoms } = request
     const { id, unit, scale } = terms
-    this.#now = Math.max(this.#state.lastMs, clockMs)
+    this.#begin(clockMs)
     const final = `${finalAtoms}${unit}`
     const nothing = (status: SettleResult['status'], replay = false): SettleResult => ({
       status,
@@ -584,7 +593,7 @@ export class WalletModel {
   }
 
   void(id: string, clockMs: number): VoidResult {
-    this.#now = Math.max(this.#state.lastMs, clockMs)
+    this.#begin(clockMs)
     const end = this.#state.holds.has(id) ? undefined : this.#state.ends.get(id)
     if (end?.kind === 'voided') return { status: 'voided', replay: true, releasedAtoms: end.released ?? 0n }
     if (end?.kind === 'absent') return { status: 'absent', replay: true, releasedAtoms: 0n }
@@ -736,7 +745,7 @@ export class WalletModel {
       grant.payment = request.payment
       if (request.payment === 'failed') this.#clawBack(grant, grant.free + grant.consumed, true)
       else if (grant.state === 'pending' && paidEnough(grant) && grant.effectiveAtMs <= this.#now) {
-        grant.state = 'usable'
+        this.#makeUsable(grant)
         if (grant.repays) this.#repay(grant)
       }
       this.#entry(unit, scale)
@@ -862,7 +871,7 @@ export class WalletModel {
 
   /** Applies what is due; answers when the next is. */
   sweep(clockMs: number): number | undefined {
-    this.#now = Math.max(this.#state.lastMs, clockMs)
+    this.#begin(clockMs)
     this.#sweep()
     return this.#due()?.atMs
   }
@@ -874,14 +883,16 @@ export class WalletModel {
     readonly holds: readonly OpenHold[]
     readonly counters: readonly BudgetCounter[]
   } {
-    this.#now = Math.max(this.#state.lastMs, clockMs)
+    this.#begin(clockMs)
     const due = this.#due()
     const before = due !== undefined && due.atMs <= this.#now ? structuredClone(this.#state) : this.#state
     const counters = this.#counters.clone()
     this.#sweep()
     const read = {
       balances: [...this.#state.units.keys()].sort().map((unit) => this.#balance(unit)),
-      grants: [...this.#state.grants.values()].sort((a, b) => a.seq - b.seq).map((grant) => this.#grantView(grant)),
+      grants: [...this.#state.grants.values()]
+        .sort((a, b) => a.seq - b.seq || (a.id < b.id ? -1 : 1))
+        .map((grant) => this.#grantView(grant)),
       holds: this.#open()
         .map((hold) => this.#holdView(hold))
         .sort((a, b) => (a.id < b.id ? -1 : 1)),
@@ -966,6 +977,14 @@ export class WalletModel {
         items.push({ atMs: expiresAtMs, tie, act: () => this.#expire(grant) })
       }
     }
+    for (const grant of this.#state.grants.values()) {
+      if (grant.noticeAtMs !== undefined && (grant.state === 'usable' || grant.state === 'pending'))
+        items.push({ atMs: grant.noticeAtMs, tie: `e${grant.id}`, act: () => this.#tellExpiring(grant) })
+    }
+    for (const [unit, { topUp }] of this.#state.watched) {
+      if (topUp.nextMs > 0 && !this.#topUpDue.has(unit))
+        items.push({ atMs: topUp.nextMs, tie: `t${unit}`, act: () => void this.#topUpDue.add(unit) })
+    }
     for (const [id, hold] of this.#state.holds) {
       const act = hold.state === 'open' ? () => this.#timeOut(hold) : () => this.#closeLateWindow(hold)
       items.push({ atMs: hold.dueMs, tie: `h${id}`, act })
@@ -979,11 +998,34 @@ export class WalletModel {
     return items.sort((a, b) => a.atMs - b.atMs || (a.tie < b.tie ? -1 : 1))
   }
 
-  #activate(grant: ModelGrant): void {
+  #makeUsable(grant: ModelGrant): void {
     grant.state = 'usable'
+    this.#funded.add(grant.request.unit)
+  }
+
+  /** One that lives twice as long as its notice. */
+  #planNotice(grant: ModelGrant): void {
+    const { expiresAtMs, unit } = grant.request
+    if (expiresAtMs === undefined) return
+    const notice = this.#watched(unit).alerts?.expiresInMs ?? EXPIRES_IN_MS
+    const atMs = expiresAtMs - notice
+    if (atMs > this.#now && expiresAtMs - grant.effectiveAtMs >= 2 * notice) grant.noticeAtMs = atMs
+  }
+
+  #tellExpiring(grant: ModelGrant): void {
+    grant.noticeAtMs = undefined
+    const left = grant.free + grant.held
+    if (grant.state !== 'usable' || left === 0n) return
+    const { unit, scale, expiresAtMs } = grant.request
+    const fields = { grant: grant.id, left: formatAmount(left, scale), expires: expiresAtMs }
+    this.#state.events.push({ seq: this.#entry(unit, scale), unit, event: 'grant.expiring', fields })
+  }
+
+  #activate(grant: ModelGrant): void {
+    this.#makeUsable(grant)
     const { unit, scale } = grant.request
     const repaid = grant.repays ? this.#repay(grant) : 0n
-    if (repaid > 0n || this.#state.watched.get(unit)?.told.length) this.#entry(unit, scale)
+    if (repaid > 0n || isWatched(this.#watched(unit))) this.#entry(unit, scale)
   }
 
   #expire(grant: ModelGrant): void {
@@ -1066,9 +1108,11 @@ export class WalletModel {
     const total = roundHalfEven(base, policy.millionths)
     if (total > over) {
       this.#owe(terms.unit, accountOf(policy), total - over)
+      this.#over(terms.unit, { mode: policy.mode, name: accountOf(policy), atoms: total - over })
       this.#leg(accountOf(policy), total - over)
     }
     this.#owe(terms.unit, 'debt', left - admitted)
+    this.#over(terms.unit, { mode: 'overrun', name: 'debt', atoms: left - admitted })
     this.#leg('debt', left - admitted)
     return { drawn, overBase: base, over: most(total, over), overrun: left - admitted }
   }
@@ -1327,8 +1371,10 @@ export class WalletModel {
       expired: 0n,
       voided: 0n,
       voidedAtMs: undefined,
+      noticeAtMs: undefined,
     }
-    if (effectiveAtMs <= this.#now && paidEnough(grant)) grant.state = 'usable'
+    if (effectiveAtMs <= this.#now && paidEnough(grant)) this.#makeUsable(grant)
+    this.#planNotice(grant)
     this.#state.grants.set(grant.id, grant)
     return grant
   }
@@ -1378,17 +1424,79 @@ export class WalletModel {
 
   // Events.
 
-  /** `refused`: a hold that found no money. What the latest act made known, and what it armed again. */
-  #judge(refused?: { readonly unit: string; readonly scale: number; readonly needed: bigint }): void {
-    if (refused && this.#state.watched.get(refused.unit)?.told.includes('x')) return
+  /** Since the last look: spend beyond the grants, units in which a grant became usable, or a top-up is due again. */
+  #overs = new Map<string, Over[]>()
+  #funded = new Set<string>()
+  #topUpDue = new Set<string>()
+  /** Units that an entry of this act is about, and what was charged when the operation began. */
+  #said = new Set<string>()
+  #postedAtFirst: ReadonlyMap<string, bigint> = new Map()
+
+  #begin(clockMs: number): void {
+    this.#now = Math.max(this.#state.lastMs, clockMs)
+    this.#postedAtFirst = new Map(this.#state.posted)
+    this.#startAct()
+  }
+
+  #startAct(): void {
+    this.#overs = new Map()
+    this.#funded = new Set()
+    this.#topUpDue = new Set()
+    this.#said = new Set()
+  }
+
+  #over(unit: string, over: Over): void {
+    if (over.mode !== 'postpaid' && over.atoms > 0n) this.#overs.set(unit, [...(this.#overs.get(unit) ?? []), over])
+  }
+
+  /** What the last act made known. `refused`: a hold that found no money; `held`: one that was made. */
+  #judge({ refused, held }: { refused?: HoldRequest & { needed: bigint }; held?: HoldRequest } = {}): void {
+    if (refused?.alerts?.quiet || (refused && this.#watched(refused.unit).told.includes('exhausted'))) return
     if (refused) this.#state.units.set(refused.unit, refused.scale)
     for (const [unit, scale] of [...this.#state.units].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const { balanceAtoms: balance, debtAtoms: debt } = this.#balance(unit)
+      const was = this.#state.before.get(unit) ?? { balance: 0n, debt: 0n }
+      this.#state.before.set(unit, { balance, debt })
+      const before = this.#watched(unit)
       const needed = refused?.unit === unit ? refused.needed : undefined
-      const { told, events } = watched(this.#state.watched.get(unit), { balance, debt, needed })
-      this.#state.watched.set(unit, { balance, debt, told })
-      for (const event of events) this.#state.events.push({ seq: this.#entry(unit, scale), unit, ...event(scale) })
+      const given = held?.unit === unit && !sameAlerts(held.alerts, before.alerts) ? { alerts: held.alerts } : undefined
+      const overs = this.#overs.get(unit) ?? []
+      const changed =
+        overs.length > 0 ||
+        given !== undefined ||
+        needed !== undefined ||
+        this.#topUpDue.has(unit) ||
+        (balance !== was.balance && (isWatched(before) || balance === 0n)) ||
+        (debt !== was.debt && isWatched(before))
+      if (!changed) continue
+      const { watched, events } = judge(before, {
+        nowMs: this.#now,
+        scale,
+        was,
+        is: { balance, debt },
+        postedBefore: this.#postedAtFirst.get(unit) ?? 0n,
+        posted: this.#state.posted.get(unit) ?? 0n,
+        overs,
+        isOver: (name) => this.#owed(unit, name) + this.#heldOver(unit, name) > 0n,
+        funded: this.#funded.has(unit),
+        needed,
+        given,
+      })
+      this.#state.watched.set(unit, watched)
+      for (const event of events) this.#state.events.push({ seq: this.#entry(unit, scale), unit, ...event })
+      // A change that no entry says has one of its own.
+      if (json(watched) !== json(before) && !this.#said.has(unit)) this.#entry(unit, scale)
     }
+    this.#startAct()
+  }
+
+  #watched(unit: string): Watched {
+    return this.#state.watched.get(unit) ?? UNWATCHED
+  }
+
+  /** Of debt and of periods: what open holds flag is not told apart from what they hold. */
+  #heldOver(unit: string, name: string): bigint {
+    return name === 'flagged' ? 0n : sum(this.#open(unit).map((h) => (accountOf(h.policy) === name ? h.over : 0n)))
   }
 
   /** Events that are handed over, as the ledger has them. */
@@ -1409,7 +1517,10 @@ export class WalletModel {
   // Entries, operations, views.
 
   #entry(unit: string | undefined, scale: number): number {
-    if (unit !== undefined) this.#state.units.set(unit, scale)
+    if (unit !== undefined) {
+      this.#state.units.set(unit, scale)
+      this.#said.add(unit)
+    }
     this.#state.lastMs = this.#now
     return ++this.#state.seq
   }
@@ -1432,7 +1543,7 @@ export class WalletModel {
   }
 
   #operation<T>(id: string, fingerprint: string, clockMs: number, act: () => AdminResult<T>): AdminResult<T> {
-    this.#now = Math.max(this.#state.lastMs, clockMs)
+    this.#begin(clockMs)
     const before = this.#state.operations.get(id)
     if (before && before.fingerprint !== fingerprint) return { status: 'conflict' }
     if (before) {
@@ -1525,6 +1636,10 @@ interface Due {
   readonly atMs: number
   readonly tie: string
   readonly act: () => void
+}
+
+function sameAlerts(a: HoldRequest['alerts'], b: HoldRequest['alerts']): boolean {
+  return encodeAlerts(a) === encodeAlerts(b)
 }
 
 interface Refusal {

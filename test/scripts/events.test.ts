@@ -1,6 +1,9 @@
 /** Events: once a crossing, in the same act as their cause, and kept until they were handed over. */
 import { describe, expect } from 'vitest'
+import type { WalletAlerts } from '../../src/core/alerts.ts'
+import { newId } from '../../src/core/ids.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
+import type { HoldRequest } from '../../src/wallet/wallet-types.ts'
 import { accountOf, type TestAccount } from '../support/wallet.ts'
 import { redisTest, withWallet } from '../support/with-wallet.ts'
 
@@ -73,6 +76,320 @@ describe('wallet.exhausted', () => {
   })
 })
 
+const watch = (more: Partial<WalletAlerts>) => ({
+  alerts: { quiet: false, lows: [], expiresInMs: undefined, topUp: undefined, ...more },
+})
+const BELOW_50 = watch({ lows: [{ kind: 'below', atoms: 50n }] })
+
+/** A wallet of 100 whose plan says `BELOW_50`, as the first call of it has said. */
+async function watched(more = BELOW_50): Promise<TestAccount> {
+  const account = accountOf(harness)
+  await account.grant(100n)
+  const { id } = account.call(1n)
+  await account.hold(1n, { id, ...more })
+  await account.void(id)
+  return account
+}
+
+async function spend(account: TestAccount, atoms: bigint, more: Partial<HoldRequest> = {}): Promise<void> {
+  const call = account.call(atoms, { ...BELOW_50, ...more })
+  await harness.wallet.hold(call)
+  await account.settle(call, atoms)
+}
+
+describe('wallet.low', () => {
+  redisTest(
+    'is written once by 50 calls that end at a time, right after the one that crossed the threshold',
+    async () => {
+      const account = await watched()
+      const calls = Array.from({ length: 50 }, () => account.call(2n, BELOW_50))
+      await Promise.all(calls.map((call) => harness.wallet.hold(call)))
+      await Promise.all(calls.map((call) => account.settle(call, 1n)))
+      expect(await eventsOf(account)).toEqual([])
+      await spend(account, 1n)
+      await spend(account, 1n)
+      expect(await eventsOf(account)).toEqual(['settle > wallet.low'])
+      expect((await account.ledger()).find(({ type }) => type === 'event')).toMatchObject({
+        unit: 'USD',
+        fields: { event: 'wallet.low', below: '0.00000005', balance: '0.000000049' },
+      })
+    },
+  )
+
+  redisTest('is judged on what grants hold, so that an open call of nearly all of it tells nothing', async () => {
+    const account = await watched()
+    const call = account.call(99n, BELOW_50)
+    await harness.wallet.hold(call)
+    expect(await account.balance()).toMatchObject({ availableAtoms: 1n, balanceAtoms: 100n })
+    await account.settle(call, 50n)
+    expect(await eventsOf(account)).toEqual([])
+  })
+
+  const crossings: readonly (readonly [string, (account: TestAccount) => Promise<unknown>, string])[] = [
+    [
+      'a timeout',
+      async (account) => {
+        await account.hold(60n, { ...BELOW_50, onTimeout: 'full', deadlineMs: 10 })
+        harness.clock.nowMs += 10
+        await harness.wallet.sweep(account.account)
+      },
+      'timeout',
+    ],
+    [
+      'a late settle of more than the timeout took',
+      async (account) => {
+        const call = account.call(60n, { ...BELOW_50, onTimeout: 'release', deadlineMs: 10 })
+        await harness.wallet.hold(call)
+        harness.clock.nowMs += 10
+        await harness.wallet.sweep(account.account)
+        expect(await eventsOf(account)).toEqual([])
+        await account.settle(call, 60n)
+      },
+      'late_settle',
+    ],
+    [
+      'a clawback',
+      async (account) =>
+        harness.wallet.clawback({
+          account: account.account,
+          operationId: newId(harness.clock.nowMs),
+          reason: '',
+          actor: 'test',
+          grant: (await account.grants())[0]?.id ?? '',
+          amountAtoms: 60n,
+          freeze: false,
+        }),
+      'clawback',
+    ],
+    ['an adjustment', (account) => account.adjust(-51n), 'adjust'],
+    ['a void', async (account) => account.voidGrant((await account.grants())[0]?.id ?? ''), 'grant_void'],
+  ]
+  redisTest.each(crossings)('follows %s that crosses the threshold', async (name, cross, type) => {
+    const account = await watched()
+    await cross(account)
+    const all = name === 'a void' ? ['grant_void > wallet.low', 'event > wallet.exhausted'] : [`${type} > wallet.low`]
+    expect(await eventsOf(account)).toEqual(all)
+  })
+
+  redisTest('follows the expiry of a grant, and not where another takes its place at that moment', async () => {
+    const { clock, wallet } = harness
+    const account = accountOf(harness)
+    const ends = clock.nowMs + 100
+    await account.grant(100n, { expiresAtMs: ends })
+    await account.grant(100n, { effectiveAtMs: ends, expiresAtMs: ends + 100 })
+    await spend(account, 1n)
+    clock.nowMs = ends
+    await wallet.sweep(account.account)
+    expect(await account.balance()).toMatchObject({ balanceAtoms: 100n })
+    expect(await eventsOf(account)).toEqual([])
+    clock.nowMs = ends + 100
+    await wallet.sweep(account.account)
+    expect(await eventsOf(account)).toEqual(['expire > wallet.low', 'event > wallet.exhausted'])
+  })
+
+  redisTest('is armed again by a grant, and told again at the next crossing', async () => {
+    const account = await watched()
+    await spend(account, 60n)
+    await spend(account, 10n)
+    await account.grant(10n)
+    await spend(account, 5n)
+    expect(await eventsOf(account)).toHaveLength(1)
+    await account.grant(20n)
+    await spend(account, 10n)
+    expect(await eventsOf(account)).toEqual(['settle > wallet.low', 'settle > wallet.low'])
+  })
+
+  redisTest('by a share is of the most that the wallet held since funds came in after the last warning', async () => {
+    const fifth = watch({ lows: [{ kind: 'granted', millionths: 200_000 }] })
+    const account = await watched(fifth)
+    await account.grant(100n)
+    await spend(account, 159n, fifth)
+    expect(await eventsOf(account)).toEqual([])
+    await spend(account, 1n, fifth)
+    // 40 of 200.
+    expect(await eventsOf(account)).toEqual(['settle > wallet.low'])
+    await account.grant(10n)
+    await spend(account, 39n, fifth)
+    expect(await eventsOf(account)).toHaveLength(1)
+    await spend(account, 1n, fifth)
+    // 10 of 50.
+    expect((await account.ledger()).at(-1)?.fields).toMatchObject({ at: '20%', threshold: '0.00000001' })
+  })
+
+  redisTest('by hours left is told by what this hour and the last one took', async () => {
+    const { clock } = harness
+    const account = accountOf(harness)
+    const day = watch({ lows: [{ kind: 'hours', hours: 24 }] })
+    clock.nowMs += 3_600_000 - (clock.nowMs % 3_600_000)
+    await account.grant(100_000n)
+    await spend(account, 6000n, day)
+    // 100 a minute of the hour before and this one: 94,000 last for 15 h; but nothing is known of less than an hour.
+    expect((await account.ledger()).at(-1)).toMatchObject({
+      fields: { event: 'wallet.low', hours_left: 24, per_minute: '0.0000001' },
+    })
+    await account.grant(1_000_000n)
+    clock.nowMs += 7_200_000
+    await spend(account, 60n, day)
+    expect(await eventsOf(account)).toHaveLength(1)
+  })
+
+  redisTest('is not told again by gateways whose configs differ for a while', async () => {
+    const account = await watched()
+    await spend(account, 60n)
+    for (let i = 0; i < 3; i++) {
+      await spend(account, 1n, { alerts: undefined })
+      await spend(account, 1n)
+    }
+    expect(await eventsOf(account)).toEqual(['settle > wallet.low'])
+  })
+})
+
+describe('overage.started', () => {
+  const over = (onExhausted: HoldRequest['onExhausted'], overflowPeriod = '') => ({ onExhausted, overflowPeriod })
+  const NEGATIVE = over({ mode: 'negative', floorAtoms: -1000n })
+  const OVERFLOW = (period: string) =>
+    over({ mode: 'overflow', capAtoms: 1000n, period: 'month', multiplier: '2' }, period)
+
+  redisTest('is written with the first hold beyond the grants, by 50 at a time once', async () => {
+    const account = accountOf(harness)
+    await account.grant(10n)
+    await Promise.all(Array.from({ length: 50 }, () => account.hold(12n, NEGATIVE)))
+    expect(await eventsOf(account)).toEqual(['hold > overage.started'])
+    expect((await account.ledger())[2]?.fields).toMatchObject({ mode: 'negative', amount: '0.000000002' })
+  })
+
+  redisTest('is told once a period of overflow, and of debt again after it was paid', async () => {
+    const account = accountOf(harness)
+    for (const period of ['2096-10', '2096-10', '2096-11'])
+      await spend(account, 3n, { ...OVERFLOW(period), alerts: undefined })
+    expect(await eventsOf(account)).toEqual(['hold > overage.started', 'hold > overage.started'])
+    await spend(account, 3n, NEGATIVE)
+    await spend(account, 3n, NEGATIVE)
+    await account.grant(10n)
+    await spend(account, 14n, { ...NEGATIVE, alerts: undefined })
+    const debts = (await account.ledger()).filter(({ fields }) => fields['mode'] === 'negative')
+    expect(debts.map(({ fields }) => fields['amount'])).toEqual(['0.000000003', '0.00000001'])
+  })
+
+  redisTest('is told of a settle beyond its hold, and never of a postpaid account', async () => {
+    const account = accountOf(harness)
+    await account.grant(10n)
+    const call = account.call(10n)
+    await harness.wallet.hold(call)
+    await account.settle(call, 15n)
+    expect(await eventsOf(account)).toEqual(['settle > overage.started', 'event > wallet.exhausted'])
+    expect((await account.ledger())[3]?.fields).toMatchObject({ mode: 'overrun', amount: '0.000000005' })
+    const postpaid = accountOf(harness)
+    await postpaid.grant(1n)
+    await spend(postpaid, 5n, { onExhausted: { mode: 'postpaid' }, ...watch({ quiet: true }) })
+    expect(await eventsOf(postpaid)).toEqual([])
+  })
+})
+
+describe('grant.expiring', () => {
+  const DAY_MS = 86_400_000
+
+  redisTest(
+    'is written once, three days before the end, of a grant with something left that lives for six',
+    async () => {
+      const { clock, wallet } = harness
+      const account = accountOf(harness)
+      const start = clock.nowMs
+      const { id } = await account.grant(100n, { expiresAtMs: start + 7 * DAY_MS })
+      await account.grant(100n, { expiresAtMs: start + 5 * DAY_MS })
+      const voided = await account.grant(100n, { expiresAtMs: start + 7 * DAY_MS })
+      const empty = await account.grant(100n, { expiresAtMs: start + 7 * DAY_MS, priority: 1 })
+      await account.voidGrant(voided.id)
+      await spend(account, 100n, { alerts: undefined })
+      expect((await account.grants()).find((grant) => grant.id === empty.id)?.freeAtoms).toBe(0n)
+      clock.nowMs = start + 4 * DAY_MS - 1
+      await wallet.sweep(account.account)
+      expect(await eventsOf(account)).toEqual([])
+      clock.nowMs = start + 4 * DAY_MS
+      await Promise.all(Array.from({ length: 20 }, () => wallet.sweep(account.account)))
+      expect((await wallet.check(account.account)).differences).toEqual([])
+      const events = (await account.ledger()).filter(({ type }) => type === 'event')
+      expect(events).toMatchObject([
+        {
+          atMs: start + 4 * DAY_MS,
+          fields: { event: 'grant.expiring', grant: id, left: '0.0000001', expires: start + 7 * DAY_MS },
+        },
+      ])
+    },
+  )
+
+  redisTest('comes as early as the plan says, of grants made from then on', async () => {
+    const { clock, wallet } = harness
+    const account = await watched(watch({ expiresInMs: 1000 }))
+    const start = clock.nowMs
+    await account.grant(100n, { expiresAtMs: start + 2000 })
+    await account.grant(100n, { expiresAtMs: start + 1999 })
+    clock.nowMs = start + 1000
+    await wallet.sweep(account.account)
+    expect((await wallet.check(account.account)).differences).toEqual([])
+    expect(await eventsOf(account)).toEqual(['grant > grant.expiring'])
+  })
+})
+
+describe('top_up.requested', () => {
+  const MINUTE_MS = 60_000
+  const HOUR_MS = 60 * MINUTE_MS
+
+  redisTest('is asked for again after a wait that doubles, and never for more than at_most in a period', async () => {
+    const { clock, wallet } = harness
+    clock.nowMs += HOUR_MS - (clock.nowMs % HOUR_MS)
+    const start = clock.nowMs
+    const topUp = {
+      belowAtoms: 50n,
+      amountAtoms: 100n,
+      atMostAtoms: 350n,
+      waitMs: MINUTE_MS,
+      bounds: [start - HOUR_MS, start, start + HOUR_MS, start + 2 * HOUR_MS] as const,
+    }
+    const account = await watched(watch({ topUp }))
+    await spend(account, 60n, watch({ topUp }))
+    const asked = async () =>
+      (await account.ledger())
+        .filter(({ op }) => op === 'top_up.requested')
+        .map(({ atMs, fields }) => `${(atMs - start) / MINUTE_MS} ${String(fields['requested'])}`)
+    expect(await asked()).toEqual(['0 0.0000001'])
+    for (let minute = 1; minute <= 65; minute++) {
+      clock.nowMs = start + minute * MINUTE_MS
+      await wallet.sweep(account.account)
+      await spend(account, 0n, watch({ topUp }))
+    }
+    // Three of 100 are what 350 allow; in the next hour it begins anew.
+    expect(await asked()).toEqual([
+      '0 0.0000001',
+      '1 0.0000002',
+      '3 0.0000003',
+      '60 0.0000001',
+      '61 0.0000002',
+      '63 0.0000003',
+    ])
+    expect((await wallet.check(account.account)).differences).toEqual([])
+  })
+
+  redisTest('is not asked for again once funds came that put the balance right', async () => {
+    const { clock, wallet } = harness
+    const topUp = {
+      belowAtoms: 50n,
+      amountAtoms: 100n,
+      atMostAtoms: 1000n,
+      waitMs: MINUTE_MS,
+      bounds: [0, clock.nowMs, clock.nowMs + HOUR_MS, clock.nowMs + 2 * HOUR_MS] as const,
+    }
+    const account = await watched(watch({ topUp }))
+    await Promise.all(Array.from({ length: 50 }, () => spend(account, 2n, watch({ topUp }))))
+    expect((await eventsOf(account)).filter((event) => event.endsWith('top_up.requested'))).toHaveLength(1)
+    await account.grant(100n)
+    clock.nowMs += 10 * MINUTE_MS
+    await wallet.sweep(account.account)
+    expect((await eventsOf(account)).filter((event) => event.endsWith('top_up.requested'))).toHaveLength(1)
+    expect((await wallet.check(account.account)).differences).toEqual([])
+  })
+})
+
 describe('events that wait', () => {
   redisTest('are said by every answer of the account until they were handed over', async () => {
     const told: string[] = []
@@ -139,6 +456,6 @@ redisTest('the doctor finds a list of waiting events and a latch that were chang
   await redis.zrem(`${prefix}events`, '99')
   await redis.hdel(`${prefix}acct`, 'e:USD')
   expect(await fields()).toEqual(['USD.watch'])
-  await redis.hset(`${prefix}acct`, 'e:USD', '1 - -')
+  await redis.hset(`${prefix}acct`, 'e:USD', '1 - - 0 - -')
   expect(await fields()).toEqual(['USD.watch'])
 })

@@ -297,7 +297,6 @@ test.each<[field: string, texts: Texts, line: string]>([
   ['ledger.keep', { tollgate: 'ledger: { keep: 7d }\n' }, 't.yaml:1:11: ledger.keep: not supported yet'],
   ['webhooks', entitlements('webhooks: [ { url: x } ]\n'), 'e.yaml:1:1: webhooks: not supported yet'],
   ['defaults.plan', entitlements(`${PLAN}defaults: { plan: pro }\n`), 'e.yaml:3:13: defaults.plan: not supported yet'],
-  ['alerts', plan('alerts: [ { at: 20% } ]'), 'e.yaml:2:10: plans.pro.alerts: not supported yet'],
 ])('%s is refused until it does something', (_, texts, line) => {
   expect(problemLines(texts)).toEqual([line])
 })
@@ -319,7 +318,7 @@ test.each<[name: string, texts: Texts]>([
   [
     'in entitlements.yaml',
     entitlements(
-      'plans:\n  pro: { hold: { input: worst, output: ceiling }, alerts: [] }\nbudgets: []\nrates: []\nwebhooks: []\ndefaults: {}\n',
+      'plans:\n  pro: { hold: { input: worst, output: ceiling } }\nbudgets: []\nrates: []\nwebhooks: []\ndefaults: {}\n',
     ),
   ],
 ])('what is not supported yet may be written as what happens without it %s', (_, texts) => {
