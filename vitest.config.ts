@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import SlowFirstSequencer from './test/support/slow-first-sequencer.ts'
 
 export default defineConfig({
   test: {
@@ -10,6 +11,7 @@ export default defineConfig({
     pool: 'forks',
     // Most tests wait, for processes or for time to pass: vitest's own choice, one core fewer than there are, idles.
     maxWorkers: availableParallelism() + 1,
+    sequence: { sequencer: SlowFirstSequencer },
     runner: './test/support/skipping-runner.ts',
     reporters: ['default', './test/support/summary-reporter.ts'],
   },

@@ -52,7 +52,8 @@ async function findBug(directory: string, name: string): Promise<number | undefi
   return undefined
 }
 
-test.skipIf(!redisAvailable).each(SEEDED_BUGS)(
+// Several at once: while the scripts of one run in Redis, the model of another runs here.
+test.skipIf(!redisAvailable).concurrent.each(SEEDED_BUGS)(
   'a random history finds the bug "$name"',
   async (bug) => {
     const directory = scriptsWith(bug)
