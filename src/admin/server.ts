@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { z } from 'zod'
 import { isLoopback } from '../config/check-relations.ts'
 import type { AdminToken } from '../config/snapshot.ts'
+import { METRICS_CONTENT_TYPE } from '../metrics/merge-metrics.ts'
 import { WalletUnavailable } from '../wallet/wallet-types.ts'
 import { AdminError, type WrongField } from './admin-error.ts'
 import { FirstAnswers, fingerprintOf, idempotencyKey, operationIdOf } from './first-answers.ts'
@@ -92,7 +93,7 @@ class AdminHandler {
     }
     if (path !== '/metrics') return undefined
     const text = await this.#admin.metrics()
-    response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' })
+    response.writeHead(200, { 'content-type': METRICS_CONTENT_TYPE })
     response.end(text)
     return 'sent'
   }

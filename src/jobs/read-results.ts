@@ -1,6 +1,7 @@
 /** Reads the results of a batch that has ended, wherever they stand, and says what they come to. */
-import { JsonElements } from '../meter/json-elements.ts'
+
 import { JsonMeter } from '../meter/json-meter.ts'
+import { JsonElements } from '../providers/json-elements.ts'
 import type { JobState, ResultReader, ResultSource } from '../providers/provider.ts'
 import type { SettledEnd } from './end-of-job.ts'
 import type { LongCall } from './long-call.ts'

@@ -1,7 +1,7 @@
 /** What reading a batch has in common in every family: one line as a call, and the lines of a body summed up. */
 import { BATCH_GROUPS_MAX, BatchSum, type BatchSummary, type SavedSum } from '../core/batch-sum.ts'
-import { JsonElements } from '../meter/json-elements.ts'
 import { type JsonBody, readJsonBody } from './json-body.ts'
+import { JsonElements } from './json-elements.ts'
 import { PLAIN_CALL } from './plain-call.ts'
 import { type CallRequest, InvalidCall, type ReadBatchLine } from './provider.ts'
 

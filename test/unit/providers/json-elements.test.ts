@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { JsonElements } from '../../../src/meter/json-elements.ts'
 import { JsonLines } from '../../../src/meter/json-lines.ts'
+import { JsonElements } from '../../../src/providers/json-elements.ts'
 
 function elementsOf(text: string, paths: readonly string[], cut: number): [string, unknown][] {
   const found: [string, unknown][] = []
