@@ -117,7 +117,7 @@ export async function startAdmin(more: Partial<AdminDependencies> = {}): Promise
   const server = await startRedis()
   const redis = connectRedis({
     url: server.url,
-    commandMs: 1000,
+    commandMs: 5_000,
     connectMs: 1000,
     breakerFailures: 5,
     breakerWindowMs: 1000,

@@ -33,7 +33,7 @@ describe.skipIf(!redisAvailable)('on a real server', () => {
     server = await startRedis()
     redis = connectRedis({
       url: server.url,
-      commandMs: 1000,
+      commandMs: 5_000,
       connectMs: 1000,
       breakerFailures: 5,
       breakerWindowMs: 1000,
