@@ -296,8 +296,8 @@ local function budget_functions()
         end
         prune(counter)
         touch(counter)
+        entry[#entry + 1] = counter.id .. '@' .. text_of(item.start) .. ':' .. text_of(final)
       end
-      if counter then entry[#entry + 1] = counter.id .. '@' .. text_of(item.start) .. ':' .. text_of(final) end
       item.amount = final
     end
     hold.budgets = pack_kept(list)
@@ -364,7 +364,8 @@ local function budget_functions()
       local counter = counters[item.field]
       local slot = counter and find_slot(counter, item.start)
       local counted = math.max(item.amount, slot and slot.spent + slot.held or 0)
-      if each > 0 and tokens > math.floor((ATOMS_MAX - counted) / each) then return false end
+      -- What calls without a hold came to may already be beyond: no token more is in range even so.
+      if each > 0 and tokens > math.max(0, math.floor((ATOMS_MAX - counted) / each)) then return false end
     end
     return true
   end
