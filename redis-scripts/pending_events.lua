@@ -7,7 +7,7 @@ KEYS[2]  events  zset    sequences of ledger events not yet handed over
 
 ARGV[1]  limit
 
-Returns {seq, entry, info, seq, …}: ledger entries.
+Returns {seq, entry, info, seq, …}: ledger entries; '' for entry and info of one that was exported and trimmed.
 ]]
 
 local reply = {}
@@ -15,10 +15,8 @@ local waiting = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1)
 for i = 1, #waiting do
   local id = waiting[i] .. '-0'
   local found = redis.call('XRANGE', KEYS[1], id, id)
-  if found[1] then
-    reply[#reply + 1] = waiting[i]
-    reply[#reply + 1] = found[1][2][2]
-    reply[#reply + 1] = found[1][2][4]
-  end
+  reply[#reply + 1] = waiting[i]
+  reply[#reply + 1] = found[1] and found[1][2][2] or ''
+  reply[#reply + 1] = found[1] and found[1][2][4] or ''
 end
 return reply

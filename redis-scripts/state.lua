@@ -12,10 +12,11 @@ KEYS[6]  ledger   stream  <seq>-0
 KEYS[7]  budgets  hash    c:FIELD -> counter; i:ID -> FIELD; v:GROUP -> how many; next
 KEYS[8]  events   zset    sequences of ledger events not yet handed over
 KEYS[9]  refunds  hash    seq of a charge -> what was given back of it
+KEYS[10] exported hash    trimmed -> the last entry that left the ledger
 
 ARGV[1]  fields_max  a hash of refunds or budgets beyond it is left out: Redis serves nobody else meanwhile
 
-Returns {first_seq, last_seq, entries, then eight lists, each as its length and so many strings}: account, grants, order,
+Returns {first_seq, last_seq, entries, trimmed, then eight lists, each as its length and so many strings}: account, grants, order,
 due (members with scores), holds, budgets, refunds, events; length -1: left out.
 ]]
 
@@ -25,6 +26,7 @@ local reply = {
   first[1] and string.match(first[1][1], '^%d+') or '0',
   last[1] and string.match(last[1][1], '^%d+') or '0',
   tostring(redis.call('XLEN', KEYS[6])),
+  redis.call('HGET', KEYS[10], 'trimmed') or '0',
 }
 
 local function add(list)

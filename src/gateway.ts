@@ -112,7 +112,10 @@ async function start(
   undo.push(() => gauges.stop())
   const books = startBooks({
     places: settings.ledger.books,
+    keepMs: settings.ledger.keepMs,
+    freezeOnDrift: settings.ledger.freezeOnDrift,
     redis: core.redis,
+    wallet: core.wallet,
     inMemory,
     accounts: () => store.current().accounts.keys(),
     metrics,

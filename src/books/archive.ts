@@ -1,6 +1,7 @@
 /** The exported books as readers of the ledger go on in them where Redis has no more. */
-import type { LedgerArchive, RawEntry } from '../wallet/ledger.ts'
+import type { LedgerArchive, LedgerSnapshot, RawEntry } from '../wallet/ledger.ts'
 import { accountDirectory, readEntries } from './account-files.ts'
+import { readSnapshot } from './snapshot-file.ts'
 
 export class BooksArchive implements LedgerArchive {
   readonly #paths: readonly string[]
@@ -16,5 +17,13 @@ export class BooksArchive implements LedgerArchive {
       if (found.length > 0) return found
     }
     return []
+  }
+
+  async snapshot(account: string): Promise<LedgerSnapshot | undefined> {
+    for (const path of this.#paths) {
+      const found = await readSnapshot(accountDirectory(path, account), account)
+      if (found !== undefined) return found
+    }
+    return undefined
   }
 }

@@ -29,6 +29,8 @@ export function buildSettings(file: string, read: TollgateFile): Settings {
     metrics: { maxSeries: read.metrics.max_series },
     ledger: {
       books: read.ledger.export.map(({ jsonl }) => ({ name: jsonl, path: resolve(directory, read.data_dir, jsonl) })),
+      keepMs: read.ledger.keep,
+      freezeOnDrift: read.ledger.freeze_on_drift,
     },
   })
 }

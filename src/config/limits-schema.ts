@@ -2,7 +2,7 @@ import * as z from 'zod'
 import { duration, integer, later, size } from './fields.ts'
 
 export const DAY = 86_400_000
-const HOUR = 3_600_000
+export const HOUR = 3_600_000
 const MINUTE = 60_000
 
 /** A duration with its default. */

@@ -250,6 +250,8 @@ export interface Settings {
   readonly ledger: {
     /** Directories of exported books: as the file names them, and absolute. */
     readonly books: readonly { readonly name: string; readonly path: string }[]
+    readonly keepMs: number
+    readonly freezeOnDrift: boolean
   }
 }
 

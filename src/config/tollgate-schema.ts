@@ -16,7 +16,7 @@ import {
   text,
   unitName,
 } from './fields.ts'
-import { bytes, count, DAY, limits, MIB } from './limits-schema.ts'
+import { bytes, count, DAY, HOUR, limits, MIB } from './limits-schema.ts'
 
 /** Defaults that are taken from the environment, as a file would have them. */
 export const HOST_DEFAULT = `\${TOLLGATE_HOST:-127.0.0.1}`
@@ -289,7 +289,12 @@ export const tollgateSchema = z
           )
           .describe('where entries are exported to; none: all of them stay in Redis')
           .prefault([]),
-        keep: later(duration(0, 3650 * DAY)).describe('age up to which exported entries stay in Redis'),
+        keep: duration(2 * HOUR, 3650 * DAY)
+          .describe('age up to which exported entries stay in Redis; nothing leaves it that is not exported')
+          .prefault('7d'),
+        freeze_on_drift: flag()
+          .describe('whether an account is frozen whose state is not what its ledger says')
+          .prefault(true),
       })
       .describe('how long entries stay in Redis, and where they go')
       .prefault({}),

@@ -104,6 +104,12 @@ export const METRICS = {
     'max',
     'Age of the oldest ledger entry that may not be exported yet; absent where nothing is exported.',
   ),
+  drift: gauge(
+    'drift',
+    'account',
+    'max',
+    'Fields of an account that are not what its ledger says; read on the gateway that has the books.',
+  ),
   holdsOpen: gauge('holds_open', 'account', 'max', 'Holds of open calls.'),
 } as const satisfies Record<string, MetricRow<'counter' | 'gauge' | 'histogram'>>
 

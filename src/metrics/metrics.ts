@@ -162,6 +162,10 @@ export class Metrics {
     this.#families.exportLag.set([], seconds)
   }
 
+  drift(account: string, differences: number): void {
+    this.#families.drift.set([account], differences)
+  }
+
   redisUp(up: boolean): void {
     this.#families.redisUp.set([], up ? 1 : 0)
   }

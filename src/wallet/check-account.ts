@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
-import { WalletUnavailable } from '../errors.ts'
+import { EntriesMissing, WalletUnavailable } from '../errors.ts'
 import { compareBudgets } from './compare-budgets.ts'
 import { compareDue, compareGrants, compareHolds } from './compare-grants.ts'
 import { accountTime, compareAccount, compareWallets, money } from './compare-wallets.ts'
@@ -8,6 +8,7 @@ import { sweep } from './holds.ts'
 import { type KeptState, readKeptState } from './kept-state.ts'
 import { readPage } from './ledger.ts'
 import { createReplay, type Replay, type ReplayState } from './replay.ts'
+import { readReplay } from './replay-snapshot.ts'
 import type { ScriptCaller } from './script-caller.ts'
 import type { CheckedAccount, LedgerEntry } from './wallet-types.ts'
 
@@ -25,11 +26,22 @@ const NEVER_IN_LEDGER = [
   'operation records, grant keys, refusals, how many events were dropped',
 ]
 
+/** What a check read, for those who go on with it. `state` undefined: the ledger says of none. */
+export interface Checked extends CheckedAccount {
+  readonly kept: KeptState | undefined
+  readonly state: ReplayState | undefined
+}
+
 /**
  * Recomputes an account from its ledger alone and compares it with what Redis keeps. Calls may go on meanwhile: the state
- * is read in one script together with the last sequence, and the ledger is replayed up to it.
+ * is read in one script together with the last sequence, and the ledger is replayed up to it: from its first entry, or
+ * from the latest snapshot where `fromSnapshot` says so, or entries before it are not in Redis.
  */
-export async function checkAccount(scripts: ScriptCaller, account: string): Promise<CheckedAccount> {
+export async function checkAccount(
+  scripts: ScriptCaller,
+  account: string,
+  fromSnapshot: boolean = false,
+): Promise<Checked> {
   const differences = collectDifferences()
   let kept: KeptState
   try {
@@ -37,28 +49,62 @@ export async function checkAccount(scripts: ScriptCaller, account: string): Prom
   } catch (error) {
     if (!(error instanceof Error) || error instanceof WalletUnavailable) throw error
     differences.found.push({ field: 'state', kept: error.message, ledger: 'keys of their types' })
-    return { seq: 0, differences: differences.found, notChecked: ['everything'] }
+    return { seq: 0, differences: differences.found, notChecked: ['everything'], kept: undefined, state: undefined }
   }
   const notChecked = [...NEVER_IN_LEDGER]
+  const result = (state: ReplayState | undefined): Checked => ({
+    seq: kept.lastSeq,
+    differences: differences.found,
+    notChecked,
+    kept,
+    state,
+  })
   if (kept.lastSeq === 0 && kept.account.size === 0) {
-    return { seq: 0, differences: [], notChecked: [] }
+    notChecked.length = 0
+    return result(createReplay().state)
   }
+  const firstSeq = kept.trimmedSeq + 1
   // Without its beginning nothing follows: it is a difference, and all else is not checked.
-  if (kept.lastSeq > 0 && kept.firstSeq !== 1) {
-    differences.same('ledger.first_seq', kept.firstSeq, 1)
+  if (kept.lastSeq > 0 && kept.firstSeq !== firstSeq) {
+    differences.same('ledger.first_seq', kept.firstSeq, firstSeq)
     notChecked.unshift(`everything but the ledger itself: it begins at ${kept.firstSeq}, what came before is missing`)
-    return { seq: kept.lastSeq, differences: differences.found, notChecked }
+    return result(undefined)
   }
-  differences.same('ledger.entries', kept.entries, kept.lastSeq)
-  const replay = createReplay()
+  differences.same('ledger.entries', kept.entries, kept.lastSeq - kept.trimmedSeq)
+  const replay = await beginReplay(scripts, account, kept, fromSnapshot, differences)
   const failed = await replayTo(scripts, account, replay, kept.lastSeq, differences)
   if (failed !== undefined) {
     differences.found.push({ field: 'ledger', kept: failed, ledger: 'entries that follow from each other' })
     notChecked.unshift('everything but the ledger itself: it cannot be replayed')
-    return { seq: kept.lastSeq, differences: differences.found, notChecked }
+    return result(undefined)
   }
   await compareState(differences, kept, replay.state, notChecked)
-  return { seq: kept.lastSeq, differences: differences.found, notChecked }
+  return result(replay.state)
+}
+
+async function beginReplay(
+  scripts: ScriptCaller,
+  account: string,
+  kept: KeptState,
+  fromSnapshot: boolean,
+  differences: Differences,
+): Promise<Replay> {
+  if (!fromSnapshot && kept.trimmedSeq === 0) return createReplay()
+  try {
+    const snapshot = await scripts.archive?.snapshot(account)
+    if (snapshot !== undefined && snapshot.seq <= kept.lastSeq) return readReplay(snapshot.state)
+  } catch (error) {
+    // The books may still have the ledger from its first entry on.
+    differences.found.push({ field: 'snapshot', kept: (error as Error).message, ledger: 'as it was written' })
+  }
+  return createReplay()
+}
+
+/** What a check finds between a state as it is kept and as a replay has it, without a look at the ledger. */
+export async function compareKept(kept: KeptState, state: ReplayState): Promise<Differences['found']> {
+  const differences = collectDifferences()
+  await compareState(differences, kept, state, [])
+  return differences.found
 }
 
 /** The state of an account in which nothing was due at its own time: a sweep in batches has in-between states. */
@@ -107,7 +153,13 @@ async function replayTo(
 async function chargeOf(scripts: ScriptCaller, account: string, entry: LedgerEntry): Promise<LedgerEntry | undefined> {
   const charge = entry.type === 'refund' ? Number(entry.fields['charge']) : 0
   if (!(charge > 0)) return undefined
-  return (await readPage(scripts, account, charge, 1, undefined)).entries.find(({ seq }) => seq === charge)
+  try {
+    return (await readPage(scripts, account, charge, 1, undefined)).entries.find(({ seq }) => seq === charge)
+  } catch (error) {
+    // Then what the refund took off budgets is not known, and said to be not checked.
+    if (error instanceof EntriesMissing) return undefined
+    throw error
+  }
 }
 
 const OWED = ['debt', 'flagged', 'postpaid'] as const

@@ -1,4 +1,5 @@
 /** Events of an account that wait to be handed over to whoever asked to hear of them. */
+import { readRawEntry } from './ledger.ts'
 import { decodeEntry } from './ledger-entry.ts'
 import { field, type ScriptCaller } from './script-caller.ts'
 import type { PendingEvent } from './wallet-types.ts'
@@ -17,7 +18,10 @@ export async function pendingEvents(
   const found: PendingEvent[] = []
   for (let i = 0; i < reply.length; i += 3) {
     const seq = Number(field(reply, i))
-    found.push({ seq, entry: decodeEntry(seq, field(reply, i + 1), field(reply, i + 2)) })
+    const kept = { packed: field(reply, i + 1), info: field(reply, i + 2) }
+    const raw = kept.packed === '' ? await readRawEntry(scripts, account, seq) : kept
+    // An event whose entry is nowhere is nothing to hand over: the set of those that wait was written to by another hand.
+    if (raw !== undefined) found.push({ seq, entry: decodeEntry(seq, raw.packed, raw.info) })
   }
   return found
 }

@@ -9,6 +9,8 @@ export interface KeptState {
   readonly firstSeq: number
   readonly lastSeq: number
   readonly entries: number
+  /** The last entry that was exported and taken out of the ledger; 0: none. */
+  readonly trimmedSeq: number
   readonly account: Hash
   readonly grants: Hash
   readonly order: readonly string[]
@@ -27,8 +29,8 @@ const FIELDS_MAX = 50_000
 
 export async function readKeptState(scripts: ScriptCaller, account: string): Promise<KeptState> {
   const keys = scripts.keysOf(account)
-  const reply = await scripts.call('state', [...keys.wallet, keys.refunds], [String(FIELDS_MAX)])
-  let at = 3
+  const reply = await scripts.call('state', [...keys.wallet, keys.refunds, keys.exported], [String(FIELDS_MAX)])
+  let at = 4
   const list = (): readonly string[] | undefined => {
     const length = Number(field(reply, at++))
     if (length < 0) return undefined
@@ -40,6 +42,7 @@ export async function readKeptState(scripts: ScriptCaller, account: string): Pro
     firstSeq: Number(field(reply, 0)),
     lastSeq: Number(field(reply, 1)),
     entries: Number(field(reply, 2)),
+    trimmedSeq: Number(field(reply, 3)),
     account: hashOf(required()),
     grants: hashOf(required()),
     order: required(),

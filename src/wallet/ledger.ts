@@ -22,10 +22,18 @@ export interface RawPage {
   readonly lastSeq: number | undefined
 }
 
+export interface LedgerSnapshot {
+  readonly seq: number
+  /** As writeReplay wrote it. */
+  readonly state: string
+}
+
 /** Where entries are that were trimmed in Redis. */
 export interface LedgerArchive {
   /** Entries with fromSeq <= seq < beforeSeq, gapless from fromSeq on, at most `limit`; none where fromSeq is not there. */
   read(account: string, fromSeq: number, beforeSeq: number, limit: number): Promise<readonly RawEntry[]>
+  /** The latest that was kept of the account's state. */
+  snapshot(account: string): Promise<LedgerSnapshot | undefined>
 }
 
 /** Entries after a sequence, oldest first, at most `limit`, of one type or all. */

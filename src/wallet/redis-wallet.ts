@@ -50,7 +50,10 @@ export function createWallet(client: ScriptClient, options: WalletOptions = {}):
     ledgerPage: (account, { afterSeq, limit, type }) => readPage(scripts, account, afterSeq + 1, limit, type),
     pendingEvents: (account, limit) => pendingEvents(scripts, account, limit),
     eventsHandedOver: (account, upToSeq) => eventsHandedOver(scripts, account, upToSeq),
-    check: (account) => checkAccount(scripts, account),
+    check: async (account) => {
+      const { seq, differences, notChecked } = await checkAccount(scripts, account)
+      return { seq, differences, notChecked }
+    },
     firstAnswer: (account, operationId, answer) => firstAnswer(scripts, account, operationId, answer),
   }
 }

@@ -32,8 +32,8 @@ export interface ReplayedCounter {
 
 export interface ReplayedCounters {
   /** By id, in order of their making: a value that comes back has a new one. */
-  readonly counters: ReadonlyMap<string, ReplayedCounter>
-  readonly calls: ReadonlyMap<string, readonly CallCount[]>
+  readonly counters: Map<string, ReplayedCounter>
+  readonly calls: Map<string, CallCount[]>
   apply(entry: LedgerEntry, charge?: LedgerEntry): void
 }
 
@@ -44,9 +44,11 @@ export function measureOf(field: string): string {
   return field.split('~')[1] ?? ''
 }
 
-export function replayCounters(): ReplayedCounters {
-  const counters = new Map<string, ReplayedCounter>()
-  const calls = new Map<string, CallCount[]>()
+/** What to go on with is changed. */
+export function replayCounters(
+  counters: Map<string, ReplayedCounter> = new Map(),
+  calls: Map<string, CallCount[]> = new Map(),
+): ReplayedCounters {
   const slotOf = ({ id, start }: Count, seq: number): { counter: ReplayedCounter; slot: ReplayedSlot } => {
     const counter = counters.get(id)
     if (!counter) throw new Error(`ledger: ${seq} counts in ${id}, which is not in it`)

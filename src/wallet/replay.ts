@@ -128,8 +128,9 @@ export function replayLedger(entries: readonly LedgerEntry[], nowMs?: number): R
   return replay.at(nowMs)
 }
 
-export function createReplay(): Replay {
-  const state: State = {
+/** `from`: a state to go on with; it is changed. */
+export function createReplay(from?: ReplayState): Replay {
+  const state: State = from ?? {
     wallets: new Map(),
     grants: new Map(),
     holds: new Map(),

@@ -8,6 +8,7 @@ export function filledMetrics(): Metrics {
   metrics.watchOutbox({ depth: 3, oldestSeconds: 1.5 })
   metrics.configVersion('0123456789ab', 4)
   metrics.ledgerExportLag(12)
+  metrics.drift('globex', 2)
   metrics.wallets(
     [
       { account: 'acme', unit: 'USD', available: 12.5, held: 0.25, debt: 0, secondsToEmpty: 7200 },
