@@ -39,7 +39,7 @@ ARGV[20]  amounts        MEASURE=fixed,per_token,floor;… of what budgets measu
 ARGV[21]  alerts         what the plan watches the wallet for (lib/events.lua); '' for nothing
 
 Returns {status, replay, …}; status, in order of precedence:
-  from_ledger          held before with the same arguments: seq, entry, info of the hold's ledger entry
+  from_ledger          held before with the same arguments: seq, entry, info of the hold's ledger entry (seq alone: trimmed)
   conflict             this id was used with other arguments
   id_closed            an end for this id came before the hold
   sweep_again          more is due than one call sweeps: repeat

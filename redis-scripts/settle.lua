@@ -30,7 +30,7 @@ Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; st
   conflict         settled before at another amount, or in another unit
   hold_not_open    voided, or closed before any hold
   sweep_again      more is due than one call sweeps: repeat
-  from_ledger      settled before at this amount: seq, entry, info of that ledger entry
+  from_ledger      settled before at this amount: seq, entry, info of that ledger entry (seq alone: trimmed)
   settled          the hold was open
   late_settled     the hold had timed out, and its late window is open: charged is the net of the call (replay 1: before)
   look_up          no trace, and the id is older than its records: look in the ledger, then repeat with looked_up 1 or 2

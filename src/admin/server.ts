@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { isLoopback } from '../config/check-relations.ts'
 import type { AdminToken } from '../config/snapshot.ts'
 import { METRICS_CONTENT_TYPE } from '../metrics/merge-metrics.ts'
-import { WalletUnavailable } from '../wallet/wallet-types.ts'
+import { EntriesMissing, WalletUnavailable } from '../wallet/wallet-types.ts'
 import { AdminError, type WrongField } from './admin-error.ts'
 import { FirstAnswers, fingerprintOf, idempotencyKey, operationIdOf } from './first-answers.ts'
 import { readJsonBody } from './read-json-body.ts'
@@ -145,6 +145,8 @@ class AdminHandler {
         'wallet_unavailable',
         'Redis does not answer; try again with the same Idempotency-Key.',
       )
+    } else if (thrown instanceof EntriesMissing) {
+      error = new AdminError(404, 'unknown_entries', thrown.message)
     } else {
       this.#admin.log.error({ error: thrown }, 'an admin call failed')
       error = new AdminError(500, 'internal', 'Something went wrong in the gateway; its log says what.')

@@ -1,5 +1,5 @@
 import { isEnd, settledOf } from './answers.ts'
-import { readPage } from './ledger.ts'
+import { readPage, readRedisPage } from './ledger.ts'
 import type { ScriptCaller } from './script-caller.ts'
 import type { LedgerEntry, SettleResult } from './wallet-types.ts'
 
@@ -49,8 +49,9 @@ export async function findTimeout(
 
 /** The first entry dated at or after `atMs`, by halving; entries dated by a due time may be a little out of order. */
 async function firstSeqAt(scripts: ScriptCaller, account: string, atMs: number): Promise<number> {
-  const first = await readPage(scripts, account, 0, 1, undefined)
-  let low = first.entries[0]?.seq ?? 1
+  // Mostly it is in Redis, whatever was trimmed there.
+  const [first] = (await readRedisPage(scripts, account, 0, 1)).entries
+  let low = first !== undefined && Number(first.packed.split('|', 2)[1]) < atMs ? first.seq : 1
   let high = low
   const dateAt = async (seq: number): Promise<number | undefined> =>
     (await readPage(scripts, account, seq, 1, undefined)).entries[0]?.atMs

@@ -294,11 +294,15 @@ test.each<[field: string, texts: Texts, line: string]>([
     { tollgate: 'redis: { durability: { holds: wait } }\n' },
     't.yaml:1:10: redis.durability: not supported yet',
   ],
-  ['ledger.keep', { tollgate: 'ledger: { keep: 7d }\n' }, 't.yaml:1:11: ledger.keep: not supported yet'],
   ['webhooks', entitlements('webhooks: [ { url: x } ]\n'), 'e.yaml:1:1: webhooks: not supported yet'],
   ['defaults.plan', entitlements(`${PLAN}defaults: { plan: pro }\n`), 'e.yaml:3:13: defaults.plan: not supported yet'],
 ])('%s is refused until it does something', (_, texts, line) => {
   expect(problemLines(texts)).toEqual([line])
+})
+
+test('a ledger keeps what retries are answered from', () => {
+  const short = { tollgate: 'ledger: { keep: 1h }\n' }
+  expect(problemLines(short)).toEqual(['t.yaml:1:17: ledger.keep: "1h" is out of range; from 2h to 3650d'])
 })
 
 test('a directory of books is exported to once', () => {
