@@ -120,9 +120,12 @@ export class WalletUnavailable extends Error {
 /** Ledger entries that Redis has trimmed and that no export of this gateway has. */
 export class EntriesMissing extends Error {
   override readonly name = 'EntriesMissing'
+  /** The first one after them. */
+  readonly nextSeq: number
   constructor(account: string, firstSeq: number, lastSeq: number) {
     super(
       `entries ${firstSeq} to ${lastSeq} of ${account} are not in Redis any more, and not in the export of this gateway: ask the gateway that has it (ledger.export), or bring its files here`,
     )
+    this.nextSeq = lastSeq + 1
   }
 }

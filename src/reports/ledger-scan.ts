@@ -1,6 +1,6 @@
 /** Reads a part of an account's ledger by time, a bounded page at a time. */
 import { idTimeMs } from '../core/ids.ts'
-import type { LedgerEntry, Wallet } from '../wallet/wallet-types.ts'
+import { EntriesMissing, type LedgerEntry, type Wallet } from '../wallet/wallet-types.ts'
 
 export type LedgerPages = Pick<Wallet, 'ledgerPage'>
 
@@ -40,8 +40,7 @@ function isAtOrAfter({ type, atMs }: LedgerEntry, ms: number): boolean {
 
 /** The least sequence that no entry before it is dated at or after `atMs`. */
 async function firstSeqAt(ledger: LedgerPages, account: string, atMs: number): Promise<number> {
-  const { entries } = await ledger.ledgerPage(account, { afterSeq: 0, limit: 1, type: undefined })
-  let low = entries[0]?.seq ?? 1
+  let low = await firstReadable(ledger, account, atMs)
   let step = 1
   while (await isBefore(ledger, account, low + step, atMs)) {
     low += step
@@ -54,6 +53,17 @@ async function firstSeqAt(ledger: LedgerPages, account: string, atMs: number): P
     else high = middle
   }
   return low
+}
+
+/** Where this gateway has no books, what was trimmed does not matter to a time after it. */
+async function firstReadable(ledger: LedgerPages, account: string, atMs: number): Promise<number> {
+  try {
+    const { entries } = await ledger.ledgerPage(account, { afterSeq: 0, limit: 1, type: undefined })
+    return entries[0]?.seq ?? 1
+  } catch (error) {
+    if (error instanceof EntriesMissing && (await isBefore(ledger, account, error.nextSeq, atMs))) return error.nextSeq
+    throw error
+  }
 }
 
 /** Whether the first entry from `seq` on that was dated when it was written is dated before `atMs`. */

@@ -10,6 +10,7 @@ import { Exporter } from '../../src/books/exporter.ts'
 import { BooksKeeper, type KeeperOptions } from '../../src/books/keeper.ts'
 import { newId } from '../../src/core/ids.ts'
 import { SILENT_LOG } from '../../src/log.ts'
+import { ledgerBetween } from '../../src/reports/ledger-scan.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import { createScriptCaller } from '../../src/wallet/script-caller.ts'
 import { StatementBuilder } from '../../src/wallet/statement.ts'
@@ -186,6 +187,14 @@ redisTest('where the books are not, what was trimmed is an error that says so', 
   expect(await wallet.refund({ ...operation, ...refund, chargeSeq: recent.settled.seq })).toMatchObject({
     status: 'done',
   })
+  harness.clock.nowMs += 2 * HOUR_MS
+  const latest = await call(accountOf(harness, account))
+  const pages: number[] = []
+  for await (const page of ledgerBetween(wallet, account, harness.clock.nowMs - HOUR_MS, Number.POSITIVE_INFINITY))
+    pages.push(...page.map(({ seq }) => seq))
+  expect(pages.slice(-2)).toEqual([latest.settled.seq - 1, latest.settled.seq])
+  const before = ledgerBetween(wallet, account, harness.clock.nowMs - 30 * DAY_MS, Number.POSITIVE_INFINITY)
+  await expect(before.next()).rejects.toThrow(EntriesMissing)
   expect((await wallet.check(account)).differences).toEqual([
     expect.objectContaining({ field: 'ledger', kept: expect.stringContaining('are not in Redis any more') }),
   ])
