@@ -149,9 +149,7 @@ export class Callers {
 
   /** Came with its key, so that a caller that nobody remembers costs one round trip. */
   #takeAccount(id: string, text: string | undefined): void {
-    const before = this.#accounts.get(id)
-    const known = before === ABSENT ? undefined : before
-    this.#accounts.put(id, text === undefined ? undefined : keep(text, known, readAccount))
+    this.#accounts.put(id, text === undefined ? undefined : keep(text, this.#accounts.last(id), readAccount))
   }
 }
 

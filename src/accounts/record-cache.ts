@@ -69,11 +69,16 @@ export class RecordCache<Record extends object> {
     return untilMs !== undefined && nowMs < untilMs ? ABSENT : undefined
   }
 
+  /** The record that was there when it was last read, however long ago. */
+  last(id: string): Record | undefined {
+    return this.#there.get(id)?.record
+  }
+
   /** Resolves undefined for what is not there. Undefined at once: too many reads are under way. Throws as `read` does. */
   look(id: string): Promise<Record | undefined> | undefined {
     const running = this.#flights.get(id)
     if (running !== undefined && !running.changed) return running.found
-    const found = this.#options.bound.run(() => this.#options.read(id, this.#there.get(id)?.record))
+    const found = this.#options.bound.run(() => this.#options.read(id, this.last(id)))
     if (found === undefined) return undefined
     const flight: Flight<Record> = { found, changed: false }
     this.#flights.set(id, flight)

@@ -6,8 +6,9 @@ import { accountJson } from './account-routes.ts'
 import { AdminError, unknown, wrongField } from './admin-error.ts'
 import { repeatableBy } from './first-answers.ts'
 import { checkLabels, checkOverrides, checkSize } from './kept-fields.ts'
+import { accountBody, accountPatch } from './kept-schemas.ts'
 import { type AdminDependencies, type Route, route } from './route.ts'
-import { accountAnswer, accountBody, accountPatch } from './schemas.ts'
+import { accountAnswer } from './schemas.ts'
 
 /** Throws 422. */
 function planOf(admin: AdminDependencies, name: string): Plan {

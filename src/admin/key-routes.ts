@@ -7,9 +7,10 @@ import { type AdminError, unknown, wrongField } from './admin-error.ts'
 import { repeatableBy, sha256Of } from './first-answers.ts'
 import { conflict, otherArguments } from './kept-account-routes.ts'
 import { checkLabels, checkOverrides, checkSize } from './kept-fields.ts'
+import { keyAnswer, keyBody, keyPatch, keysQuery, madeKeyAnswer } from './kept-schemas.ts'
 import { timeText } from './render-wallet.ts'
 import { type AdminDependencies, type Route, route } from './route.ts'
-import { keyAnswer, keyBody, keyPatch, keysQuery, madeKeyAnswer, pageOf } from './schemas.ts'
+import { pageOf } from './schemas.ts'
 
 /** 256 random bits, in characters that every header carries. */
 function makeKey(): string {

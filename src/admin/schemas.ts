@@ -1,16 +1,17 @@
 /** What the admin API takes and answers: validates requests, and describes both in openapi.json. */
 import { z } from 'zod'
 import { NAME } from '../config/fields.ts'
-import { RESERVED } from './read-json-body.ts'
 
-const name = z.string().regex(NAME, 'letters, digits and . _ : @ / + - (at most 128)')
-const pattern = z.string().regex(/^[A-Za-z0-9._:@/+*-]{1,128}$/, 'a name or a pattern with * (at most 128 characters)')
+export const name = z.string().regex(NAME, 'letters, digits and . _ : @ / + - (at most 128)')
+export const pattern = z
+  .string()
+  .regex(/^[A-Za-z0-9._:@/+*-]{1,128}$/, 'a name or a pattern with * (at most 128 characters)')
 // Its form is checked with the unit's decimals by parseAmount, which also says what is wrong.
 const amount = z
   .string({ error: 'write a decimal string like "10.50", in quotes' })
   .describe('Decimal string in the unit, such as "10.50"')
 const unit = z.string().describe('ISO 4217 code or a name that the config knows')
-const time = z.iso.datetime({ offset: true, error: 'write an RFC 3339 time like 2026-11-30T00:00:00Z' })
+export const time = z.iso.datetime({ offset: true, error: 'write an RFC 3339 time like 2026-11-30T00:00:00Z' })
 const reason = z.string().min(1).max(500)
 
 const AVAILABILITIES = ['on_creation', 'on_authorized', 'on_settled'] as const
@@ -50,43 +51,10 @@ export const grantBody = z.strictObject({
 })
 export type GrantBody = z.infer<typeof grantBody>
 
-const keptName = name.refine((text) => text !== RESERVED, 'is a reserved word; take another name')
-const keptLabels = z.record(z.string(), z.unknown()).describe('Names and values; as a whole in place of what was there')
-const keptOverrides = z
-  .record(z.string(), z.unknown())
-  .describe('Fields of a plan as in entitlements.yaml; as a whole in place of what was there')
-
-export const accountBody = z.strictObject({
-  id: keptName,
-  plan: keptName.describe('One of the files'),
-  labels: keptLabels.default({}),
-  plan_overrides: keptOverrides.default({}),
-})
-export const accountPatch = z.strictObject({
-  plan: keptName.optional(),
-  labels: keptLabels.optional(),
-  plan_overrides: keptOverrides.optional(),
-  status: z.literal('active').optional().describe('Opens a closed account again'),
-})
-export const keyBody = z.strictObject({
-  account: keptName,
-  id: keptName.describe('Its name in the ledger, in metrics and in matches; no two keys in Redis have the same'),
-  labels: keptLabels.default({}),
-  plan_overrides: keptOverrides.default({}),
-  acts_for: z.array(pattern).max(64).default([]).describe('Of a backend’s key: accounts that its calls may name'),
-  expires_at: time.nullish().describe('Refused from then on; null: never'),
-})
-export const keyPatch = z.strictObject({
-  labels: keptLabels.optional(),
-  plan_overrides: keptOverrides.optional(),
-  acts_for: z.array(pattern).max(64).optional(),
-  expires_at: time.nullish(),
-})
-
 export const adjustBody = z.strictObject({ amount, unit, reason })
 export const reasonBody = z.strictObject({ reason: reason.default('') })
 
-const whole = (least: number, most: number) =>
+export const whole = (least: number, most: number) =>
   z
     .string()
     .regex(/^\d{1,16}$/, 'a whole number')
@@ -206,12 +174,6 @@ export const pageQuery = z.strictObject({
   limit: whole(1, 1000).default(100),
 })
 
-export const keysQuery = z.strictObject({
-  account: name.optional().describe('Left out: of all accounts'),
-  after: z.string().max(257).optional().describe('`next` of the page before'),
-  limit: whole(1, 1000).default(100),
-})
-
 const LEDGER_TYPES = [
   ...['grant', 'allowance', 'payment', 'grant_void', 'clawback', 'adjust', 'expire', 'hold', 'checkpoint', 'settle'],
   ...[
@@ -235,7 +197,7 @@ export const ledgerQuery = z.strictObject({
 })
 
 const money = z.string().describe('Decimal string')
-const instant = z.string().describe('RFC 3339, UTC, milliseconds')
+export const instant = z.string().describe('RFC 3339, UTC, milliseconds')
 
 /** A span of time that a report is about. */
 const span = {
@@ -392,21 +354,6 @@ export const accountAnswer = z.strictObject({
   labels: z.record(z.string(), z.string()),
   plan_overrides: z.record(z.string(), z.unknown()),
   balances: z.array(balanceAnswer),
-})
-
-export const keyAnswer = z.strictObject({
-  id: z.string(),
-  account: z.string(),
-  source: z.enum(['files', 'redis']),
-  status: z.enum(['active', 'expired', 'revoked', 'unreadable']),
-  labels: z.record(z.string(), z.string()).describe('Its own; the account’s are under them'),
-  plan_overrides: z.record(z.string(), z.unknown()),
-  acts_for: z.array(z.string()),
-  created_at: instant.nullable().describe('null: it is one of the files'),
-  expires_at: instant.nullable(),
-})
-export const madeKeyAnswer = keyAnswer.extend({
-  key: z.string().nullable().describe('The key itself: shown this once, kept as its SHA-256. null: a repeat'),
 })
 
 export const grantAnswer = z.strictObject({

@@ -76,6 +76,11 @@ export class AdminClient {
     }
   }
 
+  async patch<Answer>(path: string, body: object): Promise<Answer> {
+    const signal = AbortSignal.timeout(ANSWER_MS)
+    return (await this.#answer(await this.#send('PATCH', path, signal, {}, JSON.stringify(body)))).body as Answer
+  }
+
   async delete<Answer>(path: string): Promise<Answer> {
     return (await this.#answer(await this.#send('DELETE', path, AbortSignal.timeout(ANSWER_MS)))).body as Answer
   }

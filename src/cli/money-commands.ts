@@ -38,7 +38,7 @@ function needPriority(text: string): number {
   return Number(text)
 }
 
-function readLabels(pairs: readonly string[]): Record<string, string> {
+export function readLabels(pairs: readonly string[]): Record<string, string> {
   return Object.fromEntries(
     pairs.map((pair) => {
       const at = pair.indexOf('=')
@@ -48,7 +48,7 @@ function readLabels(pairs: readonly string[]): Record<string, string> {
   )
 }
 
-function timeOf(option: string, text: string, timezone: string): string {
+export function timeOf(option: string, text: string, timezone: string): string {
   // A time to go back to makes no sense here: "30d" would be a grant that has expired.
   if (/^\d+[mhd]$/.test(text)) throw new CliError(`${option}: write a date or a time like 2026-12-31`, 2)
   return new Date(parseTime(option, text, timezone, 0)).toISOString()

@@ -3,31 +3,19 @@
 import { Command, CommanderError } from 'commander'
 import manifest from '../../package.json' with { type: 'json' }
 
-import { AdminClient, DEFAULT_ADMIN_URL } from './admin-client.ts'
+import { addAccounts, addKeys } from './account-program.ts'
 import { CliError } from './cli-error.ts'
 import type { DoctorOptions } from './doctor-command.ts'
 import type { ExportOptions, VerifyOptions } from './export-command.ts'
 import type { GrantOptions, StopOptions } from './money-commands.ts'
-import type { LedgerOptions, Output } from './read-commands.ts'
+import type { LedgerOptions } from './read-commands.ts'
 import type { RefundOptions } from './refund-command.ts'
+import { type AdminOptions, addTimes, type CliEnvironment, connect, remote } from './remote.ts'
 import type { ControlsOptions } from './report-commands.ts'
 import type { TimeOptions } from './time-range.ts'
 import type { UsageOptions } from './usage-command.ts'
 
-export interface CliEnvironment {
-  readonly env: NodeJS.ProcessEnv
-  readonly print: (text: string) => void
-  readonly printError: (text: string) => void
-  readonly input: AsyncIterable<Uint8Array>
-}
-
 const DEFAULT_CONFIG = 'config/tollgate.yaml'
-
-interface AdminOptions {
-  readonly admin?: string
-  readonly json?: boolean
-  readonly reason?: string
-}
 
 export function makeProgram(cli: CliEnvironment, exit: (code: number) => void): Command {
   const program = new Command('tollgate')
@@ -39,6 +27,8 @@ export function makeProgram(cli: CliEnvironment, exit: (code: number) => void): 
   const configOption = (command: Command) => command.option('--config <file>', 'tollgate.yaml', DEFAULT_CONFIG)
   addLocal(program, configOption, cli, exit)
   addReading(program, cli, exit)
+  addAccounts(program, cli)
+  addKeys(program, cli)
   addMoney(program, cli)
   return program
 }
@@ -75,42 +65,6 @@ function addLocal(
       const { simulatorCommand } = await import('./simulator-command.ts')
       exit(await simulatorCommand(options))
     })
-  const keys = program.command('keys').description('virtual keys')
-  keys
-    .command('hash')
-    .argument('[key]', 'left out or -: read from standard input')
-    .description('print the sha256 line of a key')
-    .action(async (key) => {
-      const { keysHashCommand } = await import('./keys-hash-command.ts')
-      cli.print(await keysHashCommand(key, cli.input))
-    })
-}
-
-/** A command that talks to a running gateway. */
-function remote(parent: Command, name: string, description: string): Command {
-  return parent
-    .command(name)
-    .description(description)
-    .option(
-      '--admin <url>',
-      `admin API; default TOLLGATE_ADMIN_URL, else ${DEFAULT_ADMIN_URL} (token: TOLLGATE_ADMIN_TOKEN)`,
-    )
-    .option('--json', 'print JSON')
-}
-
-function addTimes(command: Command): Command {
-  return command
-    .option('--since <time>', '2026-11-01, 2026-11-01T08:00:00Z, or 24h ago')
-    .option('--until <time>', 'exclusive')
-    .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
-    .option('--timezone <zone>', 'of dates and periods (default UTC)')
-}
-
-function connect(cli: CliEnvironment, options: AdminOptions): { readonly admin: AdminClient; readonly output: Output } {
-  const url = options.admin ?? (cli.env['TOLLGATE_ADMIN_URL'] || DEFAULT_ADMIN_URL)
-  // A file that was read into the variable ends with a line break.
-  const token = cli.env['TOLLGATE_ADMIN_TOKEN']?.trim() || undefined
-  return { admin: new AdminClient({ url, token }), output: { json: options.json === true, print: cli.print } }
 }
 
 function addReading(program: Command, cli: CliEnvironment, exit: (code: number) => void): void {
@@ -174,7 +128,7 @@ function addReading(program: Command, cli: CliEnvironment, exit: (code: number) 
     'doctor',
     'recompute accounts from their ledgers and compare with what Redis keeps; exit 1 where they differ',
   )
-    .argument('[account]', 'default every account of the files')
+    .argument('[account]', 'default every account')
     .option('--repair', 'not supported yet')
     .action(async (account: string | undefined, options: AdminOptions & DoctorOptions) => {
       const { admin, output } = connect(cli, options)
@@ -196,11 +150,6 @@ function addReading(program: Command, cli: CliEnvironment, exit: (code: number) 
       if (options.verify) exit(await verifyCommand(options, cli.env, output))
       else await exportCommand(admin, options, output)
     })
-  const accounts = program.command('accounts').description('accounts')
-  remote(accounts, 'list', 'accounts with what they have').action(async (options: AdminOptions) => {
-    const { admin, output } = connect(cli, options)
-    await (await read()).accountsCommand(admin, output)
-  })
 }
 
 function addMoney(program: Command, cli: CliEnvironment): void {

@@ -53,7 +53,7 @@ function extras(balance: BalanceJson): string[] {
 }
 
 export function accountText(account: AccountJson): string {
-  const plan = account.plan === null ? 'no longer in the files' : `plan ${account.plan}`
+  const plan = account.plan === null ? 'neither in the files nor in Redis' : `plan ${account.plan}`
   const head = `${account.id}  ${plan}  ${account.status}\n`
   const lines = account.balances.flatMap(extras)
   return head + table(BALANCE_COLUMNS, account.balances, 'No wallet.') + lines.map((line) => `${line}\n`).join('')
@@ -65,16 +65,21 @@ export async function balanceCommand(admin: AdminClient, account: string, output
   else output.print(accountText(body))
 }
 
-async function all<Item>(admin: AdminClient, path: string): Promise<readonly Item[]> {
+export async function all<Item>(
+  admin: AdminClient,
+  path: string,
+  query: Readonly<Record<string, string>> = {},
+): Promise<readonly Item[]> {
   const items: Item[] = []
-  for await (const page of admin.pages<Item>(path)) items.push(...page)
+  for await (const page of admin.pages<Item>(path, query)) items.push(...page)
   return items
 }
 
 const ACCOUNT_COLUMNS: readonly Column<AccountJson>[] = [
   { title: 'ACCOUNT', text: (row) => row.id },
   { title: 'PLAN', text: (row) => row.plan ?? '' },
-  { title: 'STATUS', text: (row) => row.status },
+  { title: 'STATUS', text: (row) => row.problem ?? row.status },
+  { title: 'IN', text: (row) => row.source ?? '' },
   {
     title: 'AVAILABLE',
     right: true,

@@ -109,6 +109,8 @@ export function openConnection(options: Pick<ConnectOptions, 'url' | 'connectMs'
     commandTimeout: 5 * options.commandMs,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
+    // Nobody would hear that it failed: who listens subscribes anew himself.
+    autoResubscribe: false,
     maxRetriesPerRequest: 0,
     // Our own probe decides: ioredis's INFO would wait for ever on a server that loads or pauses.
     enableReadyCheck: false,

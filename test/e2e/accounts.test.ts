@@ -437,3 +437,36 @@ run(
   },
   120_000,
 )
+
+run(
+  'with Redis away a key that nobody remembers is 503, never 401; what can be no key of ours is 401',
+  async () => {
+    const { Redis } = await import('ioredis')
+    const other = await startTestGateway({ settings: 'limits: { redis_command_timeout: 300ms }' })
+    const connection = new Redis(other.redis.url)
+    try {
+      await other.admin('POST', 'accounts', { id: 'cust', plan: 'main' })
+      await other.grant('10', 'cust')
+      const { key: secret } = (await (await other.admin('POST', 'keys', { account: 'cust', id: 'k' })).json()) as Json
+      const ask = async (given: string): Promise<string> =>
+        outcome(
+          await fetch(`${other.url}/v1/chat/completions`, {
+            method: 'POST',
+            headers: { 'content-type': 'application/json', 'x-api-key': given },
+            body: JSON.stringify(CHAT),
+          }),
+        )
+      // Its own answer waits for the end of the pause too.
+      const paused = connection.call('CLIENT', 'PAUSE', '3000', 'ALL')
+      await waitFor('the pause', async () => (await ask(TEST_KEY)) === '503 wallet_unavailable')
+      expect(await ask(secret)).toBe('503 wallet_unavailable')
+      expect(await ask('sk-of-someone-else')).toBe('401 invalid_key')
+      await paused
+      await waitFor('Redis', async () => (await ask(secret)) === '200 null')
+    } finally {
+      connection.disconnect()
+      await other.close()
+    }
+  },
+  30_000,
+)

@@ -164,6 +164,30 @@ describe.skipIf(!redisAvailable)('with a gateway', () => {
     await admin.redis.call('FLUSHALL')
   })
 
+  test('accounts and keys are made, shown, changed, revoked and closed', async () => {
+    const operator = { ...env, TOLLGATE_ADMIN_TOKEN: TOKENS.operator }
+    expect((await run('accounts create cust-1', env)).code).toBe(2)
+    expect((await run('accounts create cust-1 --plan huge', env)).err).toMatch(/invalid: plan: "huge" is no plan/)
+    expect((await run('accounts create cust-1 --plan pro --label segment=smb', env)).out).toMatch(
+      /^Made: cust-1 {2}plan pro {2}active\n/,
+    )
+    expect((await run('accounts create cust-1 --plan pro', env)).err).toMatch(/conflict: There is an account/)
+    expect((await run('keys create cust-1 web', env)).err).toMatch(/forbidden/)
+    const made = await run('keys create cust-1 web --acts-for cust-* --expires 2099-01-01', operator)
+    expect(made.out).toMatch(/^tgk_[A-Za-z0-9_-]{43}\nThis key of cust-1 is shown this once/)
+    const listed = await run('keys list --account cust-1', env)
+    expect(listed.out).toMatch(/^ACCOUNT +KEY .*\ncust-1 +web +active +redis +2099-01-01T00:00:00.000Z +cust-\*/)
+    expect(listed.out).not.toContain('tgk_')
+    expect((await run('keys revoke web', operator)).out).toMatch(/^Revoked: web of cust-1/)
+    expect((await run('keys list --account cust-1', env)).out).toBe('No keys.\n')
+    expect((await run('accounts update cust-1', env)).code).toBe(2)
+    expect((await run('accounts update cust-1 --plan-overrides nonsense', env)).code).toBe(2)
+    expect((await run('accounts update cust-1 --plan floor --plan-overrides {}', env)).out).toContain('plan floor')
+    expect((await run('accounts close cust-1', env)).out).toMatch(/^Closed: cust-1 {2}plan floor {2}closed/)
+    expect((await run('accounts update cust-1 --reopen', env)).out).toMatch(/^Changed: .* active/)
+    expect((await run('accounts list', env)).out).toMatch(/\ncust-1 +floor +active +redis +0 USD/)
+  })
+
   test('grant, balance, grants, void', async () => {
     const granted = await run('grant acme 10.50 USD --funding external --key inv-1 --expires 2099-01-01', env)
     expect(granted.code).toBe(0)
@@ -217,7 +241,7 @@ describe.skipIf(!redisAvailable)('with a gateway', () => {
 
   test('accounts list', async () => {
     expect((await run('accounts list', env)).out).toMatch(
-      /^ACCOUNT +PLAN +STATUS +AVAILABLE +HELD\nacme +pro +active +0 USD/,
+      /^ACCOUNT +PLAN +STATUS +IN +AVAILABLE +HELD\nacme +pro +active +files +0 USD/,
     )
   })
 
