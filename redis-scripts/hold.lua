@@ -59,7 +59,7 @@ Returns {status, replay, …}; status, in order of precedence:
 Of a refusal: {status, replay, needed, available, rule, resets_at}; rule is the FIELD of a budget's counter.
 
 A refusal changes nothing but the denial's record, the list of refusals, and what time had decided; the first one for want
-of money writes an event too.
+of money, or of a budget in its window, writes an event too.
 Invariants: held of the wallet = sum of open holds = their slices and overage; slices are a prefix of the order.
 ]]
 --! include lib/sweep.lua
@@ -246,6 +246,7 @@ local function open_hold(w, specs, decision, amount, over_base, over)
   extra = extra .. counted
   if w.watch or ARGV[21] ~= '' then event_functions().adopt(w, ARGV[21]) end
   local seq = add_entry('hold', now, id, '', w, {}, extra, ARGV[17])
+  if specs and #budgets.noted > 0 then event_functions().tell_budgets(w) end
   commit()
   return text_of(seq) .. ';' .. reply .. ';' .. table.concat(exceeded, ',')
 end
@@ -280,6 +281,9 @@ local function hold()
   if refusal then
     local spec = refusal.spec
     local resets_at = spec and refusal.status == 'budget_exceeded' and budgets.resets_at(spec, refusal.needed) or ''
+    if spec and refusal.status == 'budget_exceeded' and not dry_run and event_functions().refused_by(w, specs, least) then
+      commit()
+    end
     return refuse(refusal.status, refusal.needed, refusal.available, spec and spec.field, resets_at)
   end
   if affordable(ATOMS_MAX, fixed, per_token, decision.tokens) < decision.tokens

@@ -173,6 +173,7 @@ local function settle_orphan(w)
     extra = extra .. counted
   end
   local seq = add_entry('settle', now, id, '', w, transfers, extra, ARGV[9])
+  if budgets and #budgets.noted > 0 then event_functions().tell_budgets(w) end
   local answer = answer_of(seq, w, charged, drawn, policy.mode, over.amount, overrun)
   commit()
   remember_end(id, id_ms, 'r', nil, final_text, text_of(seq))

@@ -7,12 +7,14 @@ local budgets -- what budget_functions() made, once a script
 A counter stands in the budgets hash under c:FIELD, FIELD being NAME~MEASURE~WINDOW~VALUES. Its record is
 1|id|touched|life|group|slots. slots: start:spent:held:end,… in ms; one slot for each window, or part of a rolling one.
 i:ID -> FIELD; next -> the highest id; v:GROUP -> how many counters a budget has that makes one for each value.
+e:ID, x:GROUP: what was told of it (lib/events.lua).
 ]]
 local function budget_functions()
   if budgets then return budgets end
   local CLOSED_MS = 86400000 -- how long a closed window's counter stays
   local counters, changed, group_sizes, groups_changed, last_id = {}, {}, {}, {}, nil
-  local made = {}
+  -- For lib/events.lua: the counters; budgets that flag and are beyond their limit, and those with nearly all their values.
+  local made = { counters = counters, noted = {} }
 
   local function read_counter(field, record)
     local id, touched, life, group, slots = string.match(record, '^1|(%d+)|(%d+)|(%d+)|([^|]*)|(.*)$')
@@ -214,6 +216,10 @@ local function budget_functions()
     if spec.group ~= '' then
       group_sizes[spec.group] = group_sizes[spec.group] + 1
       groups_changed[spec.group] = true
+      local size = group_sizes[spec.group]
+      if size * 5 >= spec.most * 4 then
+        made.noted[#made.noted + 1] = { group = spec.group, size = size, most = spec.most }
+      end
     end
     if spec.life > 0 then due_changes['b' .. counter.id] = now + spec.life end
     news[#news + 1] = counter.id .. '=' .. spec.field
@@ -239,7 +245,10 @@ local function budget_functions()
         kept[#kept + 1] = spec.field .. '@' .. text_of(spec.start) .. ':' .. text_of(amount) .. ':' .. text_of(spec.floor)
           .. ':0:' .. (spec.blocks and text_of(spec.limit) or '') .. ':' .. (spec.part and text_of(spec.part) .. '/' .. text_of(spec.length) or '')
       end
-      if not spec.blocks and amount > spec.room then flagged[#flagged + 1] = counter.id end
+      if not spec.blocks and amount > spec.room then
+        flagged[#flagged + 1] = counter.id
+        made.noted[#made.noted + 1] = { spec = spec, amount = amount }
+      end
       entry[#entry + 1] = counter.id .. '@' .. text_of(spec.start) .. ':' .. text_of(amount)
       prune(counter, spec)
       touch(counter)
@@ -451,6 +460,7 @@ local function budget_functions()
       if counter.gone then
         remove[#remove + 1] = 'c:' .. field
         remove[#remove + 1] = 'i:' .. counter.id
+        remove[#remove + 1] = 'e:' .. counter.id
         counters[field] = false
       else
         set[#set + 1] = 'c:' .. field

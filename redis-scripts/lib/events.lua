@@ -1,6 +1,7 @@
 -- Events: what someone should hear of, written in the same act as its cause. Made on demand: few acts have one.
 --! include lib/account.lua
 --! include lib/overage.lua
+--! include lib/budgets.lua
 
 local events -- what event_functions() made, once a script
 
@@ -20,8 +21,9 @@ local function event_functions()
   local TOLD_MAX = 32
   local EXPIRES_IN_MS = 259200000 -- 3 days
   local HOUR_MS, MINUTE_MS = 3600000, 60000
-  local WAIT_MAX_MS = 86400000
-  local waiting, dropped, changed, looked_at = {}, 0, {}, {}
+  local WAIT_MAX_MS, DAY_MS = 86400000, 86400000
+  local NEVER = '9999999999999999'
+  local waiting, dropped, changed, looked_at, latches = {}, 0, {}, {}, {}
   local made = {}
 
   function made.add(name, w, extra, at_ms)
@@ -276,6 +278,64 @@ local function event_functions()
     return read_alerts(read_watch(w.watch).alerts).expires_in or EXPIRES_IN_MS
   end
 
+  -- Rates of tokens and requests come and go by themselves: a window of the calendar that is shorter than a day is an hour.
+  local function is_rate(spec)
+    local measure = string.match(spec.field, '^[^~]*~([^~]*)~')
+    if measure ~= 'tokens' and measure ~= 'requests' then return false end
+    if spec.length then return spec.length < DAY_MS end
+    return spec.ends ~= nil and spec.ends - spec.start <= 2 * HOUR_MS
+  end
+
+  --[[
+  Once a window, and again under another limit: e:ID -> UNTIL:LIMIT of a counter. What a budget that blocks has not counted
+  anything against in this window it does not tell: a call that is too large by itself exceeds no budget.
+  ]]
+  local function tell_exceeded(w, spec, needed)
+    local counter = budgets.counters[spec.field]
+    if not counter or is_rate(spec) or (spec.blocks and spec.spent + spec.held == 0) then return false end
+    local latch = 'e:' .. counter.id
+    local limit = text_of(spec.limit)
+    local told = redis.call('HGET', KEYS[7], latch)
+    local again, told_limit = string.match(told or '', '^(%d+):(%d+)$')
+    if again and now < number_of(again) and limit == told_limit then return false end
+    again = spec.ends or (spec.part and now + spec.length)
+    again = again and text_of(again) or NEVER
+    latches[latch] = again .. ':' .. limit
+    made.add('budget.exceeded', w, 'exceeds=' .. table.concat({
+      counter.id, text_of(spec.start), limit, text_of(spec.spent), text_of(spec.held), text_of(needed), again,
+      spec.blocks and 'block' or 'flag', spec.field,
+    }, ':'))
+    return true
+  end
+
+  -- The budgets that refuse a call whatever open holds bring back. Answers whether there was anything to tell.
+  function made.refused_by(w, specs, tokens)
+    local any = false
+    for i = 1, #specs do
+      local spec = specs[i]
+      local needed = spec.fixed + spec.each * tokens
+      if spec.blocks and spec.spent + needed > spec.limit then any = tell_exceeded(w, spec, needed) or any end
+    end
+    return any
+  end
+
+  -- What a call that was counted makes known: budgets that flag, and budgets with a counter for each value that has many.
+  function made.tell_budgets(w)
+    for i = 1, #budgets.noted do
+      local noted = budgets.noted[i]
+      if noted.group then
+        local told = redis.call('HGET', KEYS[7], 'x:' .. noted.group)
+        -- Once a day: values come and go.
+        if not told or now - number_of(told) >= DAY_MS then
+          latches['x:' .. noted.group] = text_of(now)
+          made.add('budget.values', w, 'values=' .. text_of(noted.size) .. ':' .. text_of(noted.most) .. ':' .. noted.group)
+        end
+      else
+        tell_exceeded(w, noted.spec, noted.amount)
+      end
+    end
+  end
+
   -- Called by commit() for a wallet in which something changed that may be an event.
   function made.look_at(w)
     looked_at[#looked_at + 1] = w
@@ -302,6 +362,9 @@ local function event_functions()
         redis.call('HDEL', KEYS[1], 'e:' .. unit)
       end
     end
+    for field, latch in pairs(latches) do
+      redis.call('HSET', KEYS[7], field, latch)
+    end
     for i = 1, #waiting do
       local seq = text_of(waiting[i])
       redis.call('ZADD', KEYS[8], seq, seq)
@@ -310,7 +373,7 @@ local function event_functions()
       redis.call('ZREMRANGEBYRANK', KEYS[8], 0, dropped - 1)
       redis.call('HINCRBY', KEYS[1], 'events_dropped', dropped)
     end
-    waiting, dropped, changed = {}, 0, {}
+    waiting, dropped, changed, latches = {}, 0, {}, {}
   end
 
   events = made

@@ -59,6 +59,11 @@ export const METRICS = {
   polls: counter('polls_total', 'upstream result', 'Questions how a call stands that goes on after its answer.'),
   jobsOpen: gauge('jobs_open', '', 'max', 'Calls that go on after their answer and have no end yet.'),
   holdsExpired: counter('holds_expired_total', 'account', 'Holds that ended by their deadline.'),
+  eventsDropped: counter(
+    'events_dropped_total',
+    'account',
+    'Events beyond the 10,000 that wait to be handed over: they are in the ledger alone.',
+  ),
   lateSettlements: counter('late_settlements_total', 'account', 'Settlements after the timeout of their hold.'),
   unreconciled: counter('unreconciled_total', 'account', 'Timeouts, and settlements that came too late to charge.'),
   unbilledExposure: counter(

@@ -113,6 +113,11 @@ export class Metrics {
     this.#families.unreconciled.add([account], count)
   }
 
+  /** Events that nobody took before there were too many. */
+  eventsDropped(account: string, count: number): void {
+    this.#families.eventsDropped.add([account], count)
+  }
+
   unbilledExposure(account: string, unit: string, floorAtoms: Atoms, scale: number): void {
     this.#families.unbilledExposure.add([account, unit], units(floorAtoms, scale))
   }
@@ -210,7 +215,8 @@ export class Metrics {
     for (const { account, holdsOpen, unmatched } of accounts) {
       all.holdsOpen.set([account], holdsOpen)
       all.unmatchedOpen.set([account], unmatched)
-      for (const rare of [all.holdsExpired, all.lateSettlements, all.unreconciled]) rare.touch([account])
+      for (const rare of [all.holdsExpired, all.lateSettlements, all.unreconciled, all.eventsDropped])
+        rare.touch([account])
     }
   }
 

@@ -6,9 +6,12 @@ import { units } from './units.ts'
 /** The reads of a wallet that the gauges need; a Wallet has them. */
 export interface WalletReader {
   balances(account: string): Promise<readonly WalletBalance[]>
-  counts(
-    account: string,
-  ): Promise<{ readonly openHolds: number; readonly timeouts: number; readonly unmatched: number }>
+  counts(account: string): Promise<{
+    readonly openHolds: number
+    readonly timeouts: number
+    readonly unmatched: number
+    readonly eventsDropped: number
+  }>
 }
 
 interface WalletBalance {
@@ -27,7 +30,7 @@ export interface WalletGaugesOptions {
   readonly accounts: () => Iterable<string>
   /** At most so many further ones, where there is room. */
   readonly others?: (most: number) => Promise<readonly string[]>
-  readonly metrics: Pick<Metrics, 'wallets' | 'maxSeries' | 'holdsExpired'>
+  readonly metrics: Pick<Metrics, 'wallets' | 'maxSeries' | 'holdsExpired' | 'eventsDropped'>
   /** Told of reads that failed; the gauges keep what was read before. */
   readonly log: { warn(fields: { readonly error: unknown }, message: string): void }
   /** Accounts read in one tick; a longer list takes several, in turn. */
@@ -53,6 +56,7 @@ interface AccountReading extends AccountGauge {
   readonly wallets: readonly WalletGauge[]
   /** Holds that ever timed out. */
   readonly timeouts: number
+  readonly eventsDropped: number
 }
 
 /** Reads balances from Redis into gauges, a bounded number of accounts at a time. One process of a gateway runs it. */
@@ -144,7 +148,7 @@ export class WalletGauges {
 
   async #read(account: string): Promise<void> {
     const { wallet, now = Date.now } = this.#options
-    const [balances, { openHolds, timeouts, unmatched }] = await Promise.all([
+    const [balances, { openHolds, timeouts, unmatched, eventsDropped }] = await Promise.all([
       wallet.balances(account),
       wallet.counts(account),
     ])
@@ -153,12 +157,16 @@ export class WalletGauges {
     if (before !== undefined && timeouts > before.timeouts) {
       this.#options.metrics.holdsExpired(account, timeouts - before.timeouts)
     }
+    if (before !== undefined && eventsDropped > before.eventsDropped) {
+      this.#options.metrics.eventsDropped(account, eventsDropped - before.eventsDropped)
+    }
     this.#readings.set(account, {
       account,
       wallets: balances.map((balance) => this.#gauge(account, balance, now())),
       holdsOpen: openHolds,
       unmatched,
       timeouts,
+      eventsDropped,
     })
   }
 

@@ -48,6 +48,7 @@ export function compareBudgets(
     const [id = '', , life = '', group = '', slots = ''] = parts
     same(`${field}.id`, id, counter?.id)
     same(`${field}.i:${id}`, budgets.get(`i:${id}`), name)
+    same(`${field} told`, budgets.get(`e:${id}`), state.told.get(`e:${id}`))
     same(`${field} due`, kept.due.has(`b${id}`) ? 1 : 0, Number(life) > 0 ? 1 : 0)
     if (group !== '') groups.set(group, (groups.get(group) ?? 0) + 1)
     if (counter && !counter.closed) compareSlots(differences, field, slots, counter, nowMs, notChecked)
@@ -65,8 +66,12 @@ function compareIndexes(
 ): void {
   for (const [name, value] of budgets) {
     if (name.startsWith('v:')) same(`budget group ${name.slice(2)}`, value, groups.get(name.slice(2)) ?? 0)
+    if (name.startsWith('e:') && !budgets.has(`i:${name.slice(2)}`)) same(`budget ${name}`, value, undefined)
+    if (name.startsWith('x:') && !state.told.has(name)) same(`budget group ${name.slice(2)} told`, value, undefined)
     if (name.startsWith('i:') && !budgets.has(`c:${value}`)) same(`budget ${value}.${name}`, value, undefined)
   }
+  for (const [name, ms] of state.told)
+    if (name.startsWith('x:')) same(`budget group ${name.slice(2)} told`, budgets.get(name), ms)
   for (const [group, size] of groups) if (!budgets.has(`v:${group}`)) same(`budget group ${group}`, undefined, size)
   const highest = [...state.counters.counters.keys()].reduce((most, id) => Math.max(most, Number(id)), 0)
   same('budgets.next', budgets.get('next') ?? 0, highest)

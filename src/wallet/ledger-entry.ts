@@ -1,5 +1,6 @@
 /** A ledger entry taken apart. How it is packed: redis-scripts/README.md. */
 import { type Atoms, formatAmount } from '../core/money.ts'
+import { readExceeded, readValues } from './budget-events.ts'
 import { readSlices } from './packed.ts'
 import { field } from './script-caller.ts'
 import type { LedgerEntry } from './wallet-types.ts'
@@ -26,7 +27,7 @@ export function decodeEntry(seq: number, packed: string, info: string): LedgerEn
     balanceAfter: readBalances(field(parts, 7)),
     fields: {
       ...readInfo(info),
-      ...readExtra(type, scale, field(parts, 8)),
+      ...readExtra(type, field(parts, 4), scale, field(parts, 8)),
       ...chargeOf(type, scale, legs, field(parts, 8)),
       ...heldOf(type, scale, field(parts, 8)),
       ...(type === 'event' && { event: decodeURIComponent(field(parts, 2)) }),
@@ -132,13 +133,15 @@ function splitAt(text: string, mark: string): readonly [string, string] {
 }
 
 /** name=value;…: amounts become decimal strings, flags booleans. */
-function readExtra(type: string, scale: number, packed: string): Readonly<Record<string, unknown>> {
+function readExtra(type: string, unit: string, scale: number, packed: string): Readonly<Record<string, unknown>> {
   const fields: Record<string, unknown> = type === 'timeout' ? { unreconciled: true } : {}
   for (const part of packed.split(';')) {
     const at = part.indexOf('=')
     if (at <= 0) continue
     const name = part.slice(0, at)
-    fields[name === 'price' ? 'price_version' : name] = (EXTRA[name] ?? text)(part.slice(at + 1), scale)
+    if (name === 'exceeds') Object.assign(fields, readExceeded(part.slice(at + 1), unit, scale))
+    else if (name === 'values') Object.assign(fields, readValues(part.slice(at + 1)))
+    else fields[name === 'price' ? 'price_version' : name] = (EXTRA[name] ?? text)(part.slice(at + 1), scale)
   }
   return fields
 }

@@ -70,8 +70,8 @@ async function balances(scripts: ScriptCaller, account: string): Promise<readonl
 
 async function counts(scripts: ScriptCaller, account: string): ReturnType<Wallet['counts']> {
   const reply = await scripts.call('counts', [scripts.keysOf(account).account], [])
-  const [openHolds, timeouts, unmatched] = [field(reply, 0), field(reply, 1), field(reply, 2)].map(Number)
-  return { openHolds: openHolds ?? 0, timeouts: timeouts ?? 0, unmatched: unmatched ?? 0 }
+  const number = (index: number): number => Number(field(reply, index))
+  return { openHolds: number(0), timeouts: number(1), unmatched: number(2), eventsDropped: number(3) }
 }
 
 async function counters(

@@ -3,6 +3,7 @@
  * the scripts keep, as far as the ledger goes: what time has decided since is not in it until it is swept.
  */
 import { type Atoms, parseAmount } from '../core/money.ts'
+import { latchOf } from './budget-events.ts'
 import type { GrantFacts, Slice } from './packed.ts'
 import { type ReplayedCounters, replayCounters } from './replay-counters.ts'
 import { type Balance, EVENTS, type Funding, type LedgerEntry } from './wallet-types.ts'
@@ -94,6 +95,8 @@ export interface ReplayState {
   readonly counters: ReplayedCounters
   /** Sequences of the latest events that are handed over: as many as may wait, at least. */
   readonly events: number[]
+  /** What was told of budgets, as the budgets hash has it: by e:ID and x:GROUP. */
+  readonly told: Map<string, string>
   timeouts: number
   frozen: boolean
   lastMs: number
@@ -140,6 +143,7 @@ export function createReplay(from?: ReplayState): Replay {
     unmatched: new Map(),
     counters: replayCounters(),
     events: [],
+    told: new Map(),
     timeouts: 0,
     frozen: false,
     lastMs: 0,
@@ -169,7 +173,7 @@ function apply(state: State, entry: LedgerEntry): void {
   if (entry.type === 'freeze') state.frozen = entry.fields['frozen'] === true
   if (entry.type === 'clawback' && entry.fields['frozen'] === true) state.frozen = true
   if (entry.type === 'stop') stop(state, entry)
-  if (isEvent(entry)) waits(state.events, entry.seq)
+  if (isEvent(entry)) event(state, entry)
   if (entry.unit === '') return
   const wallet = walletOf(state, entry)
   const { watch } = entry.fields
@@ -219,8 +223,10 @@ function isEvent({ type, fields }: LedgerEntry): boolean {
   return type === 'event' && EVENTS.some((name) => name === fields['event'])
 }
 
-function waits(events: number[], seq: number): void {
-  events.push(seq)
+function event({ events, told }: State, entry: LedgerEntry): void {
+  const latch = latchOf(entry)
+  if (latch) told.set(...latch)
+  events.push(entry.seq)
   if (events.length > 2 * EVENTS_MAX) events.splice(0, EVENTS_MAX)
 }
 

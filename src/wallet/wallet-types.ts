@@ -594,9 +594,13 @@ export interface Wallet {
   grants(account: string): Promise<readonly Grant[]>
   holds(account: string): Promise<readonly OpenHold[]>
   /** Open holds, holds that ever timed out, settles that wait for a word: for metrics, at one cost whatever the size. */
-  counts(
-    account: string,
-  ): Promise<{ readonly openHolds: number; readonly timeouts: number; readonly unmatched: number }>
+  counts(account: string): Promise<{
+    readonly openHolds: number
+    readonly timeouts: number
+    readonly unmatched: number
+    /** Events that left the list before they were handed over. */
+    readonly eventsDropped: number
+  }>
   /** A page of the counters of budgets, in no order; cursor "0" begins and ends. */
   counters(
     account: string,

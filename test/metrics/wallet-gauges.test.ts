@@ -21,6 +21,7 @@ function setUp(
     holds: [] as (readonly [string, number])[],
     unmatched: [] as number[],
     expired: [] as (readonly [string, number])[],
+    dropped: [] as (readonly [string, number])[],
     warnings: 0,
     nowMs: 0,
   }
@@ -37,6 +38,7 @@ function setUp(
         seen.unmatched = all.map(({ unmatched }) => unmatched)
       },
       holdsExpired: (account, count) => seen.expired.push([account, count]),
+      eventsDropped: (account, count) => seen.dropped.push([account, count]),
     },
     log: { warn: () => seen.warnings++ },
     now: () => seen.nowMs,
@@ -47,7 +49,7 @@ function setUp(
 test('balances are shown in units, with the number of open holds', async () => {
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance({ held: 150n })]),
-    counts: () => Promise.resolve({ openHolds: 3, timeouts: 7, unmatched: 2 }),
+    counts: () => Promise.resolve({ openHolds: 3, timeouts: 7, unmatched: 2, eventsDropped: 0 }),
   })
   await gauges.tick()
   expect(seen.wallets).toEqual([
@@ -57,11 +59,24 @@ test('balances are shown in units, with the number of open holds', async () => {
   expect(seen.unmatched).toEqual([2])
 })
 
+test('events that were dropped since the last reading are counted', async () => {
+  let eventsDropped = 5
+  const { gauges, seen } = setUp({
+    balances: () => Promise.resolve([balance()]),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0, eventsDropped }),
+  })
+  await gauges.tick()
+  eventsDropped = 8
+  await gauges.tick()
+  await gauges.tick()
+  expect(seen.dropped).toEqual([['acme', 3]])
+})
+
 test('holds that timed out since the last reading are counted, whichever script or gateway ended them', async () => {
   let timeouts = 7
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance()]),
-    counts: () => Promise.resolve({ openHolds: 0, timeouts, unmatched: 0 }),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts, unmatched: 0, eventsDropped: 0 }),
   })
   await gauges.tick()
   expect(seen.expired).toEqual([])
@@ -83,7 +98,7 @@ test.each<[string, bigint[], bigint, bigint, number | undefined]>([
   let reading = 0n
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance({ posted: reading, available, granted })]),
-    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0, eventsDropped: 0 }),
   })
   for (const [minute, amount] of posted.entries()) {
     reading = amount
@@ -97,7 +112,7 @@ test('only the last quarter of an hour counts', async () => {
   let posted = 0n
   const { gauges, seen } = setUp({
     balances: () => Promise.resolve([balance({ posted })]),
-    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0, eventsDropped: 0 }),
   })
   for (let minute = 0; minute <= 40; minute++) {
     // 100.00 in the first minutes, then 1.00 a minute.
@@ -117,7 +132,7 @@ test('a long list of accounts is read in turns, bounded by max_series', async ()
         asked.push(account)
         return Promise.resolve([balance()])
       },
-      counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
+      counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0, eventsDropped: 0 }),
     },
     { accounts: () => accounts, accountsPerTick: 10, maxSeries: 25 },
   )
@@ -134,7 +149,7 @@ test('an account that is gone from the config loses its gauges', async () => {
   const { gauges, seen } = setUp(
     {
       balances: () => Promise.resolve([balance()]),
-      counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
+      counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0, eventsDropped: 0 }),
     },
     { accounts: () => accounts },
   )
@@ -149,7 +164,7 @@ test('while Redis is away the gauges keep what was read, and the next tick tries
   let away = false
   const { gauges, seen } = setUp({
     balances: () => (away ? Promise.reject(new Error('away')) : Promise.resolve([balance()])),
-    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0, eventsDropped: 0 }),
   })
   await gauges.tick()
   away = true
@@ -170,7 +185,7 @@ test('a slow Redis never has two rounds under way', async () => {
         answer = () => resolve([balance()])
       })
     },
-    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0 }),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0, eventsDropped: 0 }),
   })
   const first = gauges.tick()
   const second = gauges.tick()

@@ -1,4 +1,5 @@
 /** The counters of budgets once more: plain lists of windows, summed anew at each question. */
+import { formatAmount } from '../../src/core/money.ts'
 import type { BudgetCount, BudgetCounter, HoldRequest, HoldTerms } from '../../src/wallet/wallet-types.ts'
 
 const DAY_MS = 86_400_000
@@ -50,8 +51,14 @@ export interface Bound extends Amounts {
   readonly room: bigint
 }
 
+/** An event about a budget, of a call in a unit. */
+export type Told = (unit: string, scale: number) => { readonly event: string; readonly fields: Record<string, unknown> }
+
 export class CounterModel {
   readonly #counters = new Map<string, Counter>()
+  /** By field: until when, and under which limit, an excess is told already. By group: when it was told to be nearly full. */
+  readonly #told = new Map<string, { readonly untilMs: number; readonly limit: bigint }>()
+  readonly #crowded = new Map<string, number>()
   #lastId = 0
 
   /** A copy to go back to. */
@@ -59,6 +66,8 @@ export class CounterModel {
     const copy = new CounterModel()
     for (const [field, counter] of this.#counters) copy.#counters.set(field, structuredClone(counter))
     copy.#lastId = this.#lastId
+    for (const [field, told] of this.#told) copy.#told.set(field, told)
+    for (const [group, atMs] of this.#crowded) copy.#crowded.set(group, atMs)
     return copy
   }
 
@@ -113,14 +122,17 @@ export class CounterModel {
     tokens: number,
     nowMs: number,
     finals?: Readonly<Record<string, bigint>>,
-  ): { readonly kept: Kept[]; readonly exceeded: string[]; readonly counted: Counted[] } {
+  ): { readonly kept: Kept[]; readonly exceeded: string[]; readonly counted: Counted[]; readonly tells: Told[] } {
+    const tells: Told[] = []
     const counted: Counted[] = []
     const kept: Kept[] = []
     const exceeded: string[] = []
-    for (const { budget, start, ends, fixed, each, floor, room } of bounds) {
+    for (const { budget, start, ends, spent, held, fixed, each, floor, room } of bounds) {
       const { measure } = budget
       const amount = finals ? (finals[measure] ?? (measure === 'requests' ? 1n : 0n)) : fixed + each * BigInt(tokens)
-      const counter = this.#counters.get(budget.field) ?? this.#create(budget, nowMs)
+      const before = this.#counters.get(budget.field)
+      const counter = before ?? this.#create(budget, nowMs)
+      if (!before) tells.push(...this.#tellCrowded(budget, nowMs))
       const slot = slotOf(counter, start, ends)
       if (finals || measure === 'requests') slot.spent = least(MAX, slot.spent + amount)
       else {
@@ -128,13 +140,72 @@ export class CounterModel {
         kept.push({ budget, start, floor, amount, known: 0n })
       }
       counted.push({ id: counter.id, field: budget.field, measure, start, amount })
-      if (budget.action === 'flag' && amount > room) exceeded.push(String(counter.id))
+      if (budget.action === 'flag' && amount > room) {
+        exceeded.push(String(counter.id))
+        tells.push(...this.#tellExceeded({ budget, start, ends, spent, held }, amount, nowMs))
+      }
       if (budget.window.kind === 'rolling')
         counter.slots = counter.slots.filter((other) => inWindow(budget, other, start, nowMs))
       else dropClosed(counter, nowMs)
       counter.touchedMs = nowMs
     }
-    return { kept, exceeded, counted }
+    return { kept, exceeded, counted, tells }
+  }
+
+  /** The budgets that refuse a call whatever open holds bring back, in which something was counted in this window. */
+  refusedBy(bounds: readonly Bound[], tokens: number, nowMs: number): readonly Told[] {
+    return bounds.flatMap((bound) => {
+      const { budget, spent, held, fixed, each } = bound
+      const needed = fixed + each * BigInt(tokens)
+      const refuses = budget.action === 'block' && spent + needed > budget.limit && spent + held > 0n
+      return refuses && this.#counters.has(budget.field) ? this.#tellExceeded(bound, needed, nowMs) : []
+    })
+  }
+
+  #tellExceeded(
+    { budget, start, ends, spent, held }: Pick<Bound, 'budget' | 'start' | 'ends' | 'spent' | 'held'>,
+    needed: bigint,
+    nowMs: number,
+  ): readonly Told[] {
+    const { field, limit, window, measure } = budget
+    const lengthMs =
+      window.kind === 'rolling' ? window.lengthMs : window.kind === 'calendar' ? (ends ?? 0) - start : DAY_MS
+    if ((measure === 'tokens' || measure === 'requests') && lengthMs < DAY_MS) return []
+    const told = this.#told.get(field)
+    if (told && nowMs < told.untilMs && told.limit === limit) return []
+    const untilMs = ends ?? (window.kind === 'rolling' ? nowMs + window.lengthMs : Number.POSITIVE_INFINITY)
+    this.#told.set(field, { untilMs, limit })
+    return [
+      (unit, scale) => {
+        const shown = (amount: bigint): string => (measure === unit ? formatAmount(amount, scale) : String(amount))
+        const [name, , windowName, ...values] = field.split('~')
+        return {
+          event: 'budget.exceeded',
+          fields: {
+            budget: name,
+            measure,
+            window: windowName,
+            values: values.length === 2 ? { [String(values[0])]: values[1] } : {},
+            action: budget.action,
+            limit: shown(limit),
+            spent: shown(spent),
+            held: shown(held),
+            needed: shown(needed),
+            window_start: start,
+            resets_at: untilMs === Number.POSITIVE_INFINITY ? null : untilMs,
+            counter_id: String(this.#counters.get(field)?.id),
+          },
+        }
+      },
+    ]
+  }
+
+  #tellCrowded({ name, measure, group, valuesMax }: BudgetCount, nowMs: number): readonly Told[] {
+    const count = [...this.#counters.values()].filter((counter) => counter.group === group).length
+    const last = this.#crowded.get(group)
+    if (group === '' || count * 5 < valuesMax * 4 || (last !== undefined && nowMs - last < DAY_MS)) return []
+    this.#crowded.set(group, nowMs)
+    return [() => ({ event: 'budget.values', fields: { budget: name, measure, count, max_values: valuesMax, group } })]
   }
 
   /** Money alone; of another unit by its share. */
@@ -238,6 +309,7 @@ export class CounterModel {
     else if (counter.touchedMs + counter.lifeMs > nowMs) counter.dueMs = counter.touchedMs + counter.lifeMs
     else {
       this.#counters.delete(field)
+      this.#told.delete(field)
       return field.split('~')[2] === 'lifetime'
     }
     return false

@@ -374,6 +374,18 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     replace: "if grant.state ~= 'u' then return end",
   },
   {
+    name: 'a budget tells each refusal in its window',
+    file: 'lib/events.lua',
+    find: 'if again and now < number_of(again) and limit == told_limit then return false end',
+    replace: '',
+  },
+  {
+    name: 'a budget that flags tells nothing',
+    file: 'hold.lua',
+    find: 'if specs and #budgets.noted > 0 then event_functions().tell_budgets(w) end',
+    replace: '',
+  },
+  {
     name: 'what an hour took is taken for what two did',
     file: 'lib/events.lua',
     find: '(number_of(hour) - 1) * HOUR_MS',

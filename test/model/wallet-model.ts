@@ -29,7 +29,7 @@ import type {
   VoidResult,
   Wallet,
 } from '../../src/wallet/wallet-types.ts'
-import { type Bound, type Counted, CounterModel, type Kept } from './counter-model.ts'
+import { type Bound, type Counted, CounterModel, type Kept, type Told } from './counter-model.ts'
 import { isWatched, judge, type ModelEvent, type Over, UNWATCHED, type Watched } from './event-model.ts'
 
 const MAX = 9_007_199_254_740_991n
@@ -350,6 +350,10 @@ export class WalletModel {
     const refusal = this.#refusal(bounds, byWallet, request.leastTokens)
     if (refusal && !request.observe) {
       const { status, needed: missing, available, bound } = refusal
+      if (status === 'budget_exceeded' && !request.dryRun) {
+        const tells = this.#counters.refusedBy(bounds, request.leastTokens, this.#now)
+        this.#tell(tells, unit, request.scale)
+      }
       const resets =
         bound && status === 'budget_exceeded' ? this.#counters.resetsAtMs(bound, missing, this.#now) : undefined
       return deny(status, missing, available, bound?.budget.field, resets)
@@ -386,6 +390,7 @@ export class WalletModel {
     const slices = this.#pin(found, amount - overBase)
     const seq = this.#entry(unit, request.scale)
     const deadlineAtMs = this.#now + request.deadlineMs
+    this.#tell(counted.tells, unit, request.scale)
     const held = answer(seq, this.#available(unit))
     if (over > 0n && policy.mode === 'overflow') state.periods.add(`${unit} ${policy.period}`)
     state.holds.set(id, {
@@ -547,13 +552,17 @@ export class WalletModel {
         ? { drawn: [], overBase: 0n, over: 0n, overrun: 0n }
         : this.#force(terms, policyOf(terms), finalAtoms, 0n, [], 0n, 0n)
       let counted: readonly Counted[] = []
+      let tells: readonly Told[] = []
       if (!tooLate) {
         const finals = { ...request.finals, [unit]: finalAtoms, concurrent: 0n }
         const bounds = this.#counters.bounds(terms, this.#now, timeOf(id))
-        counted = this.#counters.count(bounds, 0, this.#now, finals).counted
+        const made = this.#counters.count(bounds, 0, this.#now, finals)
+        counted = made.counted
+        tells = made.tells
       }
       const status = tooLate ? 'unmatched' : 'orphan_settled'
       const settled = this.#settled(status, unit, scale, charge, policyOf(terms), true, counted)
+      this.#tell(tells, unit, scale)
       state.ends.set(id, { kind: 'settled', hold: undefined, final, settled })
       if (tooLate) state.unmatched.set(settled.seq, { terms, final: finalAtoms, resolved: false })
       return settled
@@ -1542,6 +1551,10 @@ export class WalletModel {
       if (json(watched) !== json(before) && !this.#said.has(unit)) this.#entry(unit, scale)
     }
     this.#startAct()
+  }
+
+  #tell(tells: readonly Told[], unit: string, scale: number): void {
+    for (const tell of tells) this.#state.events.push({ seq: this.#entry(unit, scale), unit, ...tell(unit, scale) })
   }
 
   #watched(unit: string): Watched {
