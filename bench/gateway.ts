@@ -42,7 +42,7 @@ entitlements: entitlements.yaml
 upstreams:
   openai: { format: openai, base_url: "http://127.0.0.1:${originPort}/v1", api_key: sk-origin, models: ["gpt-*"] }
 metering: { unmetered_paths: ["POST ${UNMETERED_PATH}"] }
-limits: { requests_per_socket: 1000000000 }
+limits: { requests_per_socket: 1000000000, redis_command_timeout: 5s }
 `,
   )
   writeFileSync(

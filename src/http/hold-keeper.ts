@@ -60,6 +60,15 @@ export class HoldKeeper {
     return ceiling.sliced ? tokens : tokens * 2 + 64
   }
 
+  /**
+   * How far a stream may come before the next slice is asked for: half way through its slice. Without slices it is a limit
+   * that a provider does not keep to, or a miscount of ours: most streams that pass their limit end soon after, and need none.
+   */
+  askAtTokens(fromTokens: number, allowance: number): number {
+    const { sliced } = this.#admitted.ceiling
+    return fromTokens + (allowance - fromTokens) * (sliced ? 1 / 2 : 3 / 4)
+  }
+
   /** Each second. */
   tick(nowMs: number): void {
     const { checkpointEveryMs } = this.#admitted.snapshot.settings.limits
@@ -68,7 +77,7 @@ export class HoldKeeper {
     if (this.#admitted.held && !this.#asking && nowMs - this.#renewedAtMs >= checkpointEveryMs) this.#checkpoint(false)
   }
 
-  /** Half of the slice is used: the next one is asked for while the stream goes on. */
+  /** `askAtTokens` have passed: the next slice is asked for while the stream goes on. */
   askEarly(): void {
     if (!this.#asking && !this.#refusal) this.#ask()
   }

@@ -30,13 +30,14 @@ export interface RelayParts {
 export class StreamRelay {
   readonly #parts: RelayParts
   readonly #stream: StreamMeter
-  /** What was delivered when the last slice came. */
-  #sliceStartTokens = 0
+  /** So much delivered, and the next slice is asked for. */
+  #askAtTokens: number
   #storedRecorded = false
 
   constructor(parts: RelayParts, stream: StreamMeter) {
     this.#parts = parts
     this.#stream = stream
+    this.#askAtTokens = parts.keeper.askAtTokens(0, stream.allowance)
   }
 
   push(bytes: Buffer): void {
@@ -63,8 +64,8 @@ export class StreamRelay {
   allow(tokens: number): void {
     const stream = this.#stream
     const { pipes, ending } = this.#parts
-    this.#sliceStartTokens = stream.outputTokens
     stream.allowance += tokens
+    this.#askAtTokens = this.#parts.keeper.askAtTokens(stream.outputTokens, stream.allowance)
     if (!stream.blocked) return
     pipes.writeAll(stream.resume())
     this.#afterEvents()
@@ -106,8 +107,7 @@ export class StreamRelay {
     } else if (stream.blocked) {
       pipes.pause()
       keeper.wait()
-    } else if (stream.outputTokens >= (stream.allowance + this.#sliceStartTokens) / 2) {
-      // Half way through what is left of the slice.
+    } else if (stream.outputTokens >= this.#askAtTokens) {
       keeper.askEarly()
     }
   }

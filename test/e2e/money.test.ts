@@ -75,6 +75,28 @@ run('a call of 4,000 tokens on a wallet that pays for 500 is sent with a limit o
   })
 })
 
+run.each([
+  ['somewhat', 150, 0],
+  ['far', 400, 1],
+])(
+  'a stream without slices that passes its limit %s goes on; more is held only where it is far',
+  async (_name, output, checkpoints) => {
+    await withGateway({}, async (gateway) => {
+      await gateway.grant('1.00')
+      const answer = await gateway.post(
+        '/v1/chat/completions',
+        chat({ stream: true, max_tokens: 100 }),
+        asHeader(`output=${output},fault=ignore_max_tokens,tps=200`),
+      )
+      expect(await answer.text()).toContain('"finish_reason":"stop"')
+      await waitFor('nothing held', async () => (await gateway.balance())['held'] === '0')
+      expect((await gateway.balance())['posted']).toBe(String(output / 1000))
+      const entries = await gateway.wallet.ledger('acme', { afterSeq: 0, limit: 100, type: 'checkpoint' })
+      expect(entries).toHaveLength(checkpoints)
+    })
+  },
+)
+
 run(
   'a stream that never stops is cut where the wallet ends, with the ending of its format',
   async () => {
