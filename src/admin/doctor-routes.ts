@@ -1,8 +1,8 @@
-/** Whether what Redis keeps is what the ledgers say. Reads alone: nothing is repaired. */
+/** Whether what Redis keeps is what the ledgers say, and the repair of what is not. */
 import { NAME } from '../config/fields.ts'
-import { unknown } from './admin-error.ts'
+import { refusalError, unknown } from './admin-error.ts'
 import { type AdminDependencies, type Route, route } from './route.ts'
-import { doctorAnswer, doctorQuery, pageOf } from './schemas.ts'
+import { doctorAnswer, doctorQuery, pageOf, repairAnswer, repairBody } from './schemas.ts'
 
 async function doctorJson(admin: AdminDependencies, account: string) {
   const { seq, differences, notChecked } = await admin.wallet.check(account)
@@ -41,4 +41,26 @@ const one = route({
   },
 })
 
-export const DOCTOR_ROUTES: readonly Route[] = [all, one]
+const repair = route({
+  method: 'POST',
+  path: '/accounts/:account/repair',
+  role: 'operator',
+  summary: 'Write what the ledger proves in place of what differs from it: all of it or nothing',
+  body: repairBody,
+  answer: repairAnswer,
+  async handle({ admin, path, body, actor, operationId }) {
+    const account = path['account'] ?? ''
+    if (!NAME.test(account)) throw unknown('account', account)
+    const by = { account, reason: body.reason, actor: actor.name }
+    if (body.freeze && !body.dry_run) {
+      const { status } = await admin.wallet.setFrozen({ ...by, operationId, frozen: true })
+      if (status !== 'done') throw refusalError(status)
+    }
+    const result = await admin.wallet.repair({ ...by, dryRun: body.dry_run })
+    if (result.seq === 0 && result.status === 'whole' && !(await admin.accounts.find(account)))
+      throw unknown('account', account)
+    return { status: 200, body: { account, ...result } }
+  },
+})
+
+export const DOCTOR_ROUTES: readonly Route[] = [all, one, repair]

@@ -434,6 +434,24 @@ export const doctorAnswer = z.strictObject({
   not_checked: z.array(z.string()).describe('What the ledger cannot say'),
 })
 
+const differencesAnswer = z.array(z.strictObject({ field: z.string(), kept: z.string(), ledger: z.string() }))
+
+export const repairBody = z.strictObject({
+  dry_run: z.boolean().default(false).describe('Say what would be repaired, and change nothing'),
+  freeze: z.boolean().default(false).describe('Freeze the account first; it stays frozen'),
+  reason: reason.default(''),
+})
+
+export const repairAnswer = z.strictObject({
+  account: z.string(),
+  status: z
+    .enum(['whole', 'repaired', 'would_repair', 'refused', 'moving'])
+    .describe('refused: the ledger does not prove all of it, nothing was changed; moving: calls kept changing it'),
+  seq: z.int().describe('Of the ledger entry that says what was repaired; else of the last entry'),
+  repaired: differencesAnswer,
+  unproven: differencesAnswer.describe('What the ledger does not say'),
+})
+
 export const reloadAnswer = z.strictObject({
   result: z.enum(['applied', 'unchanged']),
   version: z.string(),

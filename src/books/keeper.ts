@@ -123,9 +123,9 @@ export class BooksKeeper {
   /** Compares, keeps a snapshot, trims. */
   async keep(account: string): Promise<void> {
     const { scripts, onDrift } = this.#options
-    let checked = await checkAccount(scripts, account, true)
-    // Seen twice, each time of a state read at one moment.
-    if (checked.differences.length > 0) checked = await checkAccount(scripts, account)
+    let checked = await checkAccount(scripts, account, 'snapshot')
+    // Seen twice, each time of a state read at one moment, and by the whole ledger.
+    if (checked.differences.length > 0) checked = await checkAccount(scripts, account, 'first')
     if (checked.differences.length > 0) {
       this.#drifting.add(account)
       onDrift(account, checked.differences.length)

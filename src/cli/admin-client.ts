@@ -58,11 +58,15 @@ export class AdminClient {
   }
 
   /** `repeated`: it had been done before under the same key (200 where the first answer is 201). */
-  async post<Answer>(path: string, body: object): Promise<{ readonly body: Answer; readonly status: number }> {
+  async post<Answer>(
+    path: string,
+    body: object,
+    answerMs = ANSWER_MS,
+  ): Promise<{ readonly body: Answer; readonly status: number }> {
     const key = `cli-${newId(Date.now())}`
     for (let attempt = 1; ; attempt++) {
       try {
-        const signal = AbortSignal.timeout(ANSWER_MS)
+        const signal = AbortSignal.timeout(answerMs)
         const response = await this.#send('POST', path, signal, { 'idempotency-key': key }, JSON.stringify(body))
         if (response.status !== 503 || attempt === POST_ATTEMPTS) {
           const answer = await this.#answer(response)

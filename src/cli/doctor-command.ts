@@ -1,15 +1,19 @@
-/** `tollgate doctor`: whether what Redis keeps is what the ledgers say. */
+/** `tollgate doctor`: whether what Redis keeps is what the ledgers say, and the repair of what is not. */
 import type { z } from 'zod'
-import type { doctorAnswer } from '../admin/schemas.ts'
+import type { doctorAnswer, repairAnswer } from '../admin/schemas.ts'
 import { type AdminClient, part } from './admin-client.ts'
 import { CliError } from './cli-error.ts'
 import { type Output, printJson } from './read-commands.ts'
 import { type Column, table } from './table.ts'
 
 type DoctorJson = z.infer<typeof doctorAnswer>
+type RepairJson = z.infer<typeof repairAnswer>
 
 export interface DoctorOptions {
   readonly repair?: boolean
+  readonly dryRun?: boolean
+  readonly freeze?: boolean
+  readonly reason?: string
 }
 
 // A long ledger is read from its beginning.
@@ -37,10 +41,8 @@ export async function doctorCommand(
   options: DoctorOptions,
   output: Output,
 ): Promise<0 | 1> {
-  if (options.repair === true) {
-    throw new CliError(
-      '--repair is not supported yet, and nothing was changed: without it doctor names what differs; "freeze ACCOUNT" stops its calls meanwhile',
-    )
+  if (options.repair !== true && (options.dryRun === true || options.freeze === true)) {
+    throw new CliError('--dry-run and --freeze go with --repair', 2)
   }
   const checked: DoctorJson[] = []
   if (account === undefined) {
@@ -48,9 +50,50 @@ export async function doctorCommand(
   } else {
     checked.push(await admin.get<DoctorJson>(`accounts/${part(account)}/doctor`, {}, ANSWER_MS))
   }
+  if (options.repair === true) return repairAll(admin, checked, options, output)
   if (output.json) printJson(output, checked)
   else output.print(doctorText(checked))
   return checked.some(({ differences }) => differences.length > 0) ? 1 : 0
+}
+
+/** Each account that differs. Answers 1 where one of them still does. */
+async function repairAll(
+  admin: AdminClient,
+  checked: readonly DoctorJson[],
+  { dryRun = false, freeze = false, reason }: DoctorOptions,
+  output: Output,
+): Promise<0 | 1> {
+  const repairs: RepairJson[] = []
+  for (const { account, differences } of checked) {
+    if (differences.length === 0) continue
+    const path = `accounts/${part(account)}/repair`
+    repairs.push(
+      (
+        await admin.post<RepairJson>(
+          path,
+          { dry_run: dryRun, freeze, ...(reason === undefined ? {} : { reason }) },
+          ANSWER_MS,
+        )
+      ).body,
+    )
+  }
+  if (output.json) printJson(output, repairs)
+  else output.print(repairs.length === 0 ? doctorText(checked) : repairs.map(repairText).join(''))
+  return repairs.every(({ status }) => status === 'repaired' || status === 'whole') ? 0 : 1
+}
+
+const OUTCOMES: Readonly<Record<RepairJson['status'], string>> = {
+  whole: 'nothing differs any more',
+  repaired: 'repaired, as entry SEQ of its ledger says',
+  would_repair: 'would be repaired; nothing was changed',
+  refused: 'refused, and nothing was changed: the ledger does not say what stands here',
+  moving: 'calls changed it each time; try again with --freeze',
+}
+
+function repairText({ account, status, seq, repaired, unproven }: RepairJson): string {
+  const rows = (status === 'refused' ? unproven : repaired).map((found) => ({ account, ...found }))
+  const shown = rows.length > 0 ? table(COLUMNS, rows, '') : ''
+  return `${shown}${account}: ${OUTCOMES[status].replace('SEQ', String(seq))}.\n`
 }
 
 function doctorText(checked: readonly DoctorJson[]): string {

@@ -129,7 +129,10 @@ function addReading(program: Command, cli: CliEnvironment, exit: (code: number) 
     'recompute accounts from their ledgers and compare with what Redis keeps; exit 1 where they differ',
   )
     .argument('[account]', 'default every account')
-    .option('--repair', 'not supported yet')
+    .option('--repair', 'write what the ledgers prove in place of what differs; exit 1 where something is left')
+    .option('--dry-run', 'with --repair: show what would be written')
+    .option('--freeze', 'with --repair: freeze what differs first; it stays frozen')
+    .option('--reason <text>', 'with --repair: for the ledger')
     .action(async (account: string | undefined, options: AdminOptions & DoctorOptions) => {
       const { admin, output } = connect(cli, options)
       exit(await (await import('./doctor-command.ts')).doctorCommand(admin, account, options, output))

@@ -26,6 +26,12 @@ const NEVER_IN_LEDGER = [
   'operation records, grant keys, refusals, how many events were dropped',
 ]
 
+/**
+ * Where a replay begins. first: with the first entry there ever was; snapshot: with the latest snapshot; redis: with the
+ * first entry where Redis still has it, else with the snapshot.
+ */
+export type CheckedFrom = 'first' | 'snapshot' | 'redis'
+
 /** What a check read, for those who go on with it. `state` undefined: the ledger says of none. */
 export interface Checked extends CheckedAccount {
   readonly kept: KeptState | undefined
@@ -34,13 +40,12 @@ export interface Checked extends CheckedAccount {
 
 /**
  * Recomputes an account from its ledger alone and compares it with what Redis keeps. Calls may go on meanwhile: the state
- * is read in one script together with the last sequence, and the ledger is replayed up to it: from its first entry, or
- * from the latest snapshot where `fromSnapshot` says so, or entries before it are not in Redis.
+ * is read in one script together with the last sequence, and the ledger is replayed up to it.
  */
 export async function checkAccount(
   scripts: ScriptCaller,
   account: string,
-  fromSnapshot: boolean = false,
+  from: CheckedFrom = 'redis',
 ): Promise<Checked> {
   const differences = collectDifferences()
   let kept: KeptState
@@ -71,7 +76,7 @@ export async function checkAccount(
     return result(undefined)
   }
   differences.same('ledger.entries', kept.entries, kept.lastSeq - kept.trimmedSeq)
-  const replay = await beginReplay(scripts, account, kept, fromSnapshot, differences)
+  const replay = await beginReplay(scripts, account, kept, from, differences)
   const failed = await replayTo(scripts, account, replay, kept.lastSeq, differences)
   if (failed !== undefined) {
     differences.found.push({ field: 'ledger', kept: failed, ledger: 'entries that follow from each other' })
@@ -86,13 +91,14 @@ async function beginReplay(
   scripts: ScriptCaller,
   account: string,
   kept: KeptState,
-  fromSnapshot: boolean,
+  from: CheckedFrom,
   differences: Differences,
 ): Promise<Replay> {
-  if (!fromSnapshot && kept.trimmedSeq === 0) return createReplay()
+  if (from === 'first' || (from === 'redis' && kept.trimmedSeq === 0)) return createReplay()
   try {
     const snapshot = await scripts.archive?.snapshot(account)
-    if (snapshot !== undefined && snapshot.seq <= kept.lastSeq) return readReplay(snapshot.state)
+    const replay = snapshot !== undefined && snapshot.seq <= kept.lastSeq ? readReplay(snapshot.state) : undefined
+    if (replay !== undefined) return replay
   } catch (error) {
     // The books may still have the ledger from its first entry on.
     differences.found.push({ field: 'snapshot', kept: (error as Error).message, ledger: 'as it was written' })

@@ -4,7 +4,7 @@ import type { Hash, KeptState } from './kept-state.ts'
 import type { ReplayState } from './replay.ts'
 import type { ReplayedCounter, ReplayedSlot } from './replay-counters.ts'
 
-const COUNTER = /^1\|(\d+)\|(\d+)\|(\d+)\|([^|]*)\|((?:\d+:\d+:\d+:\d*(?:,(?=\d)|$))*)$/
+export const COUNTER = /^1\|(\d+)\|(\d+)\|(\d+)\|([^|]*)\|((?:\d+:\d+:\d+:\d*(?:,(?=\d)|$))*)$/
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 /** The shortest that a window of the calendar can be. */
@@ -102,7 +102,7 @@ function compareSlots(
 }
 
 /** Whether a window's count may be gone by now. */
-function mayLeave(field: string, start: number, slot: ReplayedSlot, nowMs: number): boolean {
+export function mayLeave(field: string, start: number, slot: ReplayedSlot, nowMs: number): boolean {
   const window = decodeURIComponent(field.split('~')[2] ?? '')
   if (window === 'lifetime') return false
   const rolling = /^rolling(\d+)$/.exec(window)

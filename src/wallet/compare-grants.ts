@@ -7,12 +7,12 @@ import type { GrantFacts } from './packed.ts'
 import type { MutableGrant, MutableHold, ReplayState } from './replay.ts'
 import type { GrantRequest } from './wallet-types.ts'
 
-const GRANT =
+export const GRANT =
   /^1\|(\d+)\|(\d+)\|(\d+)\|([puxvc])\|([gs])\|(\d+)\|(\d+)\|(\d*)\|(\d+)\|(\d+)\|(\d*)\|([01])\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)$/
-const HOLD =
+export const HOLD =
   /^1\|([otl])\|([0-9a-f]*)\|(\d+)\|(\d+)\|([^|]*)\|([^|]*)\|([a-z]+)(?:,(\d+))?\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)$/
-const LATE_WINDOW_MS = 86_400_000
-const FACTS = ['key', 'scale', 'funding', 'priority', 'appliesTo', 'costBasis', 'repaysDebt', 'labels'] as const
+export const LATE_WINDOW_MS = 86_400_000
+export const FACTS = ['key', 'scale', 'funding', 'priority', 'appliesTo', 'costBasis', 'repaysDebt', 'labels'] as const
 
 export function compareGrants(differences: Differences, kept: KeptState, state: ReplayState, nowMs: number): void {
   const ids = [...kept.grants.keys()].filter((name) => !name.startsWith('i:'))
@@ -65,7 +65,7 @@ function compareGrant(
 }
 
 /** Its place in the order of drawing. What the wallet makes by itself has priority 10. */
-function memberOf({ unit, seq, id, effectiveAtMs, expiresAtMs, funding, facts }: MutableGrant): string {
+export function memberOf({ unit, seq, id, effectiveAtMs, expiresAtMs, funding, facts }: MutableGrant): string {
   const { priority = 10, appliesTo, costBasis } = facts
   const request = { priority, appliesTo, costBasis, expiresAtMs, funding: facts.funding ?? funding }
   const pad = (value: number): string => String(value).padStart(16, '0')

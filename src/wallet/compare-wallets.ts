@@ -4,12 +4,12 @@ import { type Differences, readRecord } from './differences.ts'
 import type { KeptState } from './kept-state.ts'
 import type { MutableGrant, MutableWallet, ReplayState } from './replay.ts'
 
-const ACCOUNT = /^1\|(\d+)\|(\d+)\|([01])\|(\d+)\|(\d+)\|(\d+)\|(\d+)$/
+export const ACCOUNT = /^1\|(\d+)\|(\d+)\|([01])\|(\d+)\|(\d+)\|(\d+)\|(\d+)$/
 const WALLET = /^1\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)$/
 const TOTALS = /^(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|(\d+)$/
 const PERIOD = /^(\d+)\|(\d+)\|(\d*)\|([^|]*)$/
-const TOTAL_PART = 1_000_000_000_000_000n
-const LIVE = [
+export const TOTAL_PART = 1_000_000_000_000_000n
+export const LIVE = [
   'available',
   'scoped',
   'pinned',
@@ -122,7 +122,11 @@ export function stateOfGrant(grant: MutableGrant, nowMs: number): 'p' | 'u' | 'x
   return grant.awaits || grant.effectiveAtMs > nowMs ? 'p' : 'u'
 }
 
-function expectedWallet(state: ReplayState, { unit, owed }: MutableWallet, nowMs: number): Record<string, Atoms> {
+export function expectedWallet(
+  state: ReplayState,
+  { unit, owed }: MutableWallet,
+  nowMs: number,
+): Record<string, Atoms> {
   const sums = { available: 0n, scoped: 0n, pinned: 0n, pending: 0n, held: 0n, debt_held: 0n }
   for (const grant of state.grants.values()) {
     if (grant.unit !== unit) continue
@@ -145,8 +149,17 @@ function expectedWallet(state: ReplayState, { unit, owed }: MutableWallet, nowMs
   return { ...sums, debt, overflow, flagged, postpaid }
 }
 
-function comparePeriods(differences: Differences, kept: KeptState, state: ReplayState): void {
-  const expected = new Map<string, { posted: Atoms; held: Atoms; closedAt: string; heir: string; scale: number }>()
+interface Period {
+  posted: Atoms
+  held: Atoms
+  closedAt: string
+  heir: string
+  readonly scale: number
+}
+
+/** UNIT:PERIOD -> what its overflow record says. */
+export function expectedPeriods(state: ReplayState): ReadonlyMap<string, Period> {
+  const expected = new Map<string, Period>()
   const periodOf = (wallet: MutableWallet, name: string) => {
     const field = `${wallet.unit}:${name}`
     const period = expected.get(field) ?? { posted: 0n, held: 0n, closedAt: '', heir: '', scale: wallet.scale }
@@ -166,6 +179,11 @@ function comparePeriods(differences: Differences, kept: KeptState, state: Replay
     if (!wallet || !overAccount.startsWith('overflow:')) continue
     periodOf(wallet, overAccount.slice('overflow:'.length)).held += over
   }
+  return expected
+}
+
+function comparePeriods(differences: Differences, kept: KeptState, state: ReplayState): void {
+  const expected = expectedPeriods(state)
   const names = [...kept.account.keys()].flatMap((name) => (name.startsWith('o:') ? [name.slice(2)] : []))
   for (const name of new Set([...names, ...expected.keys()])) {
     const field = `${name.slice(0, name.indexOf(':'))}.overflow ${name.slice(name.indexOf(':') + 1)}`

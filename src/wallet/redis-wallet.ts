@@ -8,6 +8,7 @@ import * as holds from './holds.ts'
 import { readLedger, readPage } from './ledger.ts'
 import { readBalance, readCounter } from './packed.ts'
 import { listRefusals } from './refusals.ts'
+import { repairAccount } from './repair-account.ts'
 import { createScriptCaller, field, type ScriptCaller, type WalletOptions } from './script-caller.ts'
 import { listUnmatched, resolveUnmatched } from './unmatched.ts'
 import type { Balance, BudgetCounter, Wallet } from './wallet-types.ts'
@@ -54,6 +55,7 @@ export function createWallet(client: ScriptClient, options: WalletOptions = {}):
       const { seq, differences, notChecked } = await checkAccount(scripts, account)
       return { seq, differences, notChecked }
     },
+    repair: (request) => repairAccount(scripts, request),
     firstAnswer: (account, operationId, answer) => firstAnswer(scripts, account, operationId, answer),
   }
 }

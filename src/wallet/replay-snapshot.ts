@@ -7,6 +7,7 @@ import type { KeptState } from './kept-state.ts'
 import { createReplay, type Replay, type ReplayState } from './replay.ts'
 import { replayCounters } from './replay-counters.ts'
 
+/** Another one where a member of the state is added or means something else. */
 const VERSION = 1
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [name: string]: Json }
@@ -17,15 +18,20 @@ export function writeReplay(state: ReplayState): string {
   return JSON.stringify({ version: VERSION, state: packed({ ...rest, counters: { byId, calls } }) })
 }
 
-/** Throws where the text is of another version: the ledger is then replayed from its beginning. */
-export function readReplay(text: string): Replay {
+/** undefined where the text is of another version of this program: the ledger is then replayed from its first entry. */
+export function readReplay(text: string): Replay | undefined {
   const { version, state } = JSON.parse(text) as { readonly version: unknown; readonly state: Json }
-  if (version !== VERSION) throw new Error(`a snapshot of version ${String(version)}`)
+  if (version !== VERSION || !hasMembersOf(state)) return undefined
   const read = unpacked(state) as Omit<ReplayState, 'counters'> & {
     readonly counters: Pick<ReplayState['counters'], 'calls'> & { readonly byId: ReplayState['counters']['counters'] }
   }
   const { byId, calls } = read.counters
   return createReplay({ ...read, counters: replayCounters(byId, calls) })
+}
+
+function hasMembersOf(state: Json): boolean {
+  const names = (value: object): string => Object.keys(value).sort().join()
+  return names(state as object) === names(createReplay().state)
 }
 
 /** What JSON has no form for is an object with one member, whose name begins with `$`; no name of ours does. */

@@ -505,6 +505,18 @@ export interface CheckedAccount {
   readonly notChecked: readonly string[]
 }
 
+/**
+ * whole: nothing differed; would_repair: a dry run; refused: `unproven` is what the ledger does not say; moving: calls
+ * changed the account each time.
+ */
+export interface RepairResult {
+  readonly status: 'whole' | 'repaired' | 'would_repair' | 'refused' | 'moving'
+  /** Of the entry that says it; of the last entry where nothing was repaired. */
+  readonly seq: number
+  readonly repaired: CheckedAccount['differences']
+  readonly unproven: CheckedAccount['differences']
+}
+
 export interface Wallet {
   hold(request: HoldRequest): Promise<Held | HoldRefused>
   checkpoint(request: CheckpointRequest): Promise<CheckpointResult>
@@ -622,6 +634,13 @@ export interface Wallet {
   eventsHandedOver(account: string, upToSeq: number): Promise<number>
   /** Recomputes the account from its ledger and compares; calls may go on meanwhile. */
   check(account: string): Promise<CheckedAccount>
+  /** Writes what the ledger proves in place of what differs from it: all of it or nothing. */
+  repair(request: {
+    readonly account: string
+    readonly dryRun: boolean
+    readonly reason: string
+    readonly actor: string
+  }): Promise<RepairResult>
   /** Keeps an answer to an operation for 35 days, and says what the first one was. */
   firstAnswer(account: string, operationId: string, answer: string): Promise<string>
 }

@@ -93,23 +93,49 @@ run(
 )
 
 run(
-  'doctor reads accounts whose records nothing else can read, and refuses --repair with nothing changed',
+  'doctor reads accounts whose records nothing else can read; --repair puts right what the ledger proves, and says what it does not',
   async () => {
     await withGateway(async (gateway, redis) => {
       await call(gateway)
+      const balance = await gateway.balance()
       await redis.hset('tg:{acme}:acct', 'w:USD', 'mangled')
       expect(await doctor(gateway)).toMatchObject({
         code: 1,
         out: expect.stringMatching(/^acme +USD +mangled +a record of its form$/m),
       })
       const before = await redis.hgetall('tg:{acme}:acct')
-      expect(await doctor(gateway, '--repair')).toMatchObject({
+      expect(await doctor(gateway, '--repair', '--dry-run')).toMatchObject({
+        err: '',
         code: 1,
-        out: '',
-        err: expect.stringMatching(/^tollgate: --repair is not supported yet, and nothing was changed/),
+        out: expect.stringContaining('\nacme: would be repaired; nothing was changed.\n'),
       })
       expect(await redis.hgetall('tg:{acme}:acct')).toEqual(before)
+      const repaired = await doctor(gateway, '--repair', '--reason', 'a slip', '--freeze')
+      // The freeze itself needs a wallet that can be read: it is of the account alone.
+      expect(repaired).toMatchObject({
+        code: 0,
+        out: expect.stringMatching(
+          /^ACCOUNT .*\nacme +USD +mangled.*\nacme: repaired, as entry \d+ of its ledger says\.\n$/,
+        ),
+      })
+      expect((await doctor(gateway)).code).toBe(0)
+      expect(await gateway.balance()).toEqual({ ...balance, frozen: true })
+      const answer = await gateway.admin('GET', 'accounts/acme/ledger?type=event')
+      expect(((await answer.json()) as { items: unknown[] }).items).toMatchObject([
+        { op: 'books.repaired', reason: 'a slip', repaired: [{ field: 'USD', kept: 'mangled' }] },
+      ])
+      const [grant = ''] = (await redis.hkeys('tg:{acme}:grants')).filter((id) => !id.startsWith('i:'))
+      await redis.hdel('tg:{acme}:grants', grant)
+      const refused = await doctor(gateway, 'acme', '--repair')
+      expect(refused).toMatchObject({
+        code: 1,
+        out: expect.stringContaining(
+          'acme: refused, and nothing was changed: the ledger does not say what stands here.',
+        ),
+      })
+      expect(refused.out).toMatch(new RegExp(`^acme +grant ${grant} +absent +a grant$`, 'm'))
       expect(await doctor(gateway, 'nobody')).toMatchObject({ code: 1, err: expect.stringContaining('nobody') })
+      expect(await doctor(gateway, '--freeze')).toMatchObject({ code: 2, err: expect.stringContaining('--repair') })
     })
   },
 )

@@ -127,6 +127,7 @@ function expectSnapshotsToHold(entries: readonly LedgerEntry[]): void {
   for (const [at, snapshot] of snapshots.entries()) {
     // Each tenth to the end, all of them one entry on.
     const replay = readReplay(snapshot)
+    if (replay === undefined) throw new Error('a snapshot of another version')
     const upTo = at % 10 === 0 ? entries.length : at + 1
     for (const entry of entries.slice(at, upTo)) replay.apply(entry, chargeOf(entry))
     expect(writeReplay(replay.state)).toBe(upTo === entries.length ? end : snapshots[upTo])
