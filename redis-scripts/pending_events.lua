@@ -6,12 +6,13 @@ KEYS[1]  ledger  stream  <seq>-0
 KEYS[2]  events  zset    sequences of ledger events not yet handed over
 
 ARGV[1]  limit
+ARGV[2]  after_seq  those after it; 0: all
 
 Returns {seq, entry, info, seq, …}: ledger entries; '' for entry and info of one that was exported and trimmed.
 ]]
 
 local reply = {}
-local waiting = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1)
+local waiting = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. ARGV[2], '+inf', 'LIMIT', 0, ARGV[1])
 for i = 1, #waiting do
   local id = waiting[i] .. '-0'
   local found = redis.call('XRANGE', KEYS[1], id, id)

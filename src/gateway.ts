@@ -34,6 +34,9 @@ import { recoverOutbox } from './wallet/recover-outbox.ts'
 import { createWallet } from './wallet/redis-wallet.ts'
 import type { WalletOptions } from './wallet/script-caller.ts'
 import { createSweeper } from './wallet/sweeper.ts'
+import { deliverEvents } from './webhooks/deliveries.ts'
+import { DeliveryList } from './webhooks/delivery-list.ts'
+import { EventMarks } from './webhooks/event-marks.ts'
 import { startWorkers, type Workers } from './workers.ts'
 
 export interface GatewayOptions {
@@ -99,6 +102,8 @@ async function start(
   core.sweeper.start()
   core.longCalls.start()
   core.allowances.start()
+  const deliveries = deliverEvents({ ...core, snapshot: () => store.current(), metrics, log, now: Date.now })
+  undo.push(() => deliveries.stop())
   undo.push(() => core.allowances.stop())
   undo.push(() => core.longCalls.stop())
   undo.push(() => core.sweeper.stop())
@@ -163,6 +168,7 @@ async function start(
     if (result !== 'applied') return
     void core.allowances.tick()
     void core.allowances.tickOthers()
+    void deliveries.tick()
   })
   const { server, adminToken } = createAdminServer({
     store,
@@ -174,6 +180,7 @@ async function start(
     reload,
     touch: (account, atMs) => core.sweeper.touch(account, atMs),
     cut: (cut) => tellCut(core.redis, cut),
+    webhooks: deliveries,
     metrics: async () => metricsText([await metrics.export(), ...((await workers?.metrics()) ?? [])]),
     ready: () => readiness(core, store, embedded),
   })
@@ -194,6 +201,7 @@ async function start(
       await core.longCalls.stop()
       await core.allowances.stop()
       await core.sweeper.stop()
+      await deliveries.stop()
       await closeAdmin(server)
       await core.close(5_000)
       await embedded?.stop()
@@ -219,6 +227,7 @@ export interface Core {
   /** Those, and the ones of the files. */
   readonly directory: AccountDirectory
   readonly callers: Callers
+  readonly eventMarks: EventMarks
   close(withinMs: number): Promise<void>
 }
 
@@ -238,6 +247,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const { limits } = settings
   let outbox: Outbox | undefined
   let allowances: AllowanceKeeper | undefined
+  let eventMarks: EventMarks | undefined
   // Nothing is asked of a Redis that has not been looked at: an emptied or evicting one must not hold money.
   const guard = await connectGuarded(
     {
@@ -272,7 +282,14 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     archive: archiveOf(settings.ledger.books),
     onDuration: (script, seconds) => metrics.redisCall(script, seconds),
   }
-  const wallet = createWallet(guard, scripts)
+  const wallet = createWallet(guard, { ...scripts, onEvents: (account) => eventMarks?.add(account) })
+  eventMarks = new EventMarks({
+    list: new DeliveryList(guard),
+    wallet,
+    snapshot: () => store.current(),
+    log,
+    now: Date.now,
+  })
   const accounts = new AccountStore(guard, scripts)
   const directory = new AccountDirectory({ snapshot: () => store.current(), store: accounts })
   const known = watchCallers(accounts, {
@@ -333,11 +350,13 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     accounts,
     directory,
     callers: known.callers,
+    eventMarks,
     async close(withinMs) {
       known.stop()
       await pools.close()
       credentials.close()
       await outbox.close(withinMs)
+      await eventMarks.stop()
       guard.close()
     },
   }

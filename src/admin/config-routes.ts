@@ -6,6 +6,7 @@ import { AdminError } from './admin-error.ts'
 import { timeText } from './render-wallet.ts'
 import { type Route, route } from './route.ts'
 import { configAnswer, configTexts, problemsAnswer, reasonBody, reloadAnswer } from './schemas.ts'
+import { shownUrl } from './shown-url.ts'
 
 function planJson(plan: Plan): object {
   const text = (atoms: bigint | undefined) => (atoms === undefined ? null : formatAmount(atoms, plan.scale))
@@ -88,16 +89,9 @@ function configJson(snapshot: Snapshot): object {
         { plan: plan.name, labels, keys: (keys.get(id) ?? []).map((key) => ({ id: key.id, labels: key.labels })) },
       ]),
     ),
+    webhooks: snapshot.webhooks.map(({ url, events, accounts }) => ({ url: shownUrl(url), events, accounts })),
     warnings: snapshot.warnings,
   }
-}
-
-function shownUrl(text: string): string {
-  if (!URL.canParse(text)) return text
-  const url = new URL(text)
-  if (url.password !== '') url.password = '***'
-  url.search = ''
-  return url.href
 }
 
 const show = route({

@@ -2,13 +2,14 @@
 import type { Plan } from '../config/snapshot.ts'
 import { type Atoms, formatAmount } from '../core/money.ts'
 import { overflowPeriod } from '../core/overflow-period.ts'
+import { shownFields } from '../wallet/shown-fields.ts'
 import type { Balance, Grant, LedgerEntry, OpenHold } from '../wallet/wallet-types.ts'
 
 export function timeText(atMs: number): string {
   return new Date(atMs).toISOString()
 }
 
-function timeOrNull(atMs: number | undefined): string | null {
+export function timeOrNull(atMs: number | undefined): string | null {
   return atMs === undefined ? null : timeText(atMs)
 }
 
@@ -196,24 +197,4 @@ export function ledgerJson(entry: LedgerEntry, account: string) {
     ...unit,
     ...shownFields(entry.fields),
   }
-}
-
-const RENAMED: Readonly<Record<string, string>> = {
-  appliesTo: 'applies_to',
-  costBasis: 'cost_basis',
-  repaysDebt: 'repays_debt',
-}
-// What the scripts need for a replay: the decimals and the scope show in amounts and in applies_to.
-const NOT_SHOWN = ['scale', 'scope', 'policy', 'facts']
-
-/** Fields of the entry under the names, and with the times, of the rest of the API. */
-function shownFields(fields: LedgerEntry['fields']): Readonly<Record<string, unknown>> {
-  const shown: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(fields)) {
-    if (NOT_SHOWN.includes(name)) continue
-    if (name === 'effective' || name === 'expires')
-      shown[`${name}_at`] = typeof value === 'number' ? timeText(value) : null
-    else shown[RENAMED[name] ?? name] = value
-  }
-  return shown
 }

@@ -6,6 +6,7 @@ import type { ConfigStore, ReloadResult } from '../config/config-store.ts'
 import type { AdminRole } from '../config/snapshot.ts'
 import type { Log } from '../log.ts'
 import type { StopKind, Wallet } from '../wallet/wallet-types.ts'
+import type { Deliveries } from '../webhooks/deliveries.ts'
 import type { Actor } from './tokens.ts'
 
 export interface Readiness {
@@ -24,6 +25,7 @@ export interface AdminDependencies {
   readonly log: Log
   /** Reads the hot files anew, on every worker. */
   readonly reload: () => Promise<ReloadResult>
+  readonly webhooks: Pick<Deliveries, 'report' | 'test'>
   readonly metrics: () => Promise<string>
   readonly ready: () => Promise<Readiness>
   /** Something is due in an account at that time: a grant becomes effective, or expires. */

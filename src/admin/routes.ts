@@ -13,6 +13,7 @@ import { type Route, route } from './route.ts'
 import { STOP_ROUTES } from './stop-routes.ts'
 import { UNMATCHED_ROUTES } from './unmatched-routes.ts'
 import { USAGE_ROUTES } from './usage-routes.ts'
+import { WEBHOOK_ROUTES } from './webhook-routes.ts'
 
 const describe = route({
   method: 'GET',
@@ -39,6 +40,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   ...STOP_ROUTES,
   ...DOCTOR_ROUTES,
   ...CONFIG_ROUTES,
+  ...WEBHOOK_ROUTES,
   describe,
 ]
 

@@ -466,6 +466,32 @@ export const problemsAnswer = z.strictObject({
 
 export const configAnswer = z.looseObject({ version: z.string(), generation: z.int() })
 
+export const webhookAnswer = z.strictObject({
+  url: z.string().describe('Without its query'),
+  events: z.array(z.string()),
+  accounts: z.array(z.string()),
+  state: z
+    .enum(['ok', 'failing', 'gone'])
+    .describe('gone: it answered 410 and is asked no more until its config changes'),
+  last_success_at: z.string().nullable(),
+  failing_since: z.string().nullable(),
+  error: z.string().nullable().describe('A status, or the code of an error'),
+  pending: z.int().describe('Accounts whose events it does not have yet'),
+  oldest_at: z.string().nullable().describe('Since when the oldest of them waits'),
+})
+export const webhookTestBody = z.strictObject({ url: z.string().max(4096).optional().describe('Left out: all') })
+export const webhookTestsAnswer = z.strictObject({
+  items: z.array(
+    z.strictObject({
+      url: z.string(),
+      delivered: z.boolean(),
+      status: z.int().nullable(),
+      error: z.string().nullable(),
+      duration_ms: z.int(),
+    }),
+  ),
+})
+
 export const errorAnswer = z.strictObject({
   error: z.strictObject({
     code: z.string(),

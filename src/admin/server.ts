@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { z } from 'zod'
-import { isLoopback } from '../config/check-relations.ts'
+import { isLoopback } from '../config/loopback.ts'
 import type { AdminToken } from '../config/snapshot.ts'
 import { METRICS_CONTENT_TYPE } from '../metrics/merge-metrics.ts'
 import { EntriesMissing, WalletUnavailable } from '../wallet/wallet-types.ts'

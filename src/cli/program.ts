@@ -27,6 +27,7 @@ export function makeProgram(cli: CliEnvironment, exit: (code: number) => void): 
   const configOption = (command: Command) => command.option('--config <file>', 'tollgate.yaml', DEFAULT_CONFIG)
   addLocal(program, configOption, cli, exit)
   addReading(program, cli, exit)
+  addWebhooks(program, cli, exit)
   addAccounts(program, cli)
   addKeys(program, cli)
   addMoney(program, cli)
@@ -152,6 +153,21 @@ function addReading(program: Command, cli: CliEnvironment, exit: (code: number) 
       const { admin, output } = connect(cli, options)
       if (options.verify) exit(await verifyCommand(options, cli.env, output))
       else await exportCommand(admin, options, output)
+    })
+}
+
+function addWebhooks(program: Command, cli: CliEnvironment, exit: (code: number) => void): void {
+  const webhooks = program.command('webhooks').description('receivers of events')
+  const commands = () => import('./webhook-commands.ts')
+  remote(webhooks, 'list', 'receivers and how far each is').action(async (options: AdminOptions) => {
+    const { admin, output } = connect(cli, options)
+    await (await commands()).webhooksListCommand(admin, output)
+  })
+  remote(webhooks, 'test', 'post a webhook.test; exit 1 where it is not taken')
+    .argument('[url]', 'left out: all receivers')
+    .action(async (url: string | undefined, options: AdminOptions) => {
+      const { admin, output } = connect(cli, options)
+      exit(await (await commands()).webhooksTestCommand(admin, url, output))
     })
 }
 

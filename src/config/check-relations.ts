@@ -3,24 +3,17 @@
  * plan. Works on the values as read, so that these problems are told beside the schema's; what the schema refuses is
  * passed over here.
  */
-import { isIP } from 'node:net'
 import { AmountError, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
 import { checkAlerts, checkTopUp } from './alerts-schema.ts'
 import { checkAllowance } from './allowance-schema.ts'
 import { shorten, shownField } from './describe-issues.ts'
+import { isLoopback } from './loopback.ts'
 import { type Fields, listOf, mapOf } from './raw-fields.ts'
 import type { Path, YamlFile } from './read-yaml.ts'
 import { remedy } from './suggest.ts'
 
 /** Two or three words without a colon in them; proxy/credentials/aws-keys.ts takes them apart. */
 const AWS_KEYS = /^[^:\s]+:[^:\s]+(:[^:\s]+)?$/
-
-/** Whether only this machine reaches the address. */
-export function isLoopback(host: string): boolean {
-  const bare = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
-  if (bare === 'localhost' || bare === '::1') return true
-  return isIP(bare) === 4 && bare.startsWith('127.')
-}
 
 /** `value` is that of the file with its defaults from the environment. */
 export function checkTollgate(file: YamlFile, value: unknown): void {
@@ -75,6 +68,7 @@ export function checkEntitlements(file: YamlFile, tollgate: unknown): void {
   for (const [name, plan] of Object.entries(plans)) amounts(plan, mapOf(plan)['unit'] ?? 'USD', ['plans', name])
 
   checkBudgets(file, plans)
+  checkReceivers(file)
   const hashes = new Distinct(file, 'key with this sha256')
   for (const [id, value] of Object.entries(mapOf(mapOf(file.value)['accounts']))) {
     const account = mapOf(value)
@@ -171,6 +165,15 @@ function checkBudgets(file: YamlFile, plans: Fields): void {
         'value',
         `budgets[${i}].match.plan: unknown plan "${shorten(plan)}"${remedy(plan, Object.keys(plans), 'plans')}`,
       )
+  })
+}
+
+/** What was delivered is known by the URL: two receivers of one would share it. */
+function checkReceivers(file: YamlFile): void {
+  const urls = new Distinct(file, 'receiver with this url')
+  listOf(mapOf(file.value)['webhooks']).forEach((item, i) => {
+    const url = mapOf(item)['url']
+    urls.add(typeof url === 'string' ? (URL.parse(url)?.href ?? url) : url, ['webhooks', i, 'url'], false)
   })
 }
 

@@ -23,8 +23,7 @@ import {
   timezone,
   unitName,
 } from './fields.ts'
-
-const anything = z.strictObject({}).loose()
+import { webhooks } from './webhook-schema.ts'
 
 const onExhausted = z.discriminatedUnion('mode', [
   z.strictObject({ mode: z.literal('block') }),
@@ -171,7 +170,7 @@ export const entitlementsSchema = z
     accounts: named('account name', account).describe('customers').prefault({}),
     budgets: z.array(budget).describe('caps on what calls use; each counter lives inside one account').prefault([]),
     rates: z.array(rate).describe('declared rates between units; the latest that began counts').prefault([]),
-    webhooks: later(z.array(anything), []).describe('receivers of events'),
+    webhooks: webhooks.describe('receivers of events').prefault([]),
   })
   .meta({ title: 'entitlements.yaml', description: 'Plans, accounts and keys; in force at once when saved.' })
 

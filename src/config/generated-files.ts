@@ -55,6 +55,9 @@ const ENTITLEMENTS: Examples = {
   'rates[].to': 'USD',
   'rates[].rate': '1.08',
   'rates[].valid_from': '2026-11-01',
+  'webhooks[].url': 'https://ops.example/hook',
+  'webhooks[].secret': 'whsec_Zm9yLWV4YW1wbGUtb25seS1tYWtlLXlvdXItb3duLS0=',
+  'webhooks[].events': ['wallet.*', 'overage.started', 'budget.exceeded', 'grant.expiring'],
   'accounts.*.plan_overrides': { on_exhausted: { mode: 'overflow', cap: '500.00', period: 'month' } },
 }
 

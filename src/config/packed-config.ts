@@ -37,6 +37,7 @@ export type Portion =
       readonly warnings: readonly string[]
       readonly budgets: Snapshot['budgets']
       readonly rates: Snapshot['rates']
+      readonly webhooks: Snapshot['webhooks']
       readonly prices: Omit<PriceBook, 'entries' | 'catalog'>
       /** Upstream → provider of the catalog, which every process loads for itself; undefined: the book has none. */
       readonly catalog: readonly (readonly [string, string])[] | undefined

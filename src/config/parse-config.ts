@@ -5,6 +5,7 @@ import { buildBudgets, buildRates } from './build-budgets.ts'
 import { buildEntitlements, type Entitlements } from './build-entitlements.ts'
 import { buildPriceBook, catalogProvider } from './build-price-book.ts'
 import { buildSettings } from './build-settings.ts'
+import { buildWebhooks } from './build-webhooks.ts'
 import { checkEntitlements, checkLimits, checkTollgate } from './check-relations.ts'
 import { describeIssues, type JsonSchema } from './describe-issues.ts'
 import { entitlementsSchema } from './entitlements-schema.ts'
@@ -72,9 +73,10 @@ export function parseConfig(
       entitlements.report(path, 'value', `${path.join('.')}: ${error.message}`),
     )
     const rates = buildRates(readEntitlements)
+    const webhooks = buildWebhooks(readEntitlements)
     const priceBook = buildPriceBook(readPrices, prices, shortHash([files.prices.text]), settings.upstreams)
     const version = shortHash([files.tollgate.text, files.entitlements.text, files.prices.text])
-    const parts = { ...built, budgets, rates, settings, priceBook }
+    const parts = { ...built, budgets, rates, webhooks, settings, priceBook }
     const warnings = findWarnings(parts, { tollgate, entitlements, prices })
     snapshot = Object.freeze({ version, generation, loadedAtMs: nowMs, ...parts, warnings })
   }

@@ -165,6 +165,21 @@ export interface KeyOwn {
   readonly overrides: PlanOverrides
 }
 
+/** Who is told of events by HTTP. */
+export interface Receiver {
+  /** Of its URL: what was delivered to it is known by this, whatever else of it changes. */
+  readonly id: string
+  /** Of all of it: another one after any change. */
+  readonly fingerprint: string
+  readonly url: string
+  /** `whsec_…`; never shown. */
+  readonly secret: string
+  /** Globs of event types. */
+  readonly events: readonly string[]
+  /** Globs of account ids. */
+  readonly accounts: readonly string[]
+}
+
 export type AdminRole = 'viewer' | 'finance' | 'operator'
 export interface AdminToken {
   readonly name: string
@@ -208,6 +223,12 @@ export interface Limits {
   readonly pollFirstMs: number
   readonly pollMostMs: number
   readonly pollsPerUpstream: number
+  readonly webhookTimeoutMs: number
+  readonly webhookRetryFirstMs: number
+  readonly webhookRetryMostMs: number
+  readonly webhookRetryForMs: number
+  readonly webhookLeaseMs: number
+  readonly webhookConnections: number
   readonly drains: number
   readonly drainBytes: number
   readonly graceMs: number
@@ -271,6 +292,7 @@ export interface Snapshot {
   /** In the order of the file. */
   readonly budgets: readonly Budget[]
   readonly rates: readonly Rate[]
+  readonly webhooks: readonly Receiver[]
   readonly priceBook: PriceBook
   /** What `validate` warns about; shown, never fatal. */
   readonly warnings: readonly string[]

@@ -58,6 +58,14 @@ export const METRICS = {
   unmeteredBytes: counter('unmetered_bytes_total', 'upstream direction', 'Bytes on paths that are left unmetered.'),
   polls: counter('polls_total', 'upstream result', 'Questions how a call stands that goes on after its answer.'),
   jobsOpen: gauge('jobs_open', '', 'max', 'Calls that go on after their answer and have no end yet.'),
+  webhookDeliveries: counter('webhook_deliveries_total', 'event result', 'Posts of events to receivers, by result.'),
+  webhookPending: gauge('webhook_pending', 'receiver', 'max', 'Accounts whose events a receiver does not have yet.'),
+  webhookOldest: gauge(
+    'webhook_oldest_seconds',
+    'receiver',
+    'max',
+    'Age of the oldest event that waits for a receiver.',
+  ),
   holdsExpired: counter('holds_expired_total', 'account', 'Holds that ended by their deadline.'),
   eventsDropped: counter(
     'events_dropped_total',

@@ -83,3 +83,11 @@ export interface AccountGauge {
   /** Settlements that wait for an operator's word. */
   readonly unmatched: number
 }
+
+/** What a receiver of events does not have yet. */
+export interface WaitingReceiver {
+  readonly receiver: string
+  /** Accounts whose events wait. */
+  readonly pending: number
+  readonly oldestSeconds: number
+}

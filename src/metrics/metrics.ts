@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, type Metric, Registry } from 'prom-client'
+import { EVENTS } from '../core/event-names.ts'
 import type { Atoms } from '../core/money.ts'
 import { TOKEN_KINDS, type Usage } from '../core/usage.ts'
 import { type FamilyValues, HistogramFamily, NumberFamily } from './families.ts'
@@ -11,6 +12,7 @@ import type {
   RefusedCall,
   RequestLabels,
   UsedByCall,
+  WaitingReceiver,
   WalletGauge,
 } from './metric-events.ts'
 import { units } from './units.ts'
@@ -105,6 +107,22 @@ export class Metrics {
     if (result.status === 'unmatched') this.#families.unreconciled.add([account], 1)
     if (heldAtoms !== undefined && chargedAtoms > 0n)
       this.#families.holdRatio.observe([], Number(heldAtoms) / Number(chargedAtoms))
+  }
+
+  /** An event was posted to a receiver, or given up. */
+  webhookDelivered(event: string, result: 'delivered' | 'failed' | 'gone' | 'given_up'): void {
+    this.#families.webhookDeliveries.add([event, result], 1)
+  }
+
+  /** Replaces what was known of the receivers; `receiver` is its host. */
+  webhooksWaiting(waiting: Iterable<WaitingReceiver>): void {
+    const { webhookDeliveries, webhookPending, webhookOldest } = this.#families
+    for (const gauge of [webhookPending, webhookOldest]) gauge.clear()
+    for (const event of EVENTS) webhookDeliveries.touch([event, 'given_up'])
+    for (const { receiver, pending, oldestSeconds } of waiting) {
+      webhookPending.set([receiver], pending)
+      webhookOldest.set([receiver], oldestSeconds)
+    }
   }
 
   /** Holds that a sweep ended by their deadline. */

@@ -25,6 +25,8 @@ export interface AccountKeys {
   readonly refunds: string
   /** Id of a directory of books -> the last entry in it and its hash; trimmed -> the last entry that left the ledger. */
   readonly exported: string
+  /** How far each receiver of webhooks is with the account's events. No script needs it. */
+  readonly webhooks: string
   /** The first eight, in the order in which every script declares them. */
   readonly wallet: readonly string[]
   readonly prefix: string
@@ -63,6 +65,7 @@ function makeAccountKeys(account: string): AccountKeys {
     grantKeys: `${prefix}gkeys`,
     refunds: `${prefix}refunds`,
     exported: `${prefix}exported`,
+    webhooks: `${prefix}webhooks`,
   }
   return { account: first, grants, order, due, holds, ledger, budgets, events, ...others, wallet, prefix }
 }

@@ -11,10 +11,11 @@ export async function pendingEvents(
   scripts: ScriptCaller,
   account: string,
   limit: number,
+  afterSeq = 0,
 ): Promise<readonly PendingEvent[]> {
   const keys = scripts.keysOf(account)
   const count = String(Math.min(AT_ONCE, Math.max(1, Math.trunc(limit))))
-  const reply = await scripts.call('pending_events', [keys.ledger, keys.events], [count])
+  const reply = await scripts.call('pending_events', [keys.ledger, keys.events], [count, String(afterSeq)])
   const found: PendingEvent[] = []
   for (let i = 0; i < reply.length; i += 3) {
     const seq = Number(field(reply, i))

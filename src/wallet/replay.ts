@@ -2,11 +2,12 @@
  * Rebuilds an account from its ledger alone. Pure: entries in, balances and grants out. What it answers must be what
  * the scripts keep, as far as the ledger goes: what time has decided since is not in it until it is swept.
  */
+import { EVENTS } from '../core/event-names.ts'
 import { type Atoms, parseAmount } from '../core/money.ts'
 import { latchOf } from './budget-events.ts'
 import type { GrantFacts, Slice } from './packed.ts'
 import { type ReplayedCounters, replayCounters } from './replay-counters.ts'
-import { type Balance, EVENTS, type Funding, type LedgerEntry } from './wallet-types.ts'
+import type { Balance, Funding, LedgerEntry } from './wallet-types.ts'
 
 /** Where the amount of a grant is: amount = free + held + consumed + expired + voided. */
 export interface ReplayedGrant {

@@ -65,6 +65,9 @@ export function countTraffic(metrics: Metrics): void {
   metrics.redisCall('hold', 0.0004)
   metrics.polled('openai', 'open')
   metrics.jobsOpen(2)
+  for (const result of ['delivered', 'failed', 'gone', 'given_up'] as const)
+    metrics.webhookDelivered('wallet.low', result)
+  metrics.webhooksWaiting([{ receiver: 'ops.example', pending: 2, oldestSeconds: 3.5 }])
   metrics.configReload('accepted')
   metrics.configReload('rejected')
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sha256, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
+import { SECRET } from '../support/webhook-receiver.ts'
 import { type PrometheusServer, startPrometheus, waitFor } from './prometheus-server.ts'
 import { missing } from './prometheus-tools.ts'
 import { watchedExpressions, withoutFilters } from './watched-expressions.ts'
@@ -23,6 +24,7 @@ accounts:
 ${Object.keys(ACCOUNTS)
   .map((name) => `  ${name}: { plan: ${name}, keys: [ { id: ${name}, sha256: "${sha256(`key-${name}`)}" } ] }`)
   .join('\n')}
+webhooks: [ { url: "http://127.0.0.1:9/hook", secret: ${SECRET} } ]
 `
 /** Neither a cached rate nor limits: what is missing is counted. */
 const prices = `

@@ -578,6 +578,20 @@ describe('events that wait', () => {
     expect(told).toHaveLength(4)
   })
 
+  redisTest('are read from a sequence on, by who has got further than others', async () => {
+    const account = accountOf(harness)
+    for (let i = 0; i < 3; i++) {
+      await account.grant(1n)
+      await account.hold(11n)
+    }
+    const seqs = async (limit: number, afterSeq?: number) =>
+      (await harness.wallet.pendingEvents(account.account, limit, afterSeq)).map(({ seq }) => seq)
+    expect(await seqs(10)).toEqual([2, 4, 6])
+    expect(await seqs(10, 2)).toEqual([4, 6])
+    expect(await seqs(1, 3)).toEqual([4])
+    expect(await seqs(10, 6)).toEqual([])
+  })
+
   redisTest('beyond 10,000 the oldest are dropped and counted, and stay in the ledger', async () => {
     const { redis, wallet } = harness
     const account = accountOf(harness)

@@ -19,7 +19,7 @@ import { newId } from '../../../src/core/ids.ts'
 import { creditRequest } from '../../support/credit-request.ts'
 import { redisAvailable } from '../../support/redis.ts'
 import { memoryLog, settlement, terms } from '../outbox/fake-wallet.ts'
-import { type AdminHarness, snapshot, startAdmin } from './harness.ts'
+import { type AdminHarness, QUIET_WEBHOOKS, snapshot, startAdmin } from './harness.ts'
 
 describe.skipIf(!redisAvailable)('the admin API', () => {
   let admin: AdminHarness
@@ -132,6 +132,7 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
         log: memoryLog(),
         touch: () => undefined,
         cut: async () => {},
+        webhooks: QUIET_WEBHOOKS,
         reload: async () => ({ result: 'unchanged', version: '', problems: [], notes: [] }),
         metrics: async () => '',
         ready: async () => ({ ready: true, checks: {} }),
@@ -500,9 +501,41 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
         'c0ffee',
         'everything-token',
         'view-me',
+        'hooksecret',
+        'hooktoken',
       ]) {
         expect(text).not.toContain(secret)
       }
+    })
+
+    test('receivers of events are listed and tested without their secrets', async () => {
+      const listed = await admin.call('GET', 'webhooks')
+      expect(listed.body.items).toEqual([
+        {
+          url: 'https://ops.example/hook',
+          events: ['wallet.*'],
+          accounts: ['*'],
+          state: 'ok',
+          last_success_at: null,
+          failing_since: null,
+          error: null,
+          pending: 0,
+          oldest_at: null,
+        },
+      ])
+      const shown = await admin.call('POST', 'webhooks/test', { body: { url: 'https://ops.example/hook' } })
+      const whole = await admin.call('POST', 'webhooks/test', { body: { url: snapshot().webhooks[0]?.url } })
+      const all = await admin.call('POST', 'webhooks/test', { body: {} })
+      for (const { status, body } of [shown, whole, all]) {
+        expect(status).toBe(200)
+        expect(body.items).toEqual([
+          { url: 'https://ops.example/hook', delivered: true, status: 204, error: null, duration_ms: 12 },
+        ])
+      }
+      const other = await admin.call('POST', 'webhooks/test', { body: { url: 'https://elsewhere.example/' } })
+      expect([other.status, other.body.error.code]).toEqual([404, 'unknown_webhook'])
+      for (const role of ['viewer', 'finance'] as const)
+        expect((await admin.call('POST', 'webhooks/test', { role, body: {} })).status).toBe(403)
     })
 
     test('validate and reload answer what the store says', async () => {

@@ -86,9 +86,38 @@ export function snapshot(): Snapshot {
     planFields: new Map(),
     accounts: new Map(accounts.map((account) => [account.id, account])),
     keys: new Map([[key.sha256, key]]),
+    webhooks: [
+      {
+        id: 'hook',
+        fingerprint: 'f1',
+        url: 'https://ops.example/hook?token=hooktoken',
+        secret: 'whsec_hooksecret',
+        events: ['wallet.*'],
+        accounts: ['*'],
+      },
+    ],
     priceBook: {},
     warnings: [],
   } as unknown as Snapshot
+}
+
+/** Receivers of whom nothing is known, and who take every test. */
+export const QUIET_WEBHOOKS: AdminDependencies['webhooks'] = {
+  async report() {
+    return snapshot().webhooks.map((receiver) => ({
+      receiver,
+      gone: false,
+      pending: 0,
+      oldestAtMs: undefined,
+      lastSuccessMs: undefined,
+      failingSinceMs: undefined,
+      error: undefined,
+      goneFingerprint: undefined,
+    }))
+  },
+  async test(receiver) {
+    return { receiver, result: { kind: 'delivered', status: 204 }, durationMs: 12 }
+  },
 }
 
 // Taken apart by assertions, which say what they expect of it.
@@ -139,6 +168,7 @@ export async function startAdmin(more: Partial<AdminDependencies> = {}): Promise
     reload: async () => ({ result: 'unchanged', version: inForce.version, problems: [], notes: [] }),
     cut: async () => {},
     touch: () => undefined,
+    webhooks: QUIET_WEBHOOKS,
     metrics: async () => 'tollgate_redis_up 1\n',
     ready: async () => ({ ready: true, checks: { redis: { ok: true, detail: 'reachable' } } }),
     ...more,

@@ -239,6 +239,18 @@ describe.skipIf(!redisAvailable)('with a gateway', () => {
     expect((await run(`ledger acme --period ${new Date().getUTCFullYear()}`, env)).out).toBe(out)
   })
 
+  test('webhooks list, webhooks test', async () => {
+    const operator = { ...env, TOLLGATE_ADMIN_TOKEN: TOKENS.operator }
+    expect((await run('webhooks list', operator)).out).toMatch(
+      /^URL +STATE +WAITING .*\nhttps:\/\/ops\.example\/hook +ok +0 +never +wallet\.\* +\*\n$/,
+    )
+    expect(JSON.parse((await run('webhooks list --json', operator)).out)).toMatchObject([{ state: 'ok', pending: 0 }])
+    const tested = await run('webhooks test https://ops.example/hook', operator)
+    expect([tested.code, tested.out]).toEqual([0, expect.stringMatching(/hook +yes +12\n$/)])
+    const other = await run('webhooks test https://elsewhere.example/', operator)
+    expect([other.code, other.err]).toEqual([1, expect.stringContaining('unknown_webhook')])
+  })
+
   test('accounts list', async () => {
     expect((await run('accounts list', env)).out).toMatch(
       /^ACCOUNT +PLAN +STATUS +IN +AVAILABLE +HELD\nacme +pro +active +files +0 USD/,

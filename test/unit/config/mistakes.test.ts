@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { PLAN, problemLines, type Texts } from './config-texts.ts'
+import { EVENTS } from '../../../src/core/event-names.ts'
+import { PLAN, problemLines, snapshotOf, type Texts } from './config-texts.ts'
 
 const SHA = 'a'.repeat(64)
 const entitlements = (text: string): Texts => ({ entitlements: text })
@@ -294,7 +295,6 @@ test.each<[field: string, texts: Texts, line: string]>([
     { tollgate: 'redis: { durability: { holds: wait } }\n' },
     't.yaml:1:10: redis.durability: not supported yet',
   ],
-  ['webhooks', entitlements('webhooks: [ { url: x } ]\n'), 'e.yaml:1:1: webhooks: not supported yet'],
   ['defaults.plan', entitlements(`${PLAN}defaults: { plan: pro }\n`), 'e.yaml:3:13: defaults.plan: not supported yet'],
 ])('%s is refused until it does something', (_, texts, line) => {
   expect(problemLines(texts)).toEqual([line])
@@ -321,12 +321,82 @@ test.each<[name: string, texts: Texts]>([
   ['of an upstream', upstream('missing_usage: estimate, charge_by: ours')],
   [
     'in entitlements.yaml',
-    entitlements(
-      'plans:\n  pro: { hold: { input: worst, output: ceiling } }\nbudgets: []\nrates: []\nwebhooks: []\ndefaults: {}\n',
-    ),
+    entitlements('plans:\n  pro: { hold: { input: worst, output: ceiling } }\nbudgets: []\nrates: []\ndefaults: {}\n'),
   ],
 ])('what is not supported yet may be written as what happens without it %s', (_, texts) => {
   expect(problemLines(texts)).toEqual([])
+})
+
+const HOOK_SECRET = `whsec_${'QUJD'.repeat(8)}`
+const hook = (url: string, more = `secret: ${HOOK_SECRET}`): Texts =>
+  entitlements(`webhooks: [ { url: "${url}", ${more} } ]\n`)
+const hookSecret = (secret: string): Texts => hook('https://a.example/h', `secret: "${secret}"`)
+const MAKE = 'write whsec_ and 24 to 64 random bytes in base64 ("echo whsec_$(openssl rand -base64 32)" makes one)'
+
+test.each<[name: string, texts: Texts, line: string]>([
+  [
+    'http beyond this machine',
+    hook('http://ops.example/h'),
+    'e.yaml:1:20: webhooks[0].url: is http beyond this machine: anyone on the way could read the events; write https',
+  ],
+  [
+    'a user in the url',
+    hook('https://me:word@ops.example/h'),
+    'e.yaml:1:20: webhooks[0].url: has a user or password in it; leave them out',
+  ],
+  ['a fragment', hook('https://ops.example/h#x'), 'e.yaml:1:20: webhooks[0].url: has a fragment; leave it out'],
+  ['no secret', hook('https://a.example/h', 'events: ["*"]'), 'e.yaml:1:13: webhooks[0].secret: is missing'],
+  [
+    'an empty secret',
+    hookSecret(`\${HOOK_SECRET:-}`),
+    `e.yaml:1:51: webhooks[0].secret: is empty: events are never sent unsigned; ${MAKE}`,
+  ],
+  [
+    'a short secret',
+    hookSecret(`whsec_${'QUJD'.repeat(7)}`),
+    `e.yaml:1:51: webhooks[0].secret: is too short, of 21 bytes; ${MAKE}`,
+  ],
+  [
+    'a long secret',
+    hookSecret(`whsec_${'QUJD'.repeat(22)}`),
+    `e.yaml:1:51: webhooks[0].secret: is too long, of 66 bytes; ${MAKE}`,
+  ],
+  [
+    'another secret',
+    hookSecret('correct horse battery staple'),
+    `e.yaml:1:51: webhooks[0].secret: is no secret; ${MAKE}`,
+  ],
+  [
+    'an event that is none',
+    hook('https://a.example/h', `secret: ${HOOK_SECRET}, events: [wallet.lo]`),
+    'e.yaml:1:100: webhooks[0].events[0]: "wallet.lo" is no event; did you mean "wallet.low"?',
+  ],
+  [
+    'a pattern that fits none',
+    hook('https://a.example/h', `secret: ${HOOK_SECRET}, events: ["wallets.*"]`),
+    `e.yaml:1:100: webhooks[0].events[0]: "wallets.*" is no event; events: ${EVENTS.join(', ')}`,
+  ],
+  [
+    'two of one url',
+    entitlements(
+      `webhooks:\n  - { url: "https://a.example", secret: ${HOOK_SECRET} }\n  - { url: "https://A.example/", secret: ${HOOK_SECRET} }\n`,
+    ),
+    'e.yaml:3:12: webhooks[1].url: duplicate receiver with this url; the first is in line 2',
+  ],
+  [
+    'too many',
+    entitlements(
+      `webhooks:\n${Array.from({ length: 17 }, (_, i) => `  - { url: "https://a.example/${i}", secret: ${HOOK_SECRET} }\n`).join('')}`,
+    ),
+    'e.yaml:2:3: webhooks: has more than 16 receivers',
+  ],
+])('a receiver of events with %s is refused', (_, texts, line) => {
+  expect(problemLines(texts)).toEqual([line])
+})
+
+test('a receiver is told of all events of all accounts unless it says otherwise; on this machine by http too', () => {
+  const { webhooks } = snapshotOf(hook('http://127.0.0.1:8000/h'))
+  expect(webhooks).toMatchObject([{ url: 'http://127.0.0.1:8000/h', events: ['*'], accounts: ['*'] }])
 })
 
 test('a secret is in no message, whatever is wrong with its field', () => {
@@ -340,6 +410,9 @@ test('a secret is in no message, whatever is wrong with its field', () => {
     upstream(`api_key: !${secret} x`),
     upstream(`headers: { x-key: "${secret}\\u0000" }`),
     { tollgate: `redis: { url: "${secret}" }\n` },
+    hookSecret(secret),
+    hookSecret(`whsec_${secret}`),
+    hook(`https://${secret}:x@a.example`),
     { tollgate: `admin: { tokens: [ { name: a, sha256: ${secret}, role: viewer } ] }\n` },
     { tollgate: `upstreams:\n  u: { format: openai, base_url: "https://user:${secret}@x.example" }\n` },
     entitlements(`${PLAN}accounts:\n  a: { plan: pro, keys: [ { id: k, sha256: ${secret} } ] }\n`),

@@ -1,0 +1,22 @@
+/** The facts of a ledger entry as they leave the gateway: in the admin API, and in webhooks. */
+import type { LedgerEntry } from './wallet-types.ts'
+
+const RENAMED: Readonly<Record<string, string>> = {
+  appliesTo: 'applies_to',
+  costBasis: 'cost_basis',
+  repaysDebt: 'repays_debt',
+}
+// What the scripts need for a replay: the decimals and the scope show in amounts and in applies_to, what is watched in events.
+const NOT_SHOWN = ['scale', 'scope', 'policy', 'facts', 'watch']
+
+/** Under the names, and with the times, of the admin API. */
+export function shownFields(fields: LedgerEntry['fields']): Readonly<Record<string, unknown>> {
+  const shown: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(fields)) {
+    if (NOT_SHOWN.includes(name)) continue
+    if (name === 'effective' || name === 'expires')
+      shown[`${name}_at`] = typeof value === 'number' ? new Date(value).toISOString() : null
+    else shown[RENAMED[name] ?? name] = value
+  }
+  return shown
+}
