@@ -132,6 +132,9 @@ function splitAt(text: string, mark: string): readonly [string, string] {
   return [text.slice(0, at), text.slice(at + 1)]
 }
 
+/** An entry's own `at` is its time. */
+const RENAMED: Readonly<Record<string, string>> = { price: 'price_version', at: 'share' }
+
 /** name=value;…: amounts become decimal strings, flags booleans. */
 function readExtra(type: string, unit: string, scale: number, packed: string): Readonly<Record<string, unknown>> {
   const fields: Record<string, unknown> = type === 'timeout' ? { unreconciled: true } : {}
@@ -141,7 +144,7 @@ function readExtra(type: string, unit: string, scale: number, packed: string): R
     const name = part.slice(0, at)
     if (name === 'exceeds') Object.assign(fields, readExceeded(part.slice(at + 1), unit, scale))
     else if (name === 'values') Object.assign(fields, readValues(part.slice(at + 1)))
-    else fields[name === 'price' ? 'price_version' : name] = (EXTRA[name] ?? text)(part.slice(at + 1), scale)
+    else fields[RENAMED[name] ?? name] = (EXTRA[name] ?? text)(part.slice(at + 1), scale)
   }
   return fields
 }

@@ -97,7 +97,7 @@ export function judge(before: Watched, act: Act): { readonly watched: Watched; r
     if (alert.kind === 'granted') {
       const threshold = (base * BigInt(alert.millionths)) / 1_000_000n
       if (base === 0n || balance > threshold) return undefined
-      return { at: `${alert.millionths / 10_000}%`, threshold: money(threshold) }
+      return { share: `${alert.millionths / 10_000}%`, threshold: money(threshold) }
     }
     if (alert.kind === 'below') return balance < alert.atoms ? { below: money(alert.atoms) } : undefined
     const burn = burnOf(hours, act)

@@ -213,7 +213,7 @@ describe('wallet.low', () => {
     expect(await eventsOf(account)).toHaveLength(1)
     await spend(account, 1n, fifth)
     // 10 of 50.
-    expect((await account.ledger()).at(-1)?.fields).toMatchObject({ at: '20%', threshold: '0.00000001' })
+    expect((await account.ledger()).at(-1)?.fields).toMatchObject({ share: '20%', threshold: '0.00000001' })
   })
 
   redisTest('by hours left is told by what this hour and the last one took', async () => {
