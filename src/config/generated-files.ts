@@ -79,6 +79,8 @@ const PRICE_BOOK: Examples = {
   'entries[].tiers.reserved': '1',
   'entries[].tiers.fast': '6',
   'entries[].tiers.performance': '1',
+  'entries[].tiers.us': '1.1',
+  'entries[].tiers.fast_us': '6.6',
   'entries[].tiers.optimized': '1.25',
   'entries[].tiers.search_low': { per_unit: { requests: '0.005' } },
   'entries[].tiers.search_medium': { per_unit: { requests: '0.008' } },

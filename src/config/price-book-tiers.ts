@@ -32,6 +32,8 @@ const MEANING: Readonly<Record<ServiceTier, string>> = {
   scale: 'calls served from OpenAI’s scale tier',
   reserved: 'calls served from capacity that was bought ahead (Bedrock, Vertex)',
   fast: 'calls with Anthropic’s `speed: fast`',
+  us: 'calls that Anthropic ran within the United States alone (`inference_geo: us`)',
+  fast_us: 'the same with `speed: fast`',
   performance: 'calls at Groq’s performance tier',
   optimized: 'calls of Bedrock’s latency-optimized inference',
   search_low: 'calls of Perplexity’s models with search_context_size low',

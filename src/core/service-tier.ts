@@ -2,7 +2,7 @@
 
 /**
  * batch, flex, priority: OpenAI, Google, AWS and others. scale, reserved: capacity that was bought ahead. fast:
- * Anthropic. performance: Groq. optimized: AWS's inference of low latency. search_…: how much Perplexity's models read of the web, which sets their request fee.
+ * Anthropic; us, fast_us: the same or the default one kept within the United States. performance: Groq. optimized: AWS's inference of low latency. search_…: how much Perplexity's models read of the web, which sets their request fee.
  */
 export const SERVICE_TIERS = [
   'batch',
@@ -11,6 +11,8 @@ export const SERVICE_TIERS = [
   'scale',
   'reserved',
   'fast',
+  'us',
+  'fast_us',
   'performance',
   'optimized',
   'search_low',

@@ -37,6 +37,7 @@ const DECISIVE = new Set([
   'thinking',
   'service_tier',
   'speed',
+  'inference_geo',
 ])
 const MESSAGE_TOKENS = 8
 const HEAD_TOKENS = 16

@@ -112,7 +112,12 @@ describe('of the source', () => {
 test.each<[string, string, string, Record<string, unknown>]>([
   ['a mini’s batch', 'https://api.openai.com/v1', 'gpt-5-mini', { batch: '0.5', priority: '1.8' }],
   ['a fine-tune’s batch', 'https://api.openai.com/v1', 'ft:gpt-4o-2024-08-06:acme::x', { batch: '0.5' }],
-  ['Claude’s', 'https://api.anthropic.com', 'claude-opus-4-8', { batch: '0.5', priority: '1', fast: '2' }],
+  [
+    'Claude’s',
+    'https://api.anthropic.com',
+    'claude-opus-4-8',
+    { batch: '0.5', priority: '1', us: '1.1', fast: '2', fast_us: '2.2' },
+  ],
   ['Gemini’s', 'https://generativelanguage.googleapis.com', 'gemini-2.5-flash', { flex: '0.5', priority: '1.8' }],
   [
     'Claude’s on Bedrock',

@@ -19,6 +19,16 @@ const BODIES = new Map<Metering, object>([
 const read = (metering: Metering, more: object): CallRequest =>
   metering.readCall(Buffer.from(JSON.stringify({ ...BODIES.get(metering), ...more })), SOURCE)
 
+const IN_GEOS: readonly (readonly [string, object, object, string])[] = [
+  ['in the United States, as asked', { inference_geo: 'us' }, { inference_geo: 'us' }, 'us'],
+  ['in the United States, as its workspace has it', {}, { inference_geo: 'us', service_tier: 'standard' }, 'us'],
+  ['in the United States, fast', { speed: 'fast' }, { speed: 'fast', inference_geo: 'us' }, 'fast_us'],
+  ['in the United States, and not fast', { speed: 'fast' }, { speed: 'standard', inference_geo: 'us' }, 'us'],
+  ['anywhere', { inference_geo: 'global' }, { inference_geo: 'global', service_tier: 'standard' }, 'standard'],
+  ['where a model does not say', {}, { inference_geo: 'not_available', service_tier: 'standard' }, 'standard'],
+  ['where it does not say but was asked to', { inference_geo: 'us' }, { service_tier: 'standard' }, 'us'],
+]
+
 describe('the tier asked for', () => {
   test.each<[string, Metering, object, string | undefined]>([
     ['chat', chatMetering, { service_tier: 'flex' }, 'flex'],
@@ -27,6 +37,8 @@ describe('the tier asked for', () => {
     ['responses', responsesMetering, { service_tier: 'priority' }, 'priority'],
     ['messages', messagesMetering, { service_tier: 'standard_only' }, 'standard_only'],
     ['messages at their fast speed', messagesMetering, { speed: 'fast', service_tier: 'auto' }, 'fast'],
+    ['messages kept in the United States', messagesMetering, { inference_geo: 'us', service_tier: 'auto' }, 'us'],
+    ['fast ones kept there', messagesMetering, { inference_geo: 'us', speed: 'fast' }, 'fast_us'],
     [
       'how much of the web is read',
       chatMetering,
@@ -99,9 +111,17 @@ describe('the tier and the cost that an answer states', () => {
       messagesMetering,
       { speed: 'fast' },
       { usage: { ...anthropic, service_tier: 'standard' } },
-      undefined,
+      'fast',
       undefined,
     ],
+    ...IN_GEOS.map(([where, asked, usage, tier]): [string, Metering, object, object, string, undefined] => [
+      `of one that ran ${where}`,
+      messagesMetering,
+      asked,
+      { usage: { ...anthropic, ...usage } },
+      tier,
+      undefined,
+    ]),
   ])('%s', (_, metering, asked, answer, serviceTier, statedCost) => {
     const facts = metering.readJson(answer as Record<string, unknown>, read(metering, asked), NO_HEADERS)
     expect([facts.serviceTier, facts.statedCost]).toEqual([serviceTier, statedCost])

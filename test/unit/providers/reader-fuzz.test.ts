@@ -8,26 +8,12 @@ import type { Format } from '../../../src/config/snapshot.ts'
 import { errorFacts } from '../../../src/errors.ts'
 import type { AnswerFacts, StreamEvent } from '../../../src/providers/provider.ts'
 import { NO_HEADERS } from '../../support/call-source.ts'
+import { changed, ODD } from '../../support/odd-values.ts'
 import { prepared } from '../../support/read-answer.ts'
 
 const SEED = 20261126
 const RUNS = 400
 const ERROR = errorFacts('insufficient_funds', 'The wallet is empty.', 'req_1')
-const ODD: readonly unknown[] = [
-  null,
-  -1,
-  0,
-  1.5,
-  1e308,
-  Number.MAX_SAFE_INTEGER,
-  '7',
-  '',
-  [],
-  {},
-  true,
-  ['x'],
-  { a: 1 },
-]
 
 interface Dialect {
   readonly format: Format
@@ -144,26 +130,6 @@ const DIALECTS: readonly Dialect[] = [
     answers: [{ id: 'c', completion: 'abc', model: 'm' }],
   },
 ]
-
-/** One value somewhere inside exchanged for an odd one, or the member left out. */
-function changed(value: unknown, at: number, odd: number): unknown {
-  const places: (() => void)[] = []
-  const copy: unknown = structuredClone(value)
-  const visit = (node: unknown): void => {
-    if (typeof node !== 'object' || node === null) return
-    for (const key of Object.keys(node)) {
-      const holder = node as Record<string, unknown>
-      places.push(() => {
-        if (odd === ODD.length) delete holder[key]
-        else holder[key] = ODD[odd]
-      })
-      visit(holder[key])
-    }
-  }
-  visit(copy)
-  places[at % Math.max(1, places.length)]?.()
-  return copy
-}
 
 function eventOf(bytes: Buffer, name: string): StreamEvent {
   return { name, data: bytes, raw: bytes }
