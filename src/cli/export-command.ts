@@ -13,19 +13,35 @@ import { type TimeOptions, timeRange } from './time-range.ts'
 export interface ExportOptions extends TimeOptions {
   readonly format?: string
   readonly account?: string
+  readonly issuer?: string
 }
 
-export async function exportCommand(admin: AdminClient, options: ExportOptions, output: Output): Promise<void> {
+export async function exportCommand(
+  admin: AdminClient,
+  options: ExportOptions,
+  output: Output,
+  note: (text: string) => void,
+): Promise<void> {
+  let leftOut = 0
   const format = formatOf(options.format ?? 'jsonl')
   const range = timeRange(options, Date.now())
   if (format.head !== undefined) output.print(format.head)
   for await (const account of accountsOf(admin, options.account)) {
+    const write = format.writer(account, options.issuer ?? 'Tollgate')
     for await (const page of admin.pages<LedgerRow>(`accounts/${part(account)}/ledger`)) {
-      const wanted = page.filter(({ at }) => Date.parse(at) >= range.sinceMs && Date.parse(at) < range.untilMs)
-      const text = wanted.map((row) => format.line(account, row)).join('')
+      let text = ''
+      for (const row of page) {
+        const line = write(row)
+        const atMs = Date.parse(row.at)
+        if (atMs < range.sinceMs || atMs >= range.untilMs) continue
+        text += line ?? ''
+        if (line === undefined) leftOut++
+      }
       if (text !== '') output.print(text)
     }
   }
+  if (leftOut > 0)
+    note(`${leftOut} charges left out: they are in units that are no currency, and have no form in ${options.format}\n`)
 }
 
 function formatOf(name: string): ExportFormat {

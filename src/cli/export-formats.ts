@@ -1,10 +1,16 @@
 /** How `tollgate export` writes an entry of the ledger. */
+import { csvLine } from './csv.ts'
+import { focusColumns, focusWriter } from './focus.ts'
 import type { LedgerRow } from './ledger-rows.ts'
 
 export interface ExportFormat {
   /** The first line. */
   readonly head?: string
-  readonly line: (account: string, row: LedgerRow) => string
+  /**
+   * Of one account, whose entries it is given in order, from the first on: '' where an entry is none that the format has,
+   * undefined where the format has no form for it.
+   */
+  readonly writer: (account: string, issuer: string) => (row: LedgerRow) => string | undefined
 }
 
 type Cell = (row: LedgerRow, account: string) => unknown
@@ -44,21 +50,27 @@ const COLUMNS: Readonly<Record<string, Cell>> = {
   legs: said('legs'),
 }
 
-/** RFC 4180. A cell that a spreadsheet would take for a formula is quoted by an apostrophe, as their makers advise. */
-function csvCell(value: unknown): string {
-  if (value === undefined || value === null) return ''
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
-  const safe = /^[=+@\t\r]|^-(?!\d)/.test(text) ? `'${text}` : text
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+/** CloudEvents 1.0, one event a line: the id is unique below its source, as the specification asks. */
+function cloudEvent(account: string, row: LedgerRow): string {
+  const event = {
+    specversion: '1.0',
+    id: `${account}:${row.seq}`,
+    source: `/tollgate/accounts/${encodeURIComponent(account)}`,
+    type: `tollgate.ledger.${row.type}`,
+    subject: account,
+    time: row.at,
+    datacontenttype: 'application/json',
+    data: row,
+  }
+  return `${JSON.stringify(event)}\n`
 }
 
 export const EXPORT_FORMATS: Readonly<Record<string, ExportFormat>> = {
-  jsonl: { line: (account, row) => `${JSON.stringify({ ...row, account })}\n` },
+  jsonl: { writer: (account) => (row) => `${JSON.stringify({ ...row, account })}\n` },
   csv: {
-    head: `${Object.keys(COLUMNS).join(',')}\r\n`,
-    line: (account, row) =>
-      `${Object.values(COLUMNS)
-        .map((cell) => csvCell(cell(row, account)))
-        .join(',')}\r\n`,
+    head: csvLine(Object.keys(COLUMNS)),
+    writer: (account) => (row) => csvLine(Object.values(COLUMNS).map((cell) => cell(row, account))),
   },
+  focus: { head: csvLine(focusColumns), writer: focusWriter },
+  cloudevents: { writer: (account) => (row) => cloudEvent(account, row) },
 }

@@ -2,10 +2,11 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
 import { afterEach, expect, test } from 'vitest'
 import { runCli } from '../../src/cli/program.ts'
 import { startTestGateway, type TestGateway } from '../support/gateway.ts'
-import { redisAvailable } from '../support/redis.ts'
+import { redisAvailable, startRedis } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const run = test.skipIf(!redisAvailable)
@@ -64,9 +65,12 @@ run(
       expect(csv).toHaveLength(8)
       expect(csv[0]?.split(',').slice(0, 4)).toEqual(['account', 'seq', 'at', 'type'])
       expect(csv.filter((line) => line.includes('gpt-5-mini'))).not.toEqual([])
+      const focus = (await cli(gateway, 'export', '--format', 'focus')).out.trimEnd().split('\r\n').slice(1)
+      const billed = focus.reduce((sum, line) => sum + Number(line.split(',')[0]), 0)
+      expect(billed).toBeCloseTo(Number((await gateway.balance())['posted']), 12)
       expect((await cli(gateway, 'export', '--since', '2999-01-01')).out).toBe('')
       const wrong = await cli(gateway, 'export', '--format', 'xml')
-      expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('is none of jsonl, csv')])
+      expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('is none of jsonl, csv, focus, cloudevents')])
       const [file] = filesOf(dataDir)
       const text = readFileSync(file ?? '', 'utf8')
       writeFileSync(file ?? '', text.replace('grant|', 'grand|'))
@@ -79,6 +83,38 @@ run(
     }
   },
 )
+
+run('a gateway freezes an account whose state a foreign hand changed, and says so in its metrics', async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), 'books-data-'))
+  dirs.push(dataDir)
+  const redis = await startRedis()
+  const client = new Redis(redis.url)
+  const options = { dataDir, redis, settings: 'ledger: { export: [ { jsonl: ledger/ } ] }' }
+  try {
+    const first = await startTestGateway(options)
+    await first.grant('10')
+    await first.close()
+    await client.hset('tg:{acme}:acct', 'timeouts', '7')
+    const second = await startTestGateway(options)
+    try {
+      const isFrozen = async () => (await second.balance())['frozen'] === (true as unknown)
+      await waitFor('the account is frozen', isFrozen, { withinMs: 30_000, everyMs: 100 })
+      const metrics = await (await fetch(`${second.adminUrl}/metrics`)).text()
+      expect(metrics).toMatch(/^tollgate_drift\{account="acme"\} 1$/m)
+      expect(metrics).toMatch(/^tollgate_ledger_export_lag_seconds [\d.e+-]+$/m)
+      const answer = await second.post('/v1/chat/completions', CHAT)
+      expect([answer.status, answer.headers.get('x-tollgate-error')]).toEqual([403, 'account_suspended'])
+      expect((await cli(second, 'doctor', '--repair')).code).toBe(0)
+      expect((await cli(second, 'unfreeze', 'acme')).code).toBe(0)
+      expect((await second.post('/v1/chat/completions', CHAT)).status).toBe(200)
+    } finally {
+      await second.close()
+    }
+  } finally {
+    client.disconnect()
+    await redis.stop()
+  }
+})
 
 run('without an export in the config there are no books, and verify says so', async () => {
   const gateway = await startTestGateway({})
