@@ -82,7 +82,7 @@ local function adjust()
   if before then return before end
   if sweep_and_commit() then return { 'sweep_again', '0' } end
   if too_old(ARGV[2]) then return { 'id_too_old', '0' } end
-  if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then return { 'conflict', '0' } end
+  if call('HEXISTS', KEYS[2], ARGV[3]) == 1 then return { 'conflict', '0' } end
 
   local w = wallet_of(ARGV[4])
   local refused = refusal(w, amount)

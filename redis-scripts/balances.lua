@@ -19,10 +19,10 @@ Returns {frozen, unit, wallet, totals, periods, unit, …}: records as they are 
 local function balances()
   open_account('')
   sweep_due(-1)
-  local fields = redis.call('HGETALL', KEYS[1])
+  local fields = call('HGETALL', KEYS[1])
   for i = 1, #fields, 2 do
-    local unit = string.match(fields[i], '^w:(.+)$')
-    local overflow_unit, period = string.match(fields[i], '^o:([^:]+):(.*)$')
+    local unit = match(fields[i], '^w:(.+)$')
+    local overflow_unit, period = match(fields[i], '^o:([^:]+):(.*)$')
     if unit then wallet_of(unit) end
     if overflow_unit then period_of(overflow_unit, period) end
   end
@@ -31,17 +31,16 @@ local function balances()
     if w.scale then
       local list = {}
       for field, period in pairs(periods) do
-        local overflow_unit, name = string.match(field, '^([^:]+):(.*)$')
+        local overflow_unit, name = match(field, '^([^:]+):(.*)$')
         if overflow_unit == unit then
           list[#list + 1] = name .. '=' .. text_of(period.posted) .. ',' .. text_of(period.held)
             .. ',' .. period.closed_at
         end
       end
-      if not w.totals then read_totals(w, w.totals_record) end
       reply[#reply + 1] = unit
       reply[#reply + 1] = pack_wallet(w)
-      reply[#reply + 1] = pack_totals(w)
-      reply[#reply + 1] = table.concat(list, ';')
+      reply[#reply + 1] = w.totals or NO_TOTALS
+      reply[#reply + 1] = concat(list, ';')
     end
   end
   return reply

@@ -21,11 +21,11 @@ Returns {next_cursor, now_ms, field, record, field, …}: records as they are ke
 local function list_counters()
   open_account('')
   sweep_due(-1)
-  local page = redis.call('HSCAN', KEYS[7], ARGV[1], 'MATCH', 'c:*', 'COUNT', ARGV[2])
+  local page = call('HSCAN', KEYS[7], ARGV[1], 'MATCH', 'c:*', 'COUNT', ARGV[2])
   local reply = { page[1], text_of(now) }
   for i = 1, #page[2], 2 do
-    local field = string.sub(page[2][i], 3)
-    local record = budget_functions().current(field, page[2][i + 1])
+    local field = sub(page[2][i], 3)
+    local record = budget_functions().further().current(field, page[2][i + 1])
     if record then
       reply[#reply + 1] = field
       reply[#reply + 1] = record

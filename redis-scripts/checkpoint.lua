@@ -40,10 +40,10 @@ local arguments = ARGV[3] .. ',' .. ARGV[4] .. ',' .. ARGV[5] .. ',' .. ARGV[6] 
   .. ',' .. string.gsub(ARGV[9], ';', ',')
 
 local function answered(hold)
-  local last, last_arguments, answer = string.match(hold.checkpoint, '^(%d+);([^;]*);(.*)$')
+  local last, last_arguments, answer = match(hold.checkpoint, '^(%d+);([^;]*);(.*)$')
   if not last or tonumber(last) < number then return nil end
   if tonumber(last) > number or last_arguments ~= arguments then return { 'conflict', '0', '0' } end
-  local tokens, held, available = string.match(answer, '^(%d+);(%d+);(%d+)$')
+  local tokens, held, available = match(answer, '^(%d+);(%d+);(%d+)$')
   return { 'checkpointed', tokens, held, available }
 end
 
@@ -76,6 +76,7 @@ local function extend(w, hold)
   local per_token, least, want = integer(ARGV[6]), integer(ARGV[7]), integer(ARGV[8])
   local enforced = read_policy(hold.policy)
   local policy = enforced.observe and observed(enforced) or enforced
+  local calls = hold.budgets ~= '' and budget_functions().further()
   local base_before = held_base(hold)
   if per_token * want > ATOMS_MAX or base_before + per_token * want > ATOMS_MAX then
     return refuse('out_of_range', 0, 0)
@@ -90,7 +91,7 @@ local function extend(w, hold)
   if hold.budgets ~= '' then
     each_of, known_of = budget_amounts(w, per_token)
     local allowed, tightest, only_held
-    list, allowed, tightest, only_held = budget_functions().room_to_extend(hold, each_of, want)
+    list, allowed, tightest, only_held = calls.room_to_extend(hold, each_of, want)
     if by_wallet >= least and allowed < least and not policy.observe then
       local status = only_held and 'held_by_open_calls' or 'budget_exceeded'
       return refuse(status, each_of[tightest.measure] * least, each_of[tightest.measure] * allowed, tightest.field)
@@ -106,7 +107,7 @@ local function extend(w, hold)
   local more_base = math.max(0, amount - free)
   local over = multiply_up(hold.over_base + more_base, policy.multiplier)
   if not hold_in_range(w, amount - more_base + over - hold.over)
-    or (list and not budgets.extend_in_range(list, each_of, tokens)) then
+    or (list and not calls.extend_in_range(list, each_of, tokens)) then
     return refuse('out_of_range', amount, funds)
   end
   local slices = pin(w, found, amount - more_base)
@@ -124,14 +125,14 @@ local function extend(w, hold)
     end
   end
   if more_over > 0 then extra = extra .. ';over=' .. over_account(policy) .. '=' .. text_of(more_over) end
-  if list then extra = extra .. budgets.extend(hold, list, each_of, tokens, known_of) end
+  if list then extra = extra .. calls.extend(hold, list, each_of, tokens, known_of) end
   return nil, tokens, extra
 end
 
 local function checkpoint()
   open_account('')
   local hold = find_hold(id)
-  local before = hold and hold.state == 'o' and answered(hold)
+  local before = hold and hold.state == 'o' and answered(hold_details(hold))
   if before then return before end
   if sweep_and_commit() then return { 'sweep_again', '0', '0' } end
   hold = find_hold(id)
@@ -144,12 +145,13 @@ local function checkpoint()
     if refusal then return refusal end
   elseif hold.budgets ~= '' then
     local each_of, known_of = budget_amounts(w, 0)
-    local list = budget_functions().room_to_extend(hold, {}, 0)
-    budgets.extend(hold, list, {}, 0, known_of)
+    local calls = budget_functions().further()
+    local list = calls.room_to_extend(hold, {}, 0)
+    calls.extend(hold, list, {}, 0, known_of)
   end
   hold.known = math.max(hold.known, integer(ARGV[3]))
   hold.deadline = text_of(now + integer(ARGV[4]))
-  due_changes['h' .. id] = number_of(hold.deadline)
+  due_changes['h' .. id] = hold.deadline + 0
   holds_changed[id] = true
   local held, available = text_of(slices_total(hold.slices) + hold.over), text_of(w.available)
   hold.checkpoint = text_of(number) .. ';' .. arguments .. ';' .. text_of(tokens) .. ';' .. held .. ';' .. available

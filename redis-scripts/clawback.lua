@@ -67,7 +67,7 @@ local function clawback()
   add_entry('clawback', now, ARGV[1], ARGV[7], w, transfers, extra, ARGV[6])
   local record = pack_grant(grant)
   commit()
-  return remember(fingerprint, { 'done', id, record, redis.call('HGET', KEYS[2], 'i:' .. id) })
+  return remember(fingerprint, { 'done', id, record, call('HGET', KEYS[2], 'i:' .. id) })
 end
 
 return tell(clawback())

@@ -43,7 +43,7 @@ local function close()
   if sweep_and_commit() then return { 'sweep_again', '0' } end
   if too_old(ARGV[2]) then return { 'id_too_old', '0' } end
   local w = wallet_of(ARGV[3])
-  if redis.call('HEXISTS', KEYS[1], 'o:' .. w.unit .. ':' .. ARGV[4]) == 0 then
+  if call('HEXISTS', KEYS[1], 'o:' .. w.unit .. ':' .. ARGV[4]) == 0 then
     return remember(fingerprint, { 'unknown_period' })
   end
   local period = period_of(w.unit, ARGV[4])

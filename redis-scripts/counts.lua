@@ -9,5 +9,5 @@ them), holds that ever timed out, settles that wait for an operator's word, and 
 ]]
 
 local read = redis.call('HMGET', KEYS[1], 'account', 'timeouts', 'unmatched', 'events_dropped')
-local open_holds = read[1] and string.match(read[1], '^1|%d+|%d+|[01]|(%d+)|%d+|%d+|%d+$') or '0'
+local open_holds = read[1] and string.match(read[1], '^1|%d+|%d+|(%d+)|') or '0'
 return { open_holds, read[2] or '0', read[3] or '0', read[4] or '0' }

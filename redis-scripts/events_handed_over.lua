@@ -12,7 +12,9 @@ Returns {left}: how many wait still.
 
 local record = redis.call('HGET', KEYS[1], 'account')
 if not record then return { '0' } end
-local rest = string.match(record, '^(1|%d+|%d+|[01]|%d+|%d+|%d+|)%d+$')
+local rest = string.match(record, '^(1|%d+|%d+|%d+|%d+|[01]|%d+|)%d+$')
+-- Without its last three parts the record says that nothing waits.
+if not rest and string.find(record, '^1|%d+|%d+|%d+|%d+$') then return { '0' } end
 if not rest then error('account record of an unknown form') end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[1])
 local left = string.format('%.0f', redis.call('ZCARD', KEYS[2]))

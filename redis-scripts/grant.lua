@@ -52,12 +52,12 @@ local fingerprint = fingerprint_of(
 
 -- The grant that this key made before, as it is now.
 local function grant_of_key()
-  local record = ARGV[4] ~= '' and redis.call('HGET', KEYS[10], ARGV[4])
+  local record = ARGV[4] ~= '' and call('HGET', KEYS[10], ARGV[4])
   if not record then return nil end
-  local id, before = string.match(record, '^([^|]*)|(%x+)$')
+  local id, before = match(record, '^([^|]*)|(%x+)$')
   if before ~= fingerprint then return { 'conflict', '0' } end
   load_grants({ id })
-  return { 'done', '1', id, pack_grant(grants[id]), redis.call('HGET', KEYS[2], 'i:' .. id) }
+  return { 'done', '1', id, pack_grant(grants[id]), call('HGET', KEYS[2], 'i:' .. id) }
 end
 
 local function refusal(w, amount, effective_at, expires_at)
@@ -76,7 +76,7 @@ local function grant()
   before = grant_of_key()
   if before then return before end
   if too_old(ARGV[2]) then return { 'id_too_old', '0' } end
-  if redis.call('HEXISTS', KEYS[2], id) == 1 then return { 'conflict', '0' } end
+  if call('HEXISTS', KEYS[2], id) == 1 then return { 'conflict', '0' } end
 
   local w = wallet_of(ARGV[5])
   local effective_at = ARGV[10] == '' and now or integer(ARGV[10])
@@ -93,10 +93,10 @@ local function grant()
   local extra = 'grant=' .. id .. ';scope=' .. scope .. ';effective=' .. text_of(effective_at)
     .. ';expires=' .. ARGV[11]
   if not is_paid_enough(made) then extra = extra .. ';awaits=1' end
-  add_entry(string.find(ARGV[4], '^allowance:') and 'allowance' or 'grant', now, ARGV[1], ARGV[15], w, transfers, extra, ARGV[14])
+  add_entry(find(ARGV[4], '^allowance:') and 'allowance' or 'grant', now, ARGV[1], ARGV[15], w, transfers, extra, ARGV[14])
   local record = pack_grant(made)
   commit()
-  if ARGV[4] ~= '' then redis.call('HSET', KEYS[10], ARGV[4], id .. '|' .. fingerprint) end
+  if ARGV[4] ~= '' then call('HSET', KEYS[10], ARGV[4], id .. '|' .. fingerprint) end
   return remember(fingerprint, { 'done', id, record, ARGV[14] })
 end
 

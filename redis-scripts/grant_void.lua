@@ -63,7 +63,7 @@ local function grant_void()
   void_grant(grant_details(grant))
   local record = pack_grant(grant)
   commit()
-  return remember(fingerprint, { 'done', id, record, redis.call('HGET', KEYS[2], 'i:' .. id) })
+  return remember(fingerprint, { 'done', id, record, call('HGET', KEYS[2], 'i:' .. id) })
 end
 
 return tell(grant_void())

@@ -18,10 +18,10 @@ Returns {grant_id, record, facts, grant_id, …}: records as they are kept.
 local function list_grants()
   open_account('')
   sweep_due(-1)
-  local fields = redis.call('HGETALL', KEYS[2])
+  local fields = call('HGETALL', KEYS[2])
   local records, facts = {}, {}
   for i = 1, #fields, 2 do
-    local of = string.match(fields[i], '^i:(.+)$')
+    local of = match(fields[i], '^i:(.+)$')
     if of then
       facts[of] = fields[i + 1]
     else

@@ -17,26 +17,20 @@ KEYS[10]  refusals    stream  bounded
 KEYS[11]  denials     hash    refused holds whose ids fall in one minute
 
 ARGV[1]   hold_id        operation id: a retry sends the same one
-ARGV[2]   id_ms          the time in it
-ARGV[3]   unit
-ARGV[4]   scale          decimals of the unit
+ARGV[2]   fingerprint    of all that follows but dry_run, info and alerts: it tells two uses of one id apart
+ARGV[3]   numbers        id_ms (the time in the id),scale (decimals of the unit),fixed_atoms,per_token_atoms,least_tokens,
+                         want_tokens,total_tokens (0 <= least <= want <= total),deadline_ms (from now)
+ARGV[4]   unit
 ARGV[5]   policy         mode,limit_atoms,multiplier_millionths,period,observe
 ARGV[6]   facts          model;upstream;endpoint;key;run;user;labels
-ARGV[7]   floor_atoms    certainly spent once the call is sent
-ARGV[8]   on_timeout     known | release | full
-ARGV[9]   price_version
-ARGV[10]  fixed_atoms    integer >= 0
-ARGV[11]  per_token_atoms
-ARGV[12]  least_tokens   0 <= least <= want <= total
-ARGV[13]  want_tokens
-ARGV[14]  total_tokens
-ARGV[15]  deadline_ms    from now
-ARGV[16]  dry_run        1: decide and answer, write nothing
-ARGV[17]  info           JSON for the ledger
-ARGV[18]  late_window_ms how long after a timeout the call's own end still counts
-ARGV[19]  budgets        what the call counts against, a line each (lib/budgets.lua); '' for none
-ARGV[20]  amounts        MEASURE=fixed,per_token,floor;… of what budgets measure
-ARGV[21]  alerts         what the plan watches the wallet for (lib/events.lua); '' for nothing
+ARGV[7]   timeout        floor_atoms (certainly spent once the call is sent)|0|what a timeout posts: known, release or full,
+                         followed by ,late_window_ms where the call's own end counts for longer than a day after it
+ARGV[8]   price_version
+ARGV[9]   dry_run        1: decide and answer, write nothing
+ARGV[10]  info           JSON for the ledger
+ARGV[11]  budgets        what the call counts against, a line each (lib/budgets.lua); '' for none
+ARGV[12]  amounts        fixed,per_token,floor;… of what budgets measure beside the wallet's unit
+ARGV[13]  alerts         what the plan watches the wallet for (lib/events.lua); '' for nothing
 
 Returns {status, replay, …}; status, in order of precedence:
   from_ledger          held before with the same arguments: seq, entry, info of the hold's ledger entry (seq alone: trimmed)
@@ -62,239 +56,139 @@ A refusal changes nothing but the denial's record, the list of refusals, and wha
 of money, or of a budget in its window, writes an event too.
 Invariants: held of the wallet = sum of open holds = their slices and overage; slices are a prefix of the order.
 ]]
---! include lib/sweep.lua
---! include lib/records.lua
---! include lib/refusals.lua
+--! include lib/holds.lua
 
+-- The policy of most wallets: nothing goes beyond the grants.
+local PLAIN_POLICY = 'block,0,1000000,,0'
 local OPEN_HOLDS_MAX = 10000
-local DENIALS_MS = 60000
 
-local id, id_ms, unit, scale = ARGV[1], integer(ARGV[2]), ARGV[3], integer(ARGV[4])
-local dry_run = ARGV[16] == '1'
-local fingerprint = fingerprint_of(
-  ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14], ARGV[15],
-  ARGV[18], ARGV[19], ARGV[20]
-)
-
--- What this id was answered before, or nil.
-local function answered()
-  local hold = find_hold(id)
-  if hold then
-    if hold.fingerprint ~= fingerprint then return { 'conflict', '0', '0', '0' } end
-    return answer_from_ledger(hold.seq)
-  end
-  local record = redis.call('HGET', KEYS[9], id)
-  if record then
-    local ended = read_record(record)
-    if ended.fingerprint == '' then return { 'id_closed', '0', '0', '0' } end
-    if ended.fingerprint ~= fingerprint then return { 'conflict', '0', '0', '0' } end
-    return answer_from_ledger(ended.hold_seq)
-  end
-  local denied = redis.call('HGET', KEYS[11], id)
-  if denied then
-    local before, status, needed, available, resets_at, rule =
-      string.match(denied, '^(%w+)|([%l_]+)|(%d+)|(%d+)|(%d*)|(.*)$')
-    if before ~= fingerprint then return { 'conflict', '0', '0', '0' } end
-    return { status, '1', needed, available, rule, resets_at }
-  end
-end
-
--- The first of the refusals for want of money is an event. Written before the denial: the ledger is the first write.
-local function tell_refused(needed)
-  local w = wallet_of(unit)
-  if string.sub(ARGV[21], 1, 1) == 'q' or (w.watch and event_functions().is_told(w, 'x')) then return end
-  w.refused = needed
-  commit()
-end
-
-local function refuse(status, needed, available, rule, resets_at)
-  rule, resets_at = rule or '', resets_at or ''
-  if status == 'insufficient_funds' and not dry_run then tell_refused(needed) end
-  local needed_text, available_text = text_of(needed), text_of(available)
-  if not dry_run then
-    local record = fingerprint .. '|' .. status .. '|' .. needed_text .. '|' .. available_text
-      .. '|' .. resets_at .. '|' .. rule
-    redis.call('HSET', KEYS[11], id, record)
-    redis.call('PEXPIRE', KEYS[11], DENIALS_MS)
-    count_refusal(KEYS[10], 'hold', id, status, needed_text, available_text, rule)
-  end
-  return { status, '0', needed_text, available_text, rule, resets_at }
-end
+local id, unit, dry_run = ARGV[1], ARGV[4], ARGV[9] == '1'
+local id_ms, scale, fixed, per_token, least, want, total, deadline_ms =
+  match(ARGV[3], '^(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+),(%d+)$')
+local floor = match(ARGV[7], '^(%d+)|0|%l+,?%d*$')
+if not id_ms or not floor then error('not whole numbers: ' .. ARGV[3] .. ' ' .. ARGV[7]) end
+scale, fixed, per_token, least, want, total = scale + 0, fixed + 0, per_token + 0, least + 0, want + 0, total + 0
+if math.max(fixed, per_token, total, floor) > ATOMS_MAX then error('out_of_range: ' .. ARGV[3] .. ' ' .. ARGV[7]) end
 
 -- Tokens up to `most` that `funds` pay for beside the fixed part; -1 where they do not even pay for that.
-local function affordable(funds, fixed, per_token, most)
-  if funds < fixed then return -1 end
-  if per_token == 0 then return most end
-  return math.min(most, math.floor((funds - fixed) / per_token))
+local function affordable(funds, fixed_part, each, most)
+  if funds < fixed_part then return -1 end
+  if each == 0 then return most end
+  return math.min(most, math.floor((funds - fixed_part) / each))
 end
 
--- A stop by hand that names this call's run, user, key or request; nil for none.
-local function stop_of()
-  if account.stops == 0 then return nil end
-  local key, run, user = string.match(ARGV[6], '^[^;]*;[^;]*;[^;]*;([^;]*);([^;]*);([^;]*);')
-  local names = { 'request:' .. id, 'run:' .. run, 'user:' .. user, 'key:' .. key }
-  local found = redis.call('HMGET', KEYS[1], 's:' .. names[1], 's:' .. names[2], 's:' .. names[3], 's:' .. names[4])
-  for i = 1, 4 do
-    if found[i] then return names[i] end
-  end
-end
-
--- What budgets make of the tokens: the least that any that blocks allows, and the first that refuses.
-local function bound_by_budgets(specs, decision, least, want, total)
-  for i = 1, #specs do
-    local spec = specs[i]
-    if affordable(ATOMS_MAX, spec.fixed, spec.each, least) < least then decision.too_large = true end
-    if spec.blocks then
-      local fits = affordable(spec.room, spec.fixed, spec.each, want)
-      if fits < least then
-        local needed = spec.fixed + spec.each * least
-        local only_held = spec.spent + needed <= spec.limit
-        local status = only_held and 'held_by_open_calls' or 'budget_exceeded'
-        local refused = { status = status, needed = needed, available = spec.room, spec = spec }
-        if not decision.by_budget or (decision.by_budget.status == 'held_by_open_calls' and not only_held) then
-          decision.by_budget = refused
-        end
-      end
-      decision.tokens = math.min(decision.tokens, fits)
-      decision.payable = math.min(decision.payable, affordable(spec.room, spec.fixed, spec.each, total))
-    end
-  end
-end
-
--- Which refusal is named: what time does not heal first, the wallet before the budgets.
-local function refusal_of(decision, needed)
-  local by_wallet = decision.by_wallet and { status = decision.by_wallet, needed = needed, available = decision.funds }
-  local by_budget = decision.by_budget
-  if by_wallet and by_budget and by_wallet.status == 'held_by_open_calls' and by_budget.status == 'budget_exceeded' then
-    return by_budget
-  end
-  return by_wallet or by_budget
-end
-
---[[
-Decides the money: a refusal, or tokens, payable tokens, the policy that the overage follows, and what observe would
-have answered. The wallet and each budget are bounds on the tokens, found before anything is written.
-]]
-local function decide(w, specs, fixed, per_token, least, want, total)
-  local enforced = read_policy(ARGV[5])
-  -- What closed meanwhile takes no more: the hold pins the period that is open.
-  if enforced.mode == 'overflow' then enforced.period = open_period(unit, enforced.period) end
-  local found, free, pinned = eligible_grants(unit, ARGV[6], fixed + per_token * total)
-  local funds = math.min(ATOMS_MAX, free + overage_room(w, enforced))
-  local decision = { found = found, free = free, funds = funds, policy = enforced, enforced = enforced, would = '' }
-  decision.tokens = affordable(funds, fixed, per_token, want)
-  decision.payable = affordable(funds, fixed, per_token, total)
-  if decision.tokens < least then
-    local all_back = free + pinned + overage_room(w, enforced, 0)
-    decision.by_wallet = fixed + per_token * least <= all_back and 'held_by_open_calls' or 'insufficient_funds'
-  end
-  if specs then
-    bound_by_budgets(specs, decision, least, want, total)
-    local over_full = budgets.too_many(specs)
-    if over_full then decision.over_full = { status = 'too_many_values', needed = 0, available = 0, spec = over_full } end
-  end
-  decision.refusal = decision.over_full or refusal_of(decision, fixed + per_token * least)
-  if enforced.observe then
-    if decision.refusal then
-      decision.would = decision.refusal.status
-      if decision.refusal.spec then decision.would = decision.would .. ':' .. decision.refusal.spec.field end
-    end
-    decision.refusal = nil
-    decision.policy, decision.tokens, decision.payable = observed(enforced), want, total
-  end
-  return decision
-end
-
--- Whether what the budgets count of so many tokens stays a number that Redis keeps exactly.
-local function budgets_in_range(specs, tokens)
-  for i = 1, #specs do
-    local spec = specs[i]
-    if affordable(ATOMS_MAX - spec.spent - spec.held, spec.fixed, spec.each, tokens) < tokens then return false end
-  end
-  return true
-end
-
-local function open_hold(w, specs, decision, amount, over_base, over)
-  -- A dry run holds nothing: available stays what it is.
-  local available = w.available
-  local slices = pin(w, decision.found, amount - over_base)
-  hold_overage(w, decision.policy, over)
-  local held = slices_total(slices) + over
-  if not dry_run then available = w.available end
-  local over_mode = over > 0 and decision.policy.mode or ''
-  local reply = text_of(decision.tokens) .. ';' .. text_of(decision.payable) .. ';' .. text_of(held)
-    .. ';' .. over_mode .. ';' .. text_of(over) .. ';' .. text_of(available) .. ';' .. decision.would
-  if dry_run then return '0;' .. reply .. ';' end
-  local kept, counted, exceeded = '', '', {}
-  if specs then kept, counted, exceeded = budgets.count(specs, decision.tokens) end
-  account.open_holds = account.open_holds + 1
-  local deadline = text_of(now + integer(ARGV[15]))
-  holds[id] = {
-    id = id, state = 'o', fingerprint = fingerprint, created_at = text_of(now), deadline = deadline, unit = unit,
-    policy = pack_policy(ARGV[5], decision.enforced), on_timeout = ARGV[8], late_ms = integer(ARGV[18]),
-    floor = integer(ARGV[7]), known = 0, over_base = over_base, over = over,
-    slices = slices, checkpoint = '', ended = '', seq = text_of(account.seq + 1), price_version = ARGV[9],
-    budgets = kept, facts = ARGV[6],
+-- What few calls need, made on demand: to make a function costs as much as a short command of Redis.
+local made
+local function rare()
+  if made then return made end
+--! include lib/sweep.lua
+--! include lib/refused_hold.lua
+  made = {
+    answered = answered, sweep_and_commit = sweep_and_commit, refuse = refuse, refuse_by = refuse_by, stop_of = stop_of,
+    refusal_of = refusal_of, would_be = would_be, policy_now = policy_now, pack_policy = pack_policy,
+    overage_room = overage_room, observed = observed, multiply_up = multiply_up, hold_overage = hold_overage,
+    over_account = over_account,
   }
-  holds_changed[id] = true
-  due_changes['h' .. id] = number_of(deadline)
-  local extra = 'tokens=' .. text_of(decision.tokens) .. ';slices=' .. pack_slices(slices)
-  if decision.payable ~= decision.tokens then extra = extra .. ';payable=' .. text_of(decision.payable) end
-  if over > 0 then extra = extra .. ';over=' .. over_account(decision.policy) .. '=' .. text_of(over) end
-  if ARGV[9] ~= '' then extra = extra .. ';price=' .. ARGV[9] end
-  if decision.would ~= '' then extra = extra .. ';would=' .. decision.would end
-  extra = extra .. counted
-  if w.watch or ARGV[21] ~= '' then event_functions().adopt(w, ARGV[21]) end
-  local seq = add_entry('hold', now, id, '', w, {}, extra, ARGV[17])
-  if specs and #budgets.noted > 0 then event_functions().tell_budgets(w) end
-  commit()
-  return text_of(seq) .. ';' .. reply .. ';' .. table.concat(exceeded, ',')
+  return made
 end
 
-local function hold()
-  open_account(unit)
-  local before = answered()
-  if before then return before end
-  if dry_run then
-    if #redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', text_of(now), 'LIMIT', 0, 1) > 0 then return { 'sweep_first' } end
-  elseif sweep_and_commit() then
-    return { 'sweep_again' }
-  end
+open_account(unit)
+local open = find_hold(id)
+local ended, denied = call('HGET', KEYS[9], id), call('HGET', KEYS[11], id)
+if open or ended or denied then return tell(rare().answered(open, ended, denied)) end
+if #call('ZRANGEBYSCORE', KEYS[4], '-inf', text_of(now), 'LIMIT', 0, 1) > 0 then
+  if dry_run then return tell({ 'sweep_first' }) end
+  if rare().sweep_and_commit() then return tell({ 'sweep_again' }) end
+end
 
-  local fixed, per_token = integer(ARGV[10]), integer(ARGV[11])
-  local least, want, total = integer(ARGV[12]), integer(ARGV[13]), integer(ARGV[14])
-  local w = wallet_of(unit)
-  if w.scale and w.scale ~= scale then error('unit_scale_mismatch: ' .. unit .. ' has ' .. w.scale .. ' decimals') end
-  w.scale = scale
-  if now - id_ms > RECORDS_MS then return { 'id_too_old', '0', '0', '0' } end
-  if account.frozen then return refuse('frozen', 0, 0) end
-  local stop = stop_of()
-  if stop then return refuse('stopped', 0, 0, stop) end
-  if account.open_holds >= OPEN_HOLDS_MAX then return refuse('too_many_holds', 0, 0) end
-  if affordable(ATOMS_MAX, fixed, per_token, least) < least then return refuse('out_of_range', 0, 0) end
+local w = wallet_of(unit)
+if w.scale and w.scale ~= scale then error('unit_scale_mismatch: ' .. unit .. ' has ' .. w.scale .. ' decimals') end
+w.scale = scale
+if now - id_ms > RECORDS_MS then return tell({ 'id_too_old', '0', '0', '0' }) end
+if account.frozen then return tell(rare().refuse('frozen', 0, 0)) end
+local stop = account.stops > 0 and rare().stop_of()
+if stop then return tell(rare().refuse('stopped', 0, 0, stop)) end
+if account.open_holds >= OPEN_HOLDS_MAX then return tell(rare().refuse('too_many_holds', 0, 0)) end
+local needed = fixed + per_token * least
+if needed > ATOMS_MAX then return tell(rare().refuse('out_of_range', 0, 0)) end
 
-  local needed = fixed + per_token * least
-  local specs = ARGV[19] ~= '' and budget_functions().open(ARGV[19], ARGV[20], now) or nil
-  local decision = decide(w, specs, fixed, per_token, least, want, total)
-  if decision.too_large then return refuse('out_of_range', 0, 0) end
-  local refusal = decision.refusal
-  if refusal then
-    local spec = refusal.spec
-    local resets_at = spec and refusal.status == 'budget_exceeded' and budgets.resets_at(spec, refusal.needed) or ''
-    if spec and refusal.status == 'budget_exceeded' and not dry_run and event_functions().refused_by(w, specs, least) then
-      commit()
+-- The wallet and each budget are bounds on the tokens, found before anything is written.
+local enforced, room = nil, 0
+if ARGV[5] ~= PLAIN_POLICY then
+  enforced = rare().policy_now(ARGV[5])
+  room = rare().overage_room(w, enforced)
+end
+local found, free, pinned = eligible_grants(unit, ARGV[6], fixed + per_token * total)
+local funds = math.min(ATOMS_MAX, free + room)
+local tokens = affordable(funds, fixed, per_token, want)
+local payable = total == want and tokens or affordable(funds, fixed, per_token, total)
+local by_wallet = tokens < least
+local specs, too_many = nil, false
+if ARGV[11] ~= '' then
+  specs = budget_functions().open(ARGV[11], { fixed, per_token, floor + 0 }, ARGV[12], now)
+  for i = 1, #specs do
+    local spec = specs[i]
+    if spec.fixed + spec.each * least > ATOMS_MAX then return tell(rare().refuse('out_of_range', 0, 0)) end
+    if spec.blocks then
+      tokens = math.min(tokens, affordable(spec.room, spec.fixed, spec.each, want))
+      payable = math.min(payable, affordable(spec.room, spec.fixed, spec.each, total))
+      too_many = too_many or spec.is_new
     end
-    return refuse(refusal.status, refusal.needed, refusal.available, spec and spec.field, resets_at)
   end
-  if affordable(ATOMS_MAX, fixed, per_token, decision.tokens) < decision.tokens
-    or (specs and not budgets_in_range(specs, decision.tokens)) then
-    return refuse('out_of_range', needed, decision.funds)
-  end
-  local amount = fixed + per_token * decision.tokens
-  local over_base = math.max(0, amount - decision.free)
-  local over = multiply_up(over_base, decision.policy.multiplier)
-  if not hold_in_range(w, amount - over_base + over) then return refuse('out_of_range', needed, decision.funds) end
-  return { 'held', '0', open_hold(w, specs, decision, amount, over_base, over) }
+  too_many = too_many and budgets.too_many(specs)
+end
+local refusal
+if tokens < least or too_many then
+  refusal = rare().refusal_of(w, enforced, specs, too_many, by_wallet, { free = free, pinned = pinned, funds = funds })
+end
+local policy, would = enforced, ''
+if enforced and enforced.observe then
+  would, refusal = rare().would_be(refusal), nil
+  policy, tokens, payable = rare().observed(enforced), want, total
+end
+if refusal then return tell(rare().refuse_by(w, refusal, specs)) end
+
+local amount = fixed + per_token * tokens
+local in_range = amount <= ATOMS_MAX
+for i = 1, specs and #specs or 0 do
+  local spec = specs[i]
+  in_range = in_range and spec.fixed + spec.each * tokens <= ATOMS_MAX - spec.spent - spec.held
+end
+local over_base, over = math.max(0, amount - free), 0
+if over_base > 0 then over = rare().multiply_up(over_base, policy.multiplier) end
+if not in_range or not hold_in_range(w, amount - over_base + over) then
+  return tell(rare().refuse('out_of_range', needed, funds))
 end
 
-return tell(hold())
+-- A dry run holds nothing: available stays what it is.
+local available = w.available
+local slices, sliced = pin(w, found, amount - over_base)
+if over > 0 then rare().hold_overage(w, policy, over) end
+if not dry_run then available = w.available end
+local tokens_text, over_text = text_of(tokens), text_of(over)
+local answer = tokens_text .. ';' .. text_of(payable) .. ';' .. text_of(sliced + over) .. ';'
+  .. (over > 0 and policy.mode or '') .. ';' .. over_text .. ';' .. text_of(available) .. ';' .. would
+if dry_run then return tell({ 'held', '0', '0;' .. answer .. ';' }) end
+
+local kept, counted, exceeded = '', '', nil
+if specs then kept, counted, exceeded = budgets.count(specs, tokens) end
+account.open_holds = account.open_holds + 1
+local now_text, slices_text, seq = text_of(now), pack_slices(slices), text_of(account.seq + 1)
+local deadline = text_of(now + deadline_ms)
+holds[id] = {
+  state = 'o', unit = unit, over_base = over_base, over = over, seq = seq, fingerprint = ARGV[2],
+  policy = enforced and rare().pack_policy(ARGV[5], enforced) or ARGV[5], slices_text = slices_text, budgets = kept,
+  tail = ARGV[7] .. '|' .. now_text .. '|' .. deadline .. '|' .. ARGV[8] .. '|||' .. ARGV[6],
+}
+holds_changed[id] = true
+due_changes['h' .. id] = deadline + 0
+local extra = 'tokens=' .. tokens_text .. ';slices=' .. slices_text
+if payable ~= tokens then extra = extra .. ';payable=' .. text_of(payable) end
+if over > 0 then extra = extra .. ';over=' .. rare().over_account(policy) .. '=' .. over_text end
+if ARGV[8] ~= '' then extra = extra .. ';price=' .. ARGV[8] end
+if would ~= '' then extra = extra .. ';would=' .. would end
+if w.watch or ARGV[13] ~= '' then event_functions().adopt(w, ARGV[13]) end
+add_entry('hold', now, id, '', w, {}, extra .. counted, ARGV[10])
+if specs and #budgets.noted > 0 then event_functions().tell_budgets(w) end
+commit()
+return tell({ 'held', '0', seq .. ';' .. answer .. ';' .. (exceeded and concat(exceeded, ',') or '') })

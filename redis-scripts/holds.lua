@@ -13,14 +13,14 @@ KEYS[8]  events   zset    sequences of ledger events not yet handed over
 
 Returns {hold_id, record, hold_id, …}: records as they are kept, and at the end of each the scale of its unit.
 ]]
---! include lib/holds.lua
+--! include lib/hold_details.lua
 
 local function list_holds()
   open_account('')
-  local fields = redis.call('HGETALL', KEYS[5])
+  local fields = call('HGETALL', KEYS[5])
   local reply = {}
   for i = 1, #fields, 2 do
-    local hold = read_hold(fields[i], fields[i + 1])
+    local hold = hold_details(find_hold(fields[i], fields[i + 1]))
     if hold.state == 'o' and tonumber(hold.deadline) > now then
       reply[#reply + 1] = hold.id
       reply[#reply + 1] = fields[i + 1]

@@ -74,7 +74,7 @@ local function pay()
   add_entry('payment', now, ARGV[1], ARGV[6], w, transfers, extra, ARGV[5])
   local record = pack_grant(grant)
   commit()
-  return remember(fingerprint, { 'done', id, record, redis.call('HGET', KEYS[2], 'i:' .. id) })
+  return remember(fingerprint, { 'done', id, record, call('HGET', KEYS[2], 'i:' .. id) })
 end
 
 return tell(pay())

@@ -46,30 +46,30 @@ local CHARGES = { settle = true, late_settle = true, timeout = true }
 
 -- What the charge took, in the order of drawing: {account, amount}; and its unit and extra.
 local function read_charge()
-  local found = redis.call('XRANGE', KEYS[6], ARGV[3] .. '-0', ARGV[3] .. '-0')
+  local found = call('XRANGE', KEYS[6], ARGV[3] .. '-0', ARGV[3] .. '-0')
   local packed = found[1] and found[1][2][2] or ARGV[4]
   local kind, operation, unit, transfers, extra =
-    string.match(packed, '^([^|]*)|[^|]*|([^|]*)|[^|]*|([^|]*)|[^|]*|([^|]*)|[^|]*|(.*)$')
+    match(packed, '^([^|]*)|[^|]*|([^|]*)|[^|]*|([^|]*)|[^|]*|([^|]*)|[^|]*|(.*)$')
   if not CHARGES[kind] then return nil end
   local drawn, total = {}, 0
   for from, to, amount in string.gmatch(transfers, '([^>,]+)>([^=,]+)=(%d+)') do
     if to == 'consumed' then
-      drawn[#drawn + 1] = { name = from, amount = number_of(amount) }
-      total = total + number_of(amount)
+      drawn[#drawn + 1] = { name = from, amount = amount + 0 }
+      total = total + amount + 0
     end
   end
   if total == 0 then return nil end
   -- A timeout whose call may still say what it came to is not final.
-  local open = kind == 'timeout' and redis.call('HEXISTS', KEYS[5], operation) == 1
+  local open = kind == 'timeout' and call('HEXISTS', KEYS[5], operation) == 1
   return { open = open, unit = unit, drawn = drawn, total = total, extra = extra }
 end
 
 -- Money budgets of the charge, in the windows that it was counted in; one of another unit by its share.
 local function adjust_budgets(charge, amount)
-  local counts = string.match(';' .. charge.extra .. ';', ';budgets=([^;]*);')
+  local counts = match(';' .. charge.extra .. ';', ';budgets=([^;]*);')
   if not counts or counts == '' then return end
   for id, start, counted in string.gmatch(counts, '(%d+)@(%d+):(%d+)') do
-    budget_functions().give_back(id, number_of(start), number_of(counted), amount, charge)
+    budget_functions().further().give_back(id, start + 0, counted + 0, amount, charge)
   end
 end
 
@@ -83,7 +83,7 @@ local function refund()
   local charge = read_charge()
   if not charge then return remember(fingerprint, { 'unknown_charge' }) end
   if charge.open then return remember(fingerprint, { 'charge_open' }) end
-  local so_far = number_of(redis.call('HGET', KEYS[10], ARGV[3]) or '0')
+  local so_far = (call('HGET', KEYS[10], ARGV[3]) or '0') + 0
   local amount = ARGV[5] == '' and charge.total - so_far or integer(ARGV[5])
   if amount <= 0 or so_far + amount > charge.total then
     return remember(fingerprint, { 'refund_too_large', text_of(so_far), text_of(charge.total) })
@@ -94,7 +94,7 @@ local function refund()
 
   local ids = {}
   for i = 1, #charge.drawn do
-    ids[#ids + 1] = string.match(charge.drawn[i].name, '^grant:(.*)$')
+    ids[#ids + 1] = match(charge.drawn[i].name, '^grant:(.*)$')
   end
   load_grants(ids)
   local transfers, credit, notes, left, skip = {}, 0, {}, amount, so_far
@@ -107,7 +107,7 @@ local function refund()
     skip = skip - skipped
     local part = math.min(left, drawn.amount - skipped)
     left = left - part
-    local grant_id = string.match(drawn.name, '^grant:(.*)$')
+    local grant_id = match(drawn.name, '^grant:(.*)$')
     if part > 0 and grant_id then
       credit = credit + give_to_drawn(w, grants[grant_id], part, transfers)
     elseif part > 0 then
@@ -131,7 +131,7 @@ local function refund()
   if #notes > 0 then extra = extra .. ';note=' .. ARGV[8] end
   add_entry('refund', now, ARGV[1], ARGV[10], w, transfers, extra, ARGV[9])
   commit()
-  redis.call('HSET', KEYS[10], ARGV[3], text_of(so_far + amount))
+  call('HSET', KEYS[10], ARGV[3], text_of(so_far + amount))
   return remember(fingerprint, { 'done', text_of(so_far + amount), text_of(charge.total) })
 end
 

@@ -40,7 +40,7 @@ local function stop()
   if sweep_and_commit() then return { 'sweep_again', '0' } end
   if too_old(ARGV[2]) then return { 'id_too_old', '0' } end
   local field = 's:' .. ARGV[3]
-  local there = redis.call('HEXISTS', KEYS[1], field) == 1
+  local there = call('HEXISTS', KEYS[1], field) == 1
   local lifted = ARGV[4] == ''
   if lifted and not there then return remember(fingerprint, { 'unknown_stop' }) end
   if not lifted and not there and account.stops >= STOPS_MAX then return remember(fingerprint, { 'too_many_stops' }) end
@@ -53,9 +53,9 @@ local function stop()
   add_entry('stop', now, ARGV[1], ARGV[6], nil, {}, extra, ARGV[5])
   commit()
   if lifted then
-    redis.call('HDEL', KEYS[1], field)
+    call('HDEL', KEYS[1], field)
   else
-    redis.call('HSET', KEYS[1], field, ARGV[4])
+    call('HSET', KEYS[1], field, ARGV[4])
   end
   return remember(fingerprint, { 'done' })
 end

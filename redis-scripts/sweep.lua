@@ -20,7 +20,7 @@ local function sweep()
   open_account('')
   local swept = sweep_due(SWEEP_MAX)
   if swept > 0 then commit() end
-  local next_due = redis.call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
+  local next_due = call('ZRANGE', KEYS[4], 0, 0, 'WITHSCORES')
   return { text_of(swept), next_due[2] and text_of(tonumber(next_due[2])) or '' }
 end
 

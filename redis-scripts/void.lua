@@ -26,6 +26,7 @@ Returns {status, replay, released_atoms}; status, in order of precedence:
 --! include lib/posting.lua
 --! include lib/sweep.lua
 --! include lib/records.lua
+--! include lib/answers.lua
 
 local id, id_ms = ARGV[1], integer(ARGV[2])
 
@@ -34,7 +35,7 @@ local function void_open(hold)
   local held, transfers = slices_total(hold.slices) + hold.over, {}
   end_hold(w, hold, 0, transfers)
   local counted = ''
-  if hold.budgets ~= '' then counted = budget_functions().finish(hold, function() return 0 end) end
+  if hold.budgets ~= '' then counted = budget_functions().finish(hold.budgets) end
   add_entry('void', now, id, '', w, transfers, 'released=' .. text_of(held) .. counted, ARGV[3])
   holds[id], holds_changed[id], due_changes['h' .. id] = false, true, false
   commit()
@@ -45,7 +46,7 @@ end
 local function void()
   open_account('')
   local hold = find_hold(id)
-  local record = not hold and redis.call('HGET', KEYS[9], id)
+  local record = not hold and call('HGET', KEYS[9], id)
   if record then
     local ended = read_record(record)
     if ended.kind == 'v' then return { 'voided', '1', ended.ended } end

@@ -5,39 +5,36 @@ local budgets -- what budget_functions() made, once a script
 
 --[[
 A counter stands in the budgets hash under c:FIELD, FIELD being NAME~MEASURE~WINDOW~VALUES. Its record is
-1|id|touched|life|group|slots. slots: start:spent:held:end,… in ms; one slot for each window, or part of a rolling one.
+1|touched|spent|held|start|until|older_spent|older_held|id|life|group|rolling|end|older. spent, held, start and end are
+those of the newest window, or part of a rolling one (start '': there is none); older: start:spent:held:end,… of those
+before it, which the usual call does not read: what counts of them is summed in older_spent and older_held, until the time
+`until` ('': for ever). rolling: PART/LENGTH in ms, or ''.
 i:ID -> FIELD; next -> the highest id; v:GROUP -> how many counters a budget has that makes one for each value.
 e:ID, x:GROUP: what was told of it (lib/events.lua).
 ]]
 local function budget_functions()
   if budgets then return budgets end
   local CLOSED_MS = 86400000 -- how long a closed window's counter stays
-  local counters, changed, group_sizes, groups_changed, last_id = {}, {}, {}, {}, nil
+  local counters, changed = {}, {}
+  local rare, group_sizes, groups_changed, last_id = nil, {}, {}, nil
   -- For lib/events.lua: the counters; budgets that flag and are beyond their limit, and those with nearly all their values.
   local made = { counters = counters, noted = {} }
 
   local function read_counter(field, record)
-    local id, touched, life, group, slots = string.match(record, '^1|(%d+)|(%d+)|(%d+)|([^|]*)|(.*)$')
-    if not id then error('counter record of an unknown form: ' .. field) end
+    local spent, held, tail_at, start, until_text, older_spent, older_held, id =
+      match(record, '^1|%d+|(%d+)|(%d+)|()(%d*)|(%d*)|(%d+)|(%d+)|(%d+)|')
+    if not spent then error('counter record of an unknown form: ' .. field) end
     local counter = {
-      id = id, field = field, touched = number_of(touched), life = number_of(life), group = group, slots = {},
+      field = field, id = id, spent = spent + 0, held = held + 0, start = start ~= '' and start + 0, record = record,
+      tail = sub(record, tail_at), until_text = until_text, older_spent = older_spent + 0, older_held = older_held + 0,
     }
-    for start, spent, held, ends in string.gmatch(slots, '(%d+):(%d+):(%d+):(%d*)') do
-      counter.slots[#counter.slots + 1] =
-        { start = number_of(start), spent = number_of(spent), held = number_of(held), ends = tonumber(ends) }
-    end
+    counters[field] = counter
     return counter
   end
 
-  local function pack_counter(counter)
-    local parts = {}
-    for i = 1, #counter.slots do
-      local slot = counter.slots[i]
-      parts[i] = text_of(slot.start) .. ':' .. text_of(slot.spent) .. ':' .. text_of(slot.held)
-        .. ':' .. (slot.ends and text_of(slot.ends) or '')
-    end
-    return '1|' .. counter.id .. '|' .. text_of(counter.touched) .. '|' .. text_of(counter.life)
-      .. '|' .. counter.group .. '|' .. table.concat(parts, ',')
+  -- Whether the newest window is this one, and what was summed of the older ones still counts as it did.
+  local function is_usual(counter, start)
+    return counter and counter.start == start and not counter.slots and (counter.until_text == '' or now < counter.until_text + 0)
   end
 
   local function load_counters(fields)
@@ -49,93 +46,95 @@ local function budget_functions()
       end
     end
     if #missing == 0 then return end
-    local records = redis.call('HMGET', KEYS[7], unpack(names))
+    local records = call('HMGET', KEYS[7], unpack(names))
     for i = 1, #missing do
-      counters[missing[i]] = records[i] and read_counter(missing[i], records[i]) or false
+      if records[i] then
+        read_counter(missing[i], records[i])
+      else
+        counters[missing[i]] = false
+      end
     end
   end
 
   local function measure_of(field)
-    return string.match(field, '^[^~]*~([^~]*)~')
+    local name_end = find(field, '~', 1, true)
+    return sub(field, name_end + 1, find(field, '~', name_end + 1, true) - 1)
+  end
+
+  -- What only some calls need: new windows and counters, slices, refunds, the end of a counter.
+  local function rare_functions()
+    if rare then return rare end
+--! include lib/budget_windows.lua
+    rare = {
+      slots_of = slots_of, slot_of = slot_of, find_slot = find_slot, prune = prune, pack = pack_slots, window_at = window_at,
+      counts_now = counts_now, create = create, size_of_group = size_of_group,
+    }
+    return rare
   end
 
   --[[
-  What a call counts against: one line for each budget, FIELD;limit;action;life;group;most_values;window.
-  action: b(lock), f(lag). window: r,LENGTH,PART | c,B0,B1,B2,B3 (bounds around now) | l(ifetime; concurrent too).
-  amounts: MEASURE=fixed,per_token,floor;… for every measure but requests and concurrent.
+  What a call counts against: one line for each budget, FIELD;KIND ACTION INDEX;limit;WINDOW;life;group;most;before,after.
+  KIND: m(oney of the wallet's unit), r(equests), c(oncurrent), o(ther: the INDEXth of amounts). ACTION: b(lock), f(lag).
+  WINDOW: r,LENGTH,PART | c,START,END | l(ifetime); before and after: the bounds around START and END.
+  own: {fixed, each, floor} of the wallet's unit; amounts: fixed,per_token,floor;… of other measures.
+  Answers each with its counter and what stands in its window.
   ]]
-  local function read_amounts(text)
-    local amounts = { requests = { 1, 0, 0 }, concurrent = { 1, 0, 0 } }
-    for measure, fixed, each, floor in string.gmatch(text, '([^=;]+)=(%d+),(%d+),(%d+)') do
-      amounts[measure] = { integer(fixed), integer(each), integer(floor) }
-    end
-    return amounts
-  end
-
-  -- Start and end of the window that `at` falls in; a gateway's clock may be one window off, not more.
-  local function window_at(window, at)
-    local kind, rest = string.sub(window, 1, 1), string.sub(window, 3)
-    if kind == 'r' then
-      local length, part = string.match(rest, '^(%d+),(%d+)$')
-      length, part = integer(length), integer(part)
-      return at - at % part, nil, length, part
-    end
-    if kind == 'c' then
-      local b0, b1, b2, b3 = string.match(rest, '^(%d+),(%d+),(%d+),(%d+)$')
-      b0, b1, b2, b3 = integer(b0), integer(b1), integer(b2), integer(b3)
-      if at < b1 then return b0, b1 end
-      if at < b2 then return b1, b2 end
-      return b2, b3
-    end
-    return 0, nil
-  end
-
-  local function counts_now(spec, slot)
-    if spec.part then return slot.start + spec.part > now - spec.length end
-    return slot.start == spec.start
-  end
-
-  -- Each with its counter and what stands in its window.
-  function made.open(text, amounts_text, at)
-    local specs, fields, names = {}, {}, { 'next' }
-    local amounts = read_amounts(amounts_text)
-    for line in string.gmatch(text, '[^\n]+') do
-      local field, limit, action, life, group, most, window =
-        string.match(line, '^([^;]+);(%d+);([bf]);(%d+);([^;]*);(%d+);([^;]+)$')
-      if not field then error('budget of an unknown form') end
-      local measure = measure_of(field)
-      -- A call without a hold says only what it came to.
-      local amount = amounts[measure] or (amounts_text == '' and { 0, 0, 0 })
-      if not amount then error('no amount of ' .. measure) end
+  function made.open(text, own, amounts, at)
+    local specs, names, from, others = {}, {}, 1, nil
+    local one = { 1, 0, 0 }
+    repeat
+      local field_end = find(text, ';', from, true)
+      local kind, action, index, limit, window, first, second, rest_at =
+        match(text, '^(%l)(%l)(%d*);(%d+);(%l),?(%d*),?(%d*);()', field_end + 1)
+      if not kind then error('budget of an unknown form') end
+      local field, amount = sub(text, from, field_end - 1), one
+      if kind == 'm' then
+        amount = own
+      elseif kind == 'o' then
+        if not others then
+          others = {}
+          for fixed, each, floor in string.gmatch(amounts, '(%d+),(%d+),(%d+)') do
+            others[#others + 1] = { integer(fixed), integer(each), integer(floor) }
+          end
+        end
+        -- A call without a hold says only what it came to.
+        amount = others[index + 0] or (amounts == '' and own) or error('no amount of ' .. field)
+      end
       local spec = {
-        field = field, limit = integer(limit), blocks = action == 'b', life = integer(life), group = group,
-        most = integer(most), measure = measure, fixed = amount[1], each = amount[2], floor = amount[3],
+        field = field, limit = integer(limit), blocks = action == 'b', kind = kind, fixed = amount[1], each = amount[2],
+        floor = amount[3], start = 0, ends = nil, part = nil, length = nil, spent = 0, held = 0, room = 0, rest_at = rest_at,
       }
-      spec.start, spec.ends, spec.length, spec.part = window_at(window, at)
-      specs[#specs + 1] = spec
-      fields[#fields + 1] = field
-      names[#names + 1] = 'c:' .. field
-      if group ~= '' then names[#names + 1] = 'v:' .. group end
-    end
-    local records = redis.call('HMGET', KEYS[7], unpack(names))
-    last_id = last_id or number_of(records[1] or '0')
-    local at_record = 2
+      if window == 'c' then
+        spec.start, spec.ends = first + 0, second + 0
+        if at < spec.start or at >= spec.ends then
+          spec.start, spec.ends = rare_functions().window_at(text, rest_at, at, spec.start, spec.ends)
+        end
+      elseif window == 'r' then
+        spec.length, spec.part = first + 0, second + 0
+        spec.start = at - at % spec.part
+      end
+      specs[#specs + 1], names[#names + 1] = spec, 'c:' .. field
+      from = (find(text, '\n', rest_at, true) or #text) + 1
+    until from > #text
+    local records = call('HMGET', KEYS[7], unpack(names))
     for i = 1, #specs do
       local spec = specs[i]
-      local record = records[at_record]
-      at_record = at_record + 1
-      if spec.group ~= '' then
-        group_sizes[spec.group] = group_sizes[spec.group] or number_of(records[at_record] or '0')
-        at_record = at_record + 1
-      end
-      if counters[spec.field] == nil then counters[spec.field] = record and read_counter(spec.field, record) or false end
-      spec.spent, spec.held = 0, 0
       local counter = counters[spec.field]
-      for j = 1, counter and #counter.slots or 0 do
-        local slot = counter.slots[j]
-        if counts_now(spec, slot) then
-          spec.spent, spec.held = spec.spent + slot.spent, spec.held + slot.held
+      if counter == nil then counter = records[i] and read_counter(spec.field, records[i]) or false end
+      -- A window of some time ago may have been left since.
+      spec.usual = at == now and is_usual(counter, spec.start)
+      if spec.usual then
+        spec.spent, spec.held = counter.spent + counter.older_spent, counter.held + counter.older_held
+      elseif counter then
+        for _, slot in ipairs(rare_functions().slots_of(counter)) do
+          if rare.counts_now(spec, slot) then
+            spec.spent, spec.held = spec.spent + slot.spent, spec.held + slot.held
+          end
         end
+      else
+        counters[spec.field] = false
+        spec.is_new = true
+        spec.life, spec.group, spec.most = match(text, '^(%d+);([^;]*);(%d+);', spec.rest_at)
       end
       spec.room = math.max(0, spec.limit - spec.spent - spec.held)
     end
@@ -146,84 +145,10 @@ local function budget_functions()
   function made.too_many(specs)
     for i = 1, #specs do
       local spec = specs[i]
-      if spec.blocks and spec.group ~= '' and not counters[spec.field] and group_sizes[spec.group] >= spec.most then
+      if spec.is_new and spec.group ~= '' and spec.blocks and rare_functions().size_of_group(spec.group) >= spec.most + 0 then
         return spec
       end
     end
-  end
-
-  -- When enough of what counts now will have left the window for `needed`; '' where time alone does not heal it.
-  function made.resets_at(spec, needed)
-    if spec.ends then return text_of(spec.ends) end
-    local counter = counters[spec.field]
-    if not spec.part or not counter then return '' end
-    local room = spec.limit - spec.spent - spec.held
-    for i = 1, #counter.slots do
-      local slot = counter.slots[i]
-      if counts_now(spec, slot) then
-        room = room + slot.spent + slot.held
-        if needed <= room then return text_of(slot.start + spec.part + spec.length) end
-      end
-    end
-    return ''
-  end
-
-  -- Of a rolling window what has left it, of a calendar one what is closed for a day and holds nothing.
-  local function prune(counter, spec)
-    local kept = {}
-    for i = 1, #counter.slots do
-      local slot = counter.slots[i]
-      local gone = slot.ends and slot.held == 0 and slot.ends + CLOSED_MS <= now
-      if spec and spec.part then gone = not counts_now(spec, slot) end
-      if not gone then kept[#kept + 1] = slot end
-    end
-    counter.slots = kept
-  end
-
-  local function slot_of(counter, start, ends)
-    for i = #counter.slots, 1, -1 do
-      local slot = counter.slots[i]
-      if slot.start == start then return slot end
-      if slot.start < start then
-        local new = { start = start, spent = 0, held = 0, ends = ends }
-        table.insert(counter.slots, i + 1, new)
-        return new
-      end
-    end
-    local first = { start = start, spent = 0, held = 0, ends = ends }
-    table.insert(counter.slots, 1, first)
-    return first
-  end
-
-  local function find_slot(counter, start)
-    for i = 1, #counter.slots do
-      if counter.slots[i].start == start then return counter.slots[i] end
-    end
-  end
-
-  local function touch(counter)
-    counter.touched = now
-    changed[counter.field] = true
-  end
-
-  local function create(spec, news)
-    last_id = last_id + 1
-    local counter = {
-      id = text_of(last_id), field = spec.field, touched = now, life = spec.life, group = spec.group, slots = {},
-    }
-    counters[spec.field] = counter
-    counter.new = true
-    if spec.group ~= '' then
-      group_sizes[spec.group] = group_sizes[spec.group] + 1
-      groups_changed[spec.group] = true
-      local size = group_sizes[spec.group]
-      if size * 5 >= spec.most * 4 then
-        made.noted[#made.noted + 1] = { group = spec.group, size = size, most = spec.most }
-      end
-    end
-    if spec.life > 0 then due_changes['b' .. counter.id] = now + spec.life end
-    news[#news + 1] = counter.id .. '=' .. spec.field
-    return counter
   end
 
   --[[
@@ -234,83 +159,63 @@ local function budget_functions()
     local kept, entry, news, flagged = {}, {}, {}, {}
     for i = 1, #specs do
       local spec = specs[i]
-      local amount = spec.fixed + spec.each * tokens
-      if settled then amount = settled[spec.measure] or (spec.measure == 'requests' and 1 or 0) end
-      local counter = counters[spec.field] or create(spec, news)
-      local slot = slot_of(counter, spec.start, spec.ends)
-      if settled or spec.measure == 'requests' then
+      local kind, amount = spec.kind, spec.fixed + spec.each * tokens
+      if settled then amount = settled[measure_of(spec.field)] or (kind == 'r' and 1 or 0) end
+      local counter = counters[spec.field] or rare_functions().create(spec, news)
+      local usual = spec.usual
+      local slot = usual and counter or rare_functions().slot_of(counter, spec.start, spec.ends)
+      local start, text = text_of(spec.start), text_of(amount)
+      if settled or kind == 'r' then
         slot.spent = math.min(ATOMS_MAX, slot.spent + amount)
       else
         slot.held = slot.held + amount
-        kept[#kept + 1] = spec.field .. '@' .. text_of(spec.start) .. ':' .. text_of(amount) .. ':' .. text_of(spec.floor)
-          .. ':0:' .. (spec.blocks and text_of(spec.limit) or '') .. ':' .. (spec.part and text_of(spec.part) .. '/' .. text_of(spec.length) or '')
+        kept[#kept + 1] = spec.field .. '@' .. start .. ':' .. text .. ':' .. text_of(spec.floor) .. ':0:'
+          .. (spec.blocks and text_of(spec.limit) or '')
       end
       if not spec.blocks and amount > spec.room then
         flagged[#flagged + 1] = counter.id
         made.noted[#made.noted + 1] = { spec = spec, amount = amount }
       end
-      entry[#entry + 1] = counter.id .. '@' .. text_of(spec.start) .. ':' .. text_of(amount)
-      prune(counter, spec)
-      touch(counter)
+      entry[#entry + 1] = counter.id .. '@' .. start .. ':' .. text
+      if not usual then rare.prune(counter, spec) end
+      counter.touched, changed[counter] = now, true
     end
-    local extra = ';budgets=' .. table.concat(entry, ',')
-    if #news > 0 then extra = extra .. ';counters=' .. table.concat(news, ',') end
-    if #flagged > 0 then extra = extra .. ';exceeded=' .. table.concat(flagged, ',') end
-    return table.concat(kept, ','), extra, flagged
-  end
-
-  local KEPT = '([^@,]+)@(%d+):(%d+):(%d+):(%d+):(%d*):([%d/]*)'
-
-  local function read_kept(text)
-    local list, fields = {}, {}
-    for field, start, amount, floor, known, limit, rolling in string.gmatch(text, KEPT) do
-      list[#list + 1] = {
-        field = field, start = number_of(start), amount = number_of(amount), floor = number_of(floor),
-        known = number_of(known), limit = limit, rolling = rolling, measure = measure_of(field),
-      }
-      fields[#fields + 1] = field
-    end
-    load_counters(fields)
-    return list
-  end
-
-  local function pack_kept(list)
-    local parts = {}
-    for i = 1, #list do
-      local item = list[i]
-      parts[i] = item.field .. '@' .. text_of(item.start) .. ':' .. text_of(item.amount) .. ':' .. text_of(item.floor)
-        .. ':' .. text_of(item.known) .. ':' .. item.limit .. ':' .. item.rolling
-    end
-    return table.concat(parts, ',')
+    local extra = ';budgets=' .. concat(entry, ',')
+    if #news > 0 then extra = extra .. ';counters=' .. concat(news, ',') end
+    if #flagged > 0 then extra = extra .. ';exceeded=' .. concat(flagged, ',') end
+    return concat(kept, ','), extra, flagged
   end
 
   --[[
-  Ends what a hold counts: held leaves, what was used is spent, in the window of the hold. final_of(item): the amount
-  that counts. The hold then keeps what was posted. Answers what the ledger says.
+  Ends what a hold counts: held leaves, what was used is spent, in the window of the hold. finals: MEASURE -> the amount
+  that counts, concurrent is only ever held; nil: nothing counts. Answers what the ledger says.
   ]]
-  function made.finish(hold, final_of, late)
-    local list, entry = read_kept(hold.budgets), {}
-    for i = 1, #list do
-      local item = list[i]
-      local counter = counters[item.field]
-      local slot = counter and find_slot(counter, item.start)
-      local final = final_of(item)
-      if slot then
-        if late then
-          -- The difference first: a sum of two large amounts is not exact.
-          slot.spent = math.max(0, math.min(ATOMS_MAX, slot.spent + (final - item.amount)))
-        else
-          slot.held = slot.held - item.amount
+  function made.finish(text, finals)
+    local fields, starts, amounts, entry, from = {}, {}, {}, {}, 1
+    repeat
+      local field_end = find(text, '@', from, true)
+      fields[#fields + 1] = sub(text, from, field_end - 1)
+      starts[#starts + 1], amounts[#amounts + 1] = match(text, '^(%d+):(%d+):', field_end + 1)
+      from = (find(text, ',', field_end, true) or #text) + 1
+    until from > #text
+    load_counters(fields)
+    for i = 1, #fields do
+      local counter, start, amount = counters[fields[i]], starts[i] + 0, amounts[i] + 0
+      if counter then
+        local measure = measure_of(fields[i])
+        local final = finals and measure ~= 'concurrent' and (finals[measure] or amount) or 0
+        local usual = is_usual(counter, start)
+        local slot = usual and counter or rare_functions().find_slot(counter, start)
+        if slot then
+          slot.held = slot.held - amount
           slot.spent = math.min(ATOMS_MAX, slot.spent + final)
+          if not usual then rare.prune(counter) end
+          counter.touched, changed[counter] = now, true
+          entry[#entry + 1] = counter.id .. '@' .. starts[i] .. ':' .. text_of(final)
         end
-        prune(counter)
-        touch(counter)
-        entry[#entry + 1] = counter.id .. '@' .. text_of(item.start) .. ':' .. text_of(final)
       end
-      item.amount = final
     end
-    hold.budgets = pack_kept(list)
-    return #entry > 0 and ';budgets=' .. table.concat(entry, ',') or ''
+    return #entry > 0 and ';budgets=' .. concat(entry, ',') or ''
   end
 
   -- Finals by measure, as settle and checkpoint name them: MEASURE=amount;…
@@ -322,152 +227,35 @@ local function budget_functions()
     return finals
   end
 
-  -- What a timeout posts of an item.
-  function made.timed_out(hold)
-    return function(item)
-      if item.measure == 'concurrent' or hold.on_timeout == 'release' then return 0 end
-      if hold.on_timeout == 'full' then return item.amount end
-      return math.min(item.amount, math.max(item.floor, item.known))
-    end
-  end
-
-  --[[
-  How many more tokens the budgets of an open hold allow, at most `want`; the item that allows the least; and whether
-  only open holds are in its way. each_of: MEASURE -> amount a token.
-  ]]
-  function made.room_to_extend(hold, each_of, want)
-    local list = read_kept(hold.budgets)
-    local tokens, tightest, only_held = want, nil, false
-    for i = 1, #list do
-      local item = list[i]
-      local counter, each = counters[item.field], each_of[item.measure] or 0
-      if item.limit ~= '' and counter and each > 0 then
-        local part, length = string.match(item.rolling, '^(%d+)/(%d+)$')
-        local spec = { start = item.start, part = tonumber(part), length = tonumber(length) }
-        local spent, held, own = 0, 0, 0
-        for j = 1, #counter.slots do
-          local slot = counter.slots[j]
-          if counts_now(spec, slot) then
-            spent, held = spent + slot.spent, held + slot.held
-            if slot.start == item.start then own = item.amount end
-          end
-        end
-        -- A rolling window that the hold has left counts nothing of it any more.
-        if own > 0 or not spec.part then
-          local fits = math.floor(math.max(0, integer(item.limit) - spent - held) / each)
-          if fits < tokens then
-            tokens, tightest = fits, item
-            only_held = spent + own + each <= integer(item.limit)
-          end
-        end
-      end
-    end
-    return list, tokens, tightest, only_held
-  end
-
-  -- Whether so many more tokens stay numbers that Redis keeps exactly.
-  function made.extend_in_range(list, each_of, tokens)
-    for i = 1, #list do
-      local item = list[i]
-      local each = each_of[item.measure] or 0
-      local counter = counters[item.field]
-      local slot = counter and find_slot(counter, item.start)
-      local counted = math.max(item.amount, slot and slot.spent + slot.held or 0)
-      -- What calls without a hold came to may already be beyond: no token more is in range even so.
-      if each > 0 and tokens > math.max(0, math.floor((ATOMS_MAX - counted) / each)) then return false end
-    end
-    return true
-  end
-
-  function made.extend(hold, list, each_of, tokens, known_of)
-    local entry = {}
-    for i = 1, #list do
-      local item = list[i]
-      local more = (each_of[item.measure] or 0) * tokens
-      local counter = counters[item.field]
-      local slot = counter and find_slot(counter, item.start)
-      item.known = math.max(item.known, known_of[item.measure] or 0)
-      item.amount = item.amount + more
-      if slot and more > 0 then
-        slot.held = slot.held + more
-        touch(counter)
-        entry[#entry + 1] = counter.id .. '@' .. text_of(item.start) .. ':' .. text_of(more)
-      end
-    end
-    hold.budgets = pack_kept(list)
-    return #entry > 0 and ';budgets=' .. table.concat(entry, ',') or ''
-  end
-
-  -- A refund: what a charge counted in a window, less what is given back of it. By its share where the unit is another.
-  function made.give_back(id, start, counted, amount, charge)
-    local field = redis.call('HGET', KEYS[7], 'i:' .. id)
-    local measure = field and measure_of(field)
-    if not measure or measure == 'tokens' or measure == 'requests' or measure == 'concurrent' then return end
-    load_counters({ field })
-    local counter = counters[field]
-    local slot = counter and find_slot(counter, start)
-    if not slot then return end
-    local part = measure == charge.unit and amount or math.floor(counted * (amount / charge.total))
-    slot.spent = math.max(0, slot.spent - part)
-    touch(counter)
-  end
-
-  -- The end of a counter's life: gone where nothing used it meanwhile, looked at again later where something did.
-  function made.retire(id)
-    local field = redis.call('HGET', KEYS[7], 'i:' .. id)
-    due_changes['b' .. id] = false
-    if not field then return end
-    load_counters({ field })
-    local counter = counters[field]
-    if not counter then return end
-    local held = 0
-    for i = 1, #counter.slots do
-      held = held + counter.slots[i].held
-    end
-    if held > 0 or counter.touched + counter.life > now then
-      due_changes['b' .. id] = held > 0 and now + counter.life or counter.touched + counter.life
-      return
-    end
-    local lifetime = string.match(field, '^[^~]*~[^~]*~lifetime~')
-    local spent = counter.slots[1] and counter.slots[1].spent or 0
-    if counter.group ~= '' then
-      if group_sizes[counter.group] == nil then
-        group_sizes[counter.group] = number_of(redis.call('HGET', KEYS[7], 'v:' .. counter.group) or '0')
-      end
-      group_sizes[counter.group] = math.max(0, group_sizes[counter.group] - 1)
-      groups_changed[counter.group] = true
-    end
-    counter.gone = true
-    changed[field] = true
-    if lifetime then
-      add_entry('event', now, 'budget.closed', '', nil, {}, 'counter=' .. id .. '=' .. field .. ';spent=' .. text_of(spent), '')
-    end
-  end
-
-  -- A counter as it is after what this script did: its record, or nil where it is gone. For reads.
-  function made.current(field, record)
-    local counter = counters[field]
-    if counter == nil then return record end
-    if not counter or counter.gone then return nil end
-    return pack_counter(counter)
+  -- What budgets do for calls that take longer, and at the end of a counter (lib/budget_calls.lua).
+  local calls
+  function made.further()
+    if calls then return calls end
+--! include lib/budget_calls.lua
+    calls = further
+    return calls
   end
 
   -- Called by commit().
   function made.write()
     local set, remove = {}, {}
-    for field in pairs(changed) do
-      local counter = counters[field]
+    for counter in pairs(changed) do
       if counter.gone then
-        remove[#remove + 1] = 'c:' .. field
+        remove[#remove + 1] = 'c:' .. counter.field
         remove[#remove + 1] = 'i:' .. counter.id
         remove[#remove + 1] = 'e:' .. counter.id
-        counters[field] = false
+        counters[counter.field] = false
       else
-        set[#set + 1] = 'c:' .. field
-        set[#set + 1] = pack_counter(counter)
+        set[#set + 1] = 'c:' .. counter.field
+        if counter.slots then
+          set[#set + 1] = rare.pack(counter)
+        else
+          set[#set + 1] = '1|' .. text_of(now) .. '|' .. text_of(counter.spent) .. '|' .. text_of(counter.held)
+            .. '|' .. counter.tail
+        end
         if counter.new then
           set[#set + 1] = 'i:' .. counter.id
-          set[#set + 1] = field
+          set[#set + 1] = counter.field
           set[#set + 1] = 'next'
           set[#set + 1] = text_of(last_id)
           counter.new = nil
@@ -479,10 +267,10 @@ local function budget_functions()
       set[#set + 1] = text_of(group_sizes[group])
     end
     for i = 1, #set, 2000 do
-      redis.call('HSET', KEYS[7], unpack(set, i, math.min(i + 1999, #set)))
+      call('HSET', KEYS[7], unpack(set, i, math.min(i + 1999, #set)))
     end
     for i = 1, #remove, 2000 do
-      redis.call('HDEL', KEYS[7], unpack(remove, i, math.min(i + 1999, #remove)))
+      call('HDEL', KEYS[7], unpack(remove, i, math.min(i + 1999, #remove)))
     end
     changed, groups_changed = {}, {}
   end

@@ -66,7 +66,7 @@ local function event_functions()
   local function read_watch(record)
     local alerts, told, base, hours, top_up = string.match(record or '1 - - 0 - -', '^1 (%S+) (%S+) (%d+) (%S+) (%S+)$')
     if not alerts then error('watch record of an unknown form') end
-    local watch = { alerts = part(alerts), told = {}, base = number_of(base), hours = part(hours), top_up = part(top_up) }
+    local watch = { alerts = part(alerts), told = {}, base = base + 0, hours = part(hours), top_up = part(top_up) }
     for token in string.gmatch(part(told), '[^,]+') do
       watch.told[#watch.told + 1] = token
     end
@@ -98,9 +98,8 @@ local function event_functions()
   end
 
   local function posted_of(w)
-    if w.totals then return w.totals.posted[1], w.totals.posted[2] end
-    local high, low = string.match(w.totals_record or '0|0|0|0|0|0', '^%d+|%d+|(%d+)|(%d+)|')
-    return number_of(high), number_of(low)
+    local high, low = match(w.totals or '0|0|0|0|0|0', '^%d+|%d+|(%d+)|(%d+)|')
+    return high + 0, low + 0
   end
 
   -- Moves on to the hour that it is now. The totals of before this act: nothing was posted since the last one.
@@ -109,7 +108,7 @@ local function event_functions()
     local before = w.totals_record and string.match(w.totals_record, '^%d+|%d+|(%d+|%d+)|') or '0|0'
     before = string.gsub(before, '|', ',')
     local last, _, posted = string.match(watch.hours, '^(%d+):([%d,]+):([%d,]+)$')
-    last = last and number_of(last)
+    last = last and last + 0
     if last == hour then return end
     watch.hours = text_of(hour) .. ':' .. (last == hour - 1 and posted or before) .. ':' .. before
   end
@@ -119,14 +118,14 @@ local function event_functions()
     local hour, high, low = string.match(watch.hours, '^(%d+):(%d+),(%d+):')
     if not hour then return 0 end
     local high_now, low_now = posted_of(w)
-    local spent = math.min(ATOMS_MAX, (high_now - number_of(high)) * 1000000000000000 + (low_now - number_of(low)))
-    local minutes = math.floor((now - (number_of(hour) - 1) * HOUR_MS) / MINUTE_MS)
+    local spent = math.min(ATOMS_MAX, (high_now - high) * 1000000000000000 + (low_now - low))
+    local minutes = math.floor((now - (hour - 1) * HOUR_MS) / MINUTE_MS)
     return math.floor(math.max(0, spent) / minutes)
   end
 
   -- Whether the balance is low by an alert; then what the event says of it.
   local function is_low(w, watch, token, balance)
-    local kind, value = string.sub(token, 1, 1), number_of(string.sub(token, 2))
+    local kind, value = string.sub(token, 1, 1), string.sub(token, 2) + 0
     if kind == 'p' then
       local threshold = multiply(watch.base, value)
       if watch.base == 0 or balance > threshold then return nil end
@@ -209,8 +208,7 @@ local function event_functions()
   ]]
   local function ask_for_top_up(w, watch, terms, balance)
     local next_ms, wait, start, requested = string.match(watch.top_up, '^(%d+):(%d+):(%d+):(%d+)$')
-    next_ms, wait = number_of(next_ms or '0'), number_of(wait or '0')
-    start, requested = number_of(start or '0'), number_of(requested or '0')
+    next_ms, wait, start, requested = (next_ms or 0) + 0, (wait or 0) + 0, (start or 0) + 0, (requested or 0) + 0
     local asked = next_ms > 0
     local starts, ends = period_now(terms.bounds)
     if start ~= starts then start, requested = starts, 0 end
@@ -295,9 +293,9 @@ local function event_functions()
     if not counter or is_rate(spec) or (spec.blocks and spec.spent + spec.held == 0) then return false end
     local latch = 'e:' .. counter.id
     local limit = text_of(spec.limit)
-    local told = redis.call('HGET', KEYS[7], latch)
+    local told = call('HGET', KEYS[7], latch)
     local again, told_limit = string.match(told or '', '^(%d+):(%d+)$')
-    if again and now < number_of(again) and limit == told_limit then return false end
+    if again and now < again + 0 and limit == told_limit then return false end
     again = spec.ends or (spec.part and now + spec.length)
     again = again and text_of(again) or NEVER
     latches[latch] = again .. ':' .. limit
@@ -324,9 +322,9 @@ local function event_functions()
     for i = 1, #budgets.noted do
       local noted = budgets.noted[i]
       if noted.group then
-        local told = redis.call('HGET', KEYS[7], 'x:' .. noted.group)
+        local told = call('HGET', KEYS[7], 'x:' .. noted.group)
         -- Once a day: values come and go.
-        if not told or now - number_of(told) >= DAY_MS then
+        if not told or now - told >= DAY_MS then
           latches['x:' .. noted.group] = text_of(now)
           made.add('budget.values', w, 'values=' .. text_of(noted.size) .. ':' .. text_of(noted.most) .. ':' .. noted.group)
         end
@@ -357,21 +355,21 @@ local function event_functions()
     for unit in pairs(changed) do
       local record = wallets[unit].watch
       if record then
-        redis.call('HSET', KEYS[1], 'e:' .. unit, record)
+        call('HSET', KEYS[1], 'e:' .. unit, record)
       else
-        redis.call('HDEL', KEYS[1], 'e:' .. unit)
+        call('HDEL', KEYS[1], 'e:' .. unit)
       end
     end
     for field, latch in pairs(latches) do
-      redis.call('HSET', KEYS[7], field, latch)
+      call('HSET', KEYS[7], field, latch)
     end
     for i = 1, #waiting do
       local seq = text_of(waiting[i])
-      redis.call('ZADD', KEYS[8], seq, seq)
+      call('ZADD', KEYS[8], seq, seq)
     end
     if dropped > 0 then
-      redis.call('ZREMRANGEBYRANK', KEYS[8], 0, dropped - 1)
-      redis.call('HINCRBY', KEYS[1], 'events_dropped', dropped)
+      call('ZREMRANGEBYRANK', KEYS[8], 0, dropped - 1)
+      call('HINCRBY', KEYS[1], 'events_dropped', dropped)
     end
     waiting, dropped, changed, latches = {}, 0, {}, {}
   end

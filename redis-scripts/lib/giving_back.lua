@@ -18,7 +18,7 @@ Takes `amount` off what is owed under `name`; answers what was repaid meanwhile 
 the period where that is a credit note: a closed period is an invoice item and never changes.
 ]]
 local function forgive(w, name, amount, transfers)
-  local period_name = string.match(name, '^overflow:(.*)$')
+  local period_name = match(name, '^overflow:(.*)$')
   if period_name and period_of(w.unit, period_name).closed_at ~= '' then return amount, period_name end
   local rest = post_overage(w, name, -amount)
   transfer(transfers, 'consumed', name, amount - rest)

@@ -2,13 +2,18 @@
 --! include lib/grants.lua
 --! include lib/totals.lua
 
+-- All that is, or may come back, in grants that live: a number of Redis's own, whatever is held or released.
+local function live_total(w)
+  return w.available + w.scoped + w.pinned + w.pending
+end
+
 -- The rest of the record, for what is rare: expiry, void, leaving the order.
 local function grant_details(grant)
   if not grant.tail then return grant end
   local expired, voided, voided_at, created_at, effective_at, expires_at, repays, terms, unit, member, filter =
-    string.match(grant.tail, '^(%d+)|(%d+)|(%d*)|(%d+)|(%d+)|(%d*)|([01])|([^|]*)|([^|]*)|([^|]*)|(.*)$')
+    match(grant.tail, '^(%d+)|(%d+)|(%d*)|(%d+)|(%d+)|(%d*)|([01])|([^|]*)|([^|]*)|([^|]*)|(.*)$')
   if not expired then error('grant record of an unknown form: ' .. grant.id) end
-  grant.expired, grant.voided = number_of(expired), number_of(voided)
+  grant.expired, grant.voided = expired + 0, voided + 0
   grant.voided_at, grant.effective_at, grant.expires_at = voided_at, tonumber(effective_at), tonumber(expires_at)
   grant.created_at, grant.repays, grant.terms = created_at, repays, terms
   grant.unit, grant.member, grant.filter = unit, member, filter
@@ -21,7 +26,7 @@ Terms of a grant: payment,availability,rollover. payment: n(one), p(ending), a(u
 availability: on c(reation), a(uthorization), s(ettlement); rollover: '' or what its end leaves to the next period.
 ]]
 local function terms_of(grant)
-  local payment, availability, rollover = string.match(grant.terms, '^([npasf]),([cas]),(.*)$')
+  local payment, availability, rollover = match(grant.terms, '^([npasf]),([cas]),(.*)$')
   if not payment then return 'n', 'c', '' end
   return payment, availability, rollover
 end

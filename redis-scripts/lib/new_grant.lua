@@ -20,7 +20,7 @@ local function create_grant(w, id, amount, effective_at, expires_at, head, scope
     id = id, free = 0, held = 0, consumed = 0, expired = 0, voided = 0, voided_at = '', created_at = text_of(now),
     state = 'p', scope = scope, terms = terms or '', effective_at = effective_at, expires_at = expires_at,
     repays = repays, unit = w.unit, filter = filter,
-    member = string.format('%s:%s%016.0f%016.0f%s', w.unit, head, effective_at, account.seq + 1, id),
+    member = format('%s:%s%016.0f%016.0f%s', w.unit, head, effective_at, account.seq + 1, id),
   }
   if effective_at <= now and is_paid_enough(grant) then grant.state = 'u' end
   grants[id] = grant

@@ -7,9 +7,9 @@ local REFUSED_MS = 60000
 
 -- The answer that this operation got before: {status, replay, …}, or nil. Fields of an answer are separated by tabs.
 local function answered(fingerprint)
-  local record = redis.call('GET', KEYS[9])
+  local record = call('GET', KEYS[9])
   if not record then return nil end
-  local before, answer = string.match(record, '^(%x+)\t(.*)$')
+  local before, answer = match(record, '^(%x+)\t(.*)$')
   if before ~= fingerprint then return { 'conflict', '0' } end
   local fields = {}
   for field in string.gmatch(answer .. '\t', '([^\t]*)\t') do
@@ -26,7 +26,7 @@ end
 -- Keeps the answer: of what was done for 35 days, of a refusal for a minute.
 local function remember(fingerprint, answer)
   local life_ms = answer[1] == 'done' and OPERATION_MS or REFUSED_MS
-  redis.call('SET', KEYS[9], fingerprint .. '\t' .. table.concat(answer, '\t'), 'PX', text_of(life_ms))
+  call('SET', KEYS[9], fingerprint .. '\t' .. concat(answer, '\t'), 'PX', text_of(life_ms))
   table.insert(answer, 2, '0')
   return answer
 end

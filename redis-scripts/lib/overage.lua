@@ -1,6 +1,12 @@
 -- What grants do not cover: the policy of a hold says where it goes and how far.
 --! include lib/account.lua
 
+-- The settlement of what a provider has billed is never refused, but a figure that Redis cannot keep exactly is.
+local function within_range(number)
+  if number > ATOMS_MAX or number < -ATOMS_MAX then error('out_of_range: ' .. text_of(number)) end
+  return number
+end
+
 -- base × millionths / 1,000,000 as whole and remainder (in millionths), with no product beyond 2^53.
 local function multiply(base, millionths)
   if millionths == 1000000 then return base, 0 end
@@ -15,12 +21,43 @@ local function multiply_up(base, millionths)
   return remainder > 0 and whole + 1 or whole
 end
 
+-- The largest base whose product, rounded up, is <= room; at most ATOMS_MAX.
+local function divide_down(room, millionths)
+  if millionths == 1000000 then return room end
+  if millionths == 0 then return ATOMS_MAX end
+  local quotient = math.floor(room / millionths)
+  local rest = math.floor((room - quotient * millionths) * 1000000 / millionths)
+  return math.min(ATOMS_MAX, quotient * 1000000 + rest)
+end
+
+local function period_of(unit, name)
+  local field = unit .. ':' .. name
+  local period = periods[field]
+  if not period then
+    local record = call('HGET', KEYS[1], 'o:' .. field) or '0|0||'
+    local posted, held, closed_at, heir = match(record, '^(%d+)|(%d+)|(%d*)|([^|]*)$')
+    if not posted then error('overflow record of an unknown form') end
+    period = { posted = posted + 0, held = held + 0, closed_at = closed_at, heir = heir }
+    periods[field] = period
+  end
+  return period
+end
+
+-- The period that a charge of `name` goes to: itself, or the one that its closing named.
+local function open_period(unit, name)
+  while true do
+    local period = period_of(unit, name)
+    if period.closed_at == '' then return name, period end
+    name = period.heir
+  end
+end
+
 local OVER_ACCOUNTS = { negative = 'debt', flag = 'flagged', postpaid = 'postpaid' }
 
 -- mode,limit,multiplier,period,observe: limit is the floor (<= 0) or the cap, the multiplier is in millionths.
 local function read_policy(text)
   local mode, limit, multiplier, period, observe =
-    string.match(text, '^(%l+),(%-?%d+),(%d+),([%w:._/+%-]*),([01])$')
+    match(text, '^(%l+),(%-?%d+),(%d+),([%w:._/+%-]*),([01])$')
   if not mode then error('policy of an unknown form: ' .. text) end
   return {
     mode = mode,
@@ -34,7 +71,7 @@ end
 -- The same text with the period that the policy has now.
 local function pack_policy(text, policy)
   if policy.mode ~= 'overflow' then return text end
-  local head, observe = string.match(text, '^(%l+,%-?%d+,%d+,)[^,]*(,[01])$')
+  local head, observe = match(text, '^(%l+,%-?%d+,%d+,)[^,]*(,[01])$')
   return head .. policy.period .. observe
 end
 
@@ -66,11 +103,6 @@ local function overage_room(w, policy, held)
   return ATOMS_MAX
 end
 
--- Whether so much more may be held: what is owed and what is held, which may come to be owed, stay numbers together.
-local function hold_in_range(w, amount)
-  return math.max(w.debt, w.overflow, w.flagged, w.postpaid) + w.held + amount <= ATOMS_MAX
-end
-
 -- Spend beyond the grants, which may be the beginning of it (lib/events.lua).
 local function note_overage(w, mode, name, amount)
   if mode == 'postpaid' then return end
@@ -95,7 +127,7 @@ end
 -- What is owed after a charge that no grant covers. A negative amount gives back; answers what could not be.
 local function post_overage(w, name, amount)
   if amount == 0 then return 0 end
-  local period_name = string.match(name, '^overflow:(.*)$')
+  local period_name = match(name, '^overflow:(.*)$')
   local field = period_name and 'overflow' or name
   local rest = math.max(0, -amount - w[field])
   if period_name then

@@ -1,5 +1,6 @@
 -- The end of a hold: what is posted, what goes back, what goes beyond it.
---! include lib/holds.lua
+--! include lib/slices.lua
+--! include lib/hold_details.lua
 --! include lib/overage.lua
 --! include lib/totals.lua
 --! include lib/grant_details.lua
@@ -8,17 +9,6 @@ local function multiply_half_even(base, millionths)
   local whole, remainder = multiply(base, millionths)
   if remainder > 500000 or (remainder == 500000 and whole % 2 == 1) then return whole + 1 end
   return whole
-end
-
--- A grant stands once in a list of drawings, where it was first drawn on.
-local function add_drawn(drawn, id, amount)
-  for i = 1, #drawn do
-    if drawn[i].id == id then
-      drawn[i].amount = drawn[i].amount + amount
-      return
-    end
-  end
-  drawn[#drawn + 1] = { id = id, amount = amount }
 end
 
 -- Charges up to `amount` to grants that are usable now; answers what they took.
@@ -52,30 +42,14 @@ local function claw_consumed(w, grant, amount, transfers)
   transfer(transfers, 'grant:' .. grant.id, 'voided', amount)
 end
 
--- Posts the prefix of the slices and releases the rest; answers what they did not cover.
-local function post_slices(w, slices, final, drawn, transfers)
-  grants_of_slices(slices)
-  local left = final
-  for i = 1, #slices do
-    local amount, grant = slices[i].amount, grants[slices[i].id]
-    local part = math.min(left, amount)
-    grant.held = grant.held - amount
-    grant.consumed = grant.consumed + part
-    grants_changed[grant.id] = true
-    transfer(transfers, 'grant:' .. grant.id, 'consumed', part)
-    if part > 0 then add_drawn(drawn, grant.id, part) end
-    if grant.state == 'c' then claw_consumed(w, grant, part, transfers) end
-    if grant.state == 'u' then
-      w.pinned = w.pinned - amount
-      change_free(w, grant, amount - part)
-      keep_in_order(grant)
-    else
-      return_to_grant(w, grant, amount - part, transfers)
-    end
-    w.held = w.held - amount
-    left = left - part
-  end
-  return left
+-- A slice of a grant that is expired, voided or clawed back: what it releases goes where the grant's rest went.
+local function post_dead_slice(w, grant, amount, part, transfers)
+  if grant.state == 'c' then claw_consumed(w, grant, part, transfers) end
+  return_to_grant(w, grant, amount - part, transfers)
+end
+
+local function posting_functions()
+  return { keep_in_order = keep_in_order, post_dead_slice = post_dead_slice }
 end
 
 --[[
@@ -110,12 +84,12 @@ local function end_hold(w, hold, final, transfers)
   local drawn = {}
   local policy = read_policy(hold.policy)
   if policy.observe then policy = observed(policy) end
-  local left = post_slices(w, hold.slices, final, drawn, transfers)
+  local left = post_slices(w, hold.slices, final, drawn, transfers, posting_functions)
   hold_overage(w, policy, -hold.over)
   account.open_holds = account.open_holds - 1
   if left == 0 then return drawn, { base = 0, amount = 0 }, 0 end
   local within = math.min(left, hold.over_base)
   local over, overrun =
-    post_forced(w, policy, hold.facts, left - within, within, drawn, transfers, { base = 0, amount = 0 })
+    post_forced(w, policy, hold_details(hold).facts, left - within, within, drawn, transfers, { base = 0, amount = 0 })
   return drawn, over, overrun
 end

@@ -3,7 +3,7 @@
 local REFUSALS_KEPT = 1000
 
 local function count_refusal(key, operation, id, status, needed, available, rule)
-  redis.call('XADD', key, 'MAXLEN', '~', REFUSALS_KEPT, '*',
+  call('XADD', key, 'MAXLEN', '~', REFUSALS_KEPT, '*',
     'operation', operation, 'id', id, 'status', status, 'needed', needed, 'available', available,
     'rule', rule or '')
 end

@@ -1,6 +1,6 @@
 -- What time alone decides: holds past their deadline, grants that become effective, expire or soon will, budget counters
 -- that nobody uses any more, a top-up that is asked for again. In the order of time.
---! include lib/holds.lua
+--! include lib/hold_details.lua
 --! include lib/overage.lua
 
 -- Members of what is due: hID a hold (its deadline, then the end of its late window), gID a grant (its next edge), eID a
@@ -14,6 +14,7 @@ local function sweep_items(due, limit)
 --! include lib/new_grant.lua
 
   local function time_out(hold, at_ms)
+    hold_details(hold)
     local w = wallet_of(hold.unit)
     local base = held_base(hold)
     local final = base
@@ -22,7 +23,11 @@ local function sweep_items(due, limit)
     local transfers = {}
     local held = slices_total(hold.slices) + hold.over
     local drawn, over = end_hold(w, hold, final, transfers)
-    local counted = hold.budgets ~= '' and budget_functions().finish(hold, budget_functions().timed_out(hold)) or ''
+    local counted = ''
+    if hold.budgets ~= '' then
+      local calls = budget_functions().further()
+      counted = calls.finish(hold, calls.timed_out(hold))
+    end
     add_total(w, 'posted', charged_by(drawn, over, 0))
     hold.state, hold.slices, hold.over_base, hold.over = 't', drawn, over.base, over.amount
     holds_changed[hold.id] = true
@@ -46,13 +51,13 @@ local function sweep_items(due, limit)
   -- What an allowance leaves to the next period: "percent_millionths:min:max:until:head:id".
   local function roll_over(w, grant, rest)
     local _, _, rollover = terms_of(grant)
-    local percent, least, most, ends, head, id = string.match(rollover, '^(%d+):(%d+):(%d+):(%d+):([^:]*):(%w+)$')
+    local percent, least, most, ends, head, id = match(rollover, '^(%d+):(%d+):(%d+):(%d+):([^:]*):(%w+)$')
     -- What would have ended by now as well was never of use: any call since would have swept it into being.
     if not percent or integer(ends) <= math.max(grant.expires_at, now) then return end
     local part = multiply(rest, integer(percent))
     local amount = math.min(integer(most), math.max(integer(least), part))
     if amount == 0 or live_total(w) + amount > ATOMS_MAX then return end
-    local facts = '{"scale":' .. w.scale .. ',"funding":"promotional","priority":' .. tonumber(string.sub(head, 1, 4))
+    local facts = '{"scale":' .. w.scale .. ',"funding":"promotional","priority":' .. tonumber(sub(head, 1, 4))
       .. ',"repaysDebt":false,"labels":{"rollover_of":"' .. grant.id .. '"}}'
     create_grant(w, id, amount, grant.expires_at, integer(ends), head, 'g', '0', '', facts)
     local transfers = {}
@@ -123,16 +128,16 @@ local function sweep_items(due, limit)
 
   local items = {}
   for i = 1, #due, 2 do
-    items[#items + 1] = { member = due[i], score = number_of(due[i + 1]) }
+    items[#items + 1] = { member = due[i], score = due[i + 1] + 0 }
   end
   local full, next_item = limit > 0 and #items == limit, 1
   while next_item <= #items do
     local member, score = items[next_item].member, items[next_item].score
-    local kind, id = string.sub(member, 1, 1), string.sub(member, 2)
+    local kind, id = sub(member, 1, 1), sub(member, 2)
     if kind == 'h' then
       sweep_hold(id, score)
     elseif kind == 'b' then
-      budget_functions().retire(id)
+      budget_functions().further().retire(id)
     elseif kind == 'e' then
       tell_expiring(id, score)
     elseif kind == 't' then
@@ -148,7 +153,7 @@ end
 
 -- Takes what is due, at most `limit` items (-1: all, for reads). Answers how many there were, and whether there are more.
 local function sweep_due(limit)
-  local due = redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', text_of(now), 'WITHSCORES', 'LIMIT', 0, limit)
+  local due = call('ZRANGEBYSCORE', KEYS[4], '-inf', text_of(now), 'WITHSCORES', 'LIMIT', 0, limit)
   if #due == 0 then return 0, false end
   sweep_items(due, limit)
   local more = #due == 2 * limit
@@ -164,7 +169,7 @@ local function sweep_and_commit()
   if swept > 0 then
     commit()
     for _, w in pairs(wallets) do
-      note_before(w)
+      w.had, w.owed = w.available + w.scoped + w.pinned, w.debt
       w.funded, w.last_entry = nil, nil
     end
   end

@@ -37,8 +37,8 @@ function atLeast(version: string, major: number, minor: number): boolean {
 }
 
 /**
- * Throws RedisRefused for a version that cannot run the scripts, and for an eviction policy that could delete a
- * wallet. Redis >= 7.0, Valkey >= 7.2. Read from INFO: managed servers refuse CONFIG.
+ * Throws RedisRefused for a version or a build that cannot run the scripts, and for an eviction policy that could
+ * delete a wallet. Redis >= 7.0, Valkey >= 7.2, of 64 bits. Read from INFO: managed servers refuse CONFIG.
  */
 export async function checkServer(
   redis: Caller,
@@ -49,6 +49,12 @@ export async function checkServer(
   if (valkey !== undefined ? !atLeast(valkey, 7, 2) : !atLeast(version, 7, 0)) {
     throw new RedisRefused(
       `${valkey === undefined ? 'Redis' : 'Valkey'} ${version} is too old: use Redis 7.0 or later, or Valkey 7.2 or later`,
+    )
+  }
+  const bits = server.get('arch_bits') ?? '64'
+  if (bits !== '64') {
+    throw new RedisRefused(
+      `Redis was built for ${bits} bits, where its Lua cannot print every amount: use a 64-bit build`,
     )
   }
   await checkEviction(redis)

@@ -18,8 +18,8 @@ export interface LoadOptions {
   readonly stripShebang?: boolean
   /** `argument`: the last argument of each call is the time in ms, in place of TIME. For tests. */
   readonly clock?: 'redis' | 'argument'
-  /** Texts in place of those on disk, by file. For tests. */
-  readonly texts?: ReadonlyMap<string, string>
+  /** Of the server's C `long`. Default 64: then whole numbers are printed as such, by the same digits at a third of the cost. */
+  readonly longBits?: 32 | 64
 }
 
 /** A script that does not keep the form; the message begins with `file:line`. */
@@ -47,6 +47,9 @@ interface Header {
 }
 
 const FLAGS = ['no-writes', 'allow-oom', 'allow-stale', 'no-cluster', 'allow-cross-slot-keys']
+// Every Lua prints a whole number below 2^53 by it, but as a float, which costs 0.8 µs; `%d` goes through a C long.
+const FLOAT_FORMAT = "'%.0f'"
+const LONG_FORMAT = "'%d'"
 const TIME_CALL = "redis.call('TIME')"
 const TIME_ARGUMENT = '{ math.floor(ARGV[#ARGV] / 1000), ARGV[#ARGV] % 1000 * 1000 }'
 
@@ -61,13 +64,14 @@ export function loadScripts(directory: string, options: LoadOptions = {}): Reado
 
 /** One script of the directory. Throws ScriptError. */
 export function loadScript(directory: string, file: string, options: LoadOptions = {}): Script {
-  const own = readLines(directory, file, options)
+  const own = readLines(directory, file)
   checkShebang(own)
   const header = readHeader(own)
-  const lines = expand(directory, own, [file], new Set([file]), options)
+  const lines = expand(directory, own, [file], new Set([file]))
   checkUse(lines, header, file)
   const texts = lines.map((line) => line.text)
-  if (options.clock === 'argument') replaceTime(texts)
+  if (options.clock === 'argument') replaceIn(texts, TIME_CALL, TIME_ARGUMENT)
+  if (options.longBits !== 32) replaceIn(texts, FLOAT_FORMAT, LONG_FORMAT)
   // An empty line in its place keeps the line numbers.
   if (options.stripShebang) texts[0] = ''
   const source = texts.join('\n')
@@ -84,10 +88,10 @@ export function loadScript(directory: string, file: string, options: LoadOptions
   }
 }
 
-function readLines(directory: string, file: string, options: LoadOptions, from?: Line): Line[] {
+function readLines(directory: string, file: string, from?: Line): Line[] {
   let text: string
   try {
-    text = options.texts?.get(file) ?? readFileSync(join(directory, file), 'utf8')
+    text = readFileSync(join(directory, file), 'utf8')
   } catch {
     throw new ScriptError(from?.file ?? file, from?.number ?? 1, `cannot read ${file}`)
   }
@@ -132,13 +136,7 @@ function documented(header: readonly Line[], table: 'KEYS' | 'ARGV'): ReadonlyMa
 }
 
 /** Puts each included file in the place of its first `--! include`; `path` is how we came here. */
-function expand(
-  directory: string,
-  lines: readonly Line[],
-  path: readonly string[],
-  seen: Set<string>,
-  options: LoadOptions,
-): Line[] {
+function expand(directory: string, lines: readonly Line[], path: readonly string[], seen: Set<string>): Line[] {
   return lines.flatMap((line) => {
     if (!line.text.startsWith('--!')) return [line]
     const match = /^--! include (\S+\.lua)$/.exec(line.text)
@@ -151,7 +149,7 @@ function expand(
     }
     if (seen.has(file)) return []
     seen.add(file)
-    return expand(directory, readLines(directory, file, options, line), [...path, file], seen, options)
+    return expand(directory, readLines(directory, file, line), [...path, file], seen)
   })
 }
 
@@ -186,8 +184,8 @@ function codeOf(lines: readonly Line[]): string[] {
   return text.replace(TOKEN, (token) => token.replace(/[^\n]/g, ' ')).split('\n')
 }
 
-function replaceTime(texts: string[]): void {
+function replaceIn(texts: string[], from: string, to: string): void {
   texts.forEach((text, index) => {
-    texts[index] = text.replace(TIME_CALL, TIME_ARGUMENT)
+    texts[index] = text.replace(from, to)
   })
 }

@@ -1,10 +1,12 @@
 /** Counters of budgets against the replay of the ledger. Pure. */
 import { type Differences, readRecord } from './differences.ts'
 import type { Hash, KeptState } from './kept-state.ts'
+import { slotsOfCounter } from './packed.ts'
 import type { ReplayState } from './replay.ts'
 import type { ReplayedCounter, ReplayedSlot } from './replay-counters.ts'
 
-export const COUNTER = /^1\|(\d+)\|(\d+)\|(\d+)\|([^|]*)\|((?:\d+:\d+:\d+:\d*(?:,(?=\d)|$))*)$/
+export const COUNTER =
+  /^1\|(\d+)\|(\d+)\|(\d+)\|(\d*)\|(\d*)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|([^|]*)\|((?:\d+\/\d+)?)\|(\d*)\|((?:\d+:\d+:\d+:\d*(?:,(?=\d)|$))*)$/
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
 /** The shortest that a window of the calendar can be. */
@@ -45,7 +47,9 @@ export function compareBudgets(
     }
     const parts = readRecord(differences, field, COUNTER, record)
     if (!parts) continue
-    const [id = '', , life = '', group = '', slots = ''] = parts
+    const [, , , , , , , id = '', life = '', group = ''] = parts
+    const slots = slotsOfCounter(['1', ...parts])
+    compareSums(differences, field, parts, slots.slice(0, -1))
     same(`${field}.id`, id, counter?.id)
     same(`${field}.i:${id}`, budgets.get(`i:${id}`), name)
     same(`${field} told`, budgets.get(`e:${id}`), state.told.get(`e:${id}`))
@@ -77,16 +81,49 @@ function compareIndexes(
   same('budgets.next', budgets.get('next') ?? 0, highest)
 }
 
+/** What a counter's head says of its older windows, so that a call need not read them. */
+function compareSums({ same }: Differences, field: string, parts: readonly string[], older: readonly string[]): void {
+  const [touched = '', , , , until, spent, held, , , , rolling = ''] = parts
+  const expected = olderSums(Number(touched), rolling, older)
+  same(`${field}.until`, until, expected.until)
+  same(`${field}.older_spent`, spent, expected.spent)
+  same(`${field}.older_held`, held, expected.held)
+}
+
+/** As redis-scripts/lib/budget_windows.lua writes them; `rolling`: PART/LENGTH in ms, or "". */
+export function olderSums(
+  touchedMs: number,
+  rolling: string,
+  older: readonly string[],
+): { readonly until: string; readonly spent: string; readonly held: string } {
+  const [part = 0, length = 0] = rolling === '' ? [] : rolling.split('/').map(Number)
+  const slots = older.map((slot) => slot.split(':').map(Number) as [number, number, number, number])
+  const leaves = slots.flatMap(([start, , isHeld, ends]) => {
+    if (rolling !== '') return [start + part + length]
+    return isHeld === 0 && ends > 0 ? [ends + DAY_MS] : []
+  })
+  const counting = rolling === '' ? [] : slots.filter(([start]) => start + part + length > touchedMs)
+  const until = leaves.length === 0 ? '' : String(Math.min(...leaves))
+  return { until, spent: String(sumOf(counting, 1)), held: String(sumOf(counting, 2)) }
+}
+
+function sumOf(slots: readonly (readonly number[])[], at: number): number {
+  return Math.min(
+    Number.MAX_SAFE_INTEGER,
+    slots.reduce((sum, slot) => sum + (slot[at] ?? 0), 0),
+  )
+}
+
 function compareSlots(
   { same }: Differences,
   field: string,
-  text: string,
+  slots: readonly string[],
   counter: ReplayedCounter,
   nowMs: number,
   notChecked: string[],
 ): void {
   const starts = new Set<number>()
-  for (const part of text === '' ? [] : text.split(',')) {
+  for (const part of slots) {
     const [start = '', spent = '', held = ''] = part.split(':')
     starts.add(Number(start))
     const slot = counter.slots.get(Number(start))
@@ -124,15 +161,15 @@ function compareCalls({ same }: Differences, kept: KeptState, state: ReplayState
     const calls = state.counters.calls.get(id)
     if ((at !== 'o' && at !== 't') || rest.length < 17) continue
     const counts = new Map<string, string>()
-    for (const [, field = '', start = '', amount = ''] of (rest[15] ?? '').matchAll(/([^@,]+)@(\d+):(\d+):[^,]*/g)) {
+    for (const [, field = '', start = '', amount = ''] of (rest[7] ?? '').matchAll(/([^@,]+)@(\d+):(\d+):[^,]*/g)) {
       counts.set(`${field} ${start}`, amount)
     }
     const expected = new Map(calls?.map(({ field, start, amount }) => [`${field} ${start}`, String(amount)]))
     for (const name of new Set([...counts.keys(), ...expected.keys()])) {
       const at = name.lastIndexOf(' ')
-      const slots = kept.budgets?.get(`c:${name.slice(0, at)}`)?.split('|')[5] ?? ''
+      const slots = slotsOfCounter(kept.budgets?.get(`c:${name.slice(0, at)}`)?.split('|') ?? [])
       // Of a window that is gone a checkpoint says nothing any more.
-      if (!slots.split(',').some((slot) => slot.startsWith(`${name.slice(at + 1)}:`))) continue
+      if (!slots.some((slot) => slot.startsWith(`${name.slice(at + 1)}:`))) continue
       same(`hold ${id}.counts of ${name}`, counts.get(name), expected.get(name))
     }
   }

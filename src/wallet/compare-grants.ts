@@ -10,7 +10,7 @@ import type { GrantRequest } from './wallet-types.ts'
 export const GRANT =
   /^1\|(\d+)\|(\d+)\|(\d+)\|([puxvc])\|([gs])\|(\d+)\|(\d+)\|(\d*)\|(\d+)\|(\d+)\|(\d*)\|([01])\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)$/
 export const HOLD =
-  /^1\|([otl])\|([0-9a-f]*)\|(\d+)\|(\d+)\|([^|]*)\|([^|]*)\|([a-z]+)(?:,(\d+))?\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)$/
+  /^1\|([otl])\|([^|]*)\|(\d+)\|(\d+)\|(\d+)\|([0-9a-f]*)\|([^|]*)\|([^|]*)\|([^|]*)\|(\d+)\|(\d+)\|([a-z]+)(?:,(\d+))?\|(\d+)\|(\d+)\|([^|]*)\|([^|]*)\|([^|]*)\|(.*)$/
 export const LATE_WINDOW_MS = 86_400_000
 export const FACTS = ['key', 'scale', 'funding', 'priority', 'appliesTo', 'costBasis', 'repaysDebt', 'labels'] as const
 
@@ -114,14 +114,14 @@ function compareHold(
   const scale = state.wallets.get(hold.unit)?.scale ?? 0
   const field = (name: string): string => `hold ${id}.${name}`
   same(field('state'), parts[0], hold.state)
-  same(field('created_at'), parts[2], hold.createdAtMs)
-  same(field('unit'), parts[4], hold.unit)
-  same(field('known'), money(parts[9], scale), money(hold.known, scale))
-  same(field('seq'), parts[15], hold.seq)
+  same(field('created_at'), parts[13], hold.createdAtMs)
+  same(field('unit'), parts[1], hold.unit)
+  same(field('known'), money(parts[10], scale), money(hold.known, scale))
+  same(field('seq'), parts[4], hold.seq)
   // What a late settle left of it is the answer to its retries: nothing is counted from it.
   if (hold.state === 'l') return
-  same(field('over'), money(parts[11], scale), money(hold.over, scale))
-  same(field('slices'), parts[12], hold.slices.map(({ grant, atoms }) => `${grant}:${atoms}`).join(','))
+  same(field('over'), money(parts[3], scale), money(hold.over, scale))
+  same(field('slices'), parts[7], hold.slices.map(({ grant, atoms }) => `${grant}:${atoms}`).join(','))
 }
 
 /** What time will decide: each has its edge, and nothing else has one. */
@@ -137,8 +137,8 @@ export function compareDue(differences: Differences, kept: KeptState, state: Rep
   for (const [id, record] of kept.holds) {
     const parts = HOLD.exec(record)
     if (!parts) continue
-    const lateMs = Number(parts[8] ?? LATE_WINDOW_MS)
-    expected.set(`h${id}`, Number(parts[4]) + (parts[1] === 'o' ? 0 : lateMs))
+    const lateMs = Number(parts[13] ?? LATE_WINDOW_MS)
+    expected.set(`h${id}`, Number(parts[15]) + (parts[1] === 'o' ? 0 : lateMs))
   }
   for (const { unit, watch } of state.wallets.values()) {
     const nextMs = /^1 \S+ \S+ \d+ \S+ ([1-9]\d*):/.exec(watch ?? '')?.[1]

@@ -28,30 +28,37 @@ function millionths(decimal: string): string {
   return String(value)
 }
 
-/** A line for each: FIELD;limit;action;life;group;most_values;window. "" where there are none. */
-export function encodeBudgets(budgets: readonly BudgetCount[] | undefined): string {
+/** A line for each, as redis-scripts/lib/budgets.lua has it. "" where there are none. */
+export function encodeBudgets(terms: HoldTerms & Pick<Partial<HoldRequest>, 'amounts'>): string {
+  const { budgets, unit, amounts } = terms
   if (budgets === undefined || budgets.length === 0) return ''
-  return budgets.map(encodeBudget).join('\n')
+  return budgets.map((budget) => encodeBudget(budget, kindOf(budget.measure, unit, amounts))).join('\n')
 }
 
-function encodeBudget(budget: BudgetCount): string {
-  const { field, limit, action, lifeMs, group, valuesMax } = budget
-  return `${field};${limit};${action === 'block' ? 'b' : 'f'};${lifeMs};${group};${valuesMax};${encodeWindow(budget.window)}`
+function encodeBudget(budget: BudgetCount, [kind, index]: readonly [string, string]): string {
+  const { field, limit, action, lifeMs, group, valuesMax, window } = budget
+  const beside = window.kind === 'calendar' ? `${window.bounds[0]},${window.bounds[3]}` : ''
+  const head = `${field};${kind}${action === 'block' ? 'b' : 'f'}${index};${limit};${encodeWindow(window)}`
+  return `${head};${lifeMs};${group};${valuesMax};${beside}`
+}
+
+/** What a budget measures: m(oney of the wallet's unit), r(equests), c(oncurrent), or which of the amounts, from 1 on. */
+function kindOf(measure: string, unit: string, amounts: HoldRequest['amounts']): readonly [string, string] {
+  if (measure === unit) return ['m', '']
+  if (measure === 'requests') return ['r', '']
+  if (measure === 'concurrent') return ['c', '']
+  return ['o', String(1 + (amounts ?? []).findIndex((amount) => amount.measure === measure))]
 }
 
 function encodeWindow(window: BudgetCount['window']): string {
   if (window.kind === 'rolling') return `r,${window.lengthMs},${window.partMs}`
-  return window.kind === 'calendar' ? `c,${window.bounds.join(',')}` : 'l'
+  return window.kind === 'calendar' ? `c,${window.bounds[1]},${window.bounds[2]}` : 'l'
 }
 
-/** MEASURE=fixed,per_token,floor;… with the wallet's own unit, where there are budgets at all. */
+/** fixed,per_token,floor;… of what budgets measure beside the wallet's unit. */
 export function encodeAmounts(request: HoldRequest): string {
   if (request.budgets === undefined || request.budgets.length === 0) return ''
-  const own = `${request.unit}=${request.fixedAtoms},${request.perTokenAtoms},${request.floorAtoms}`
-  const others = (request.amounts ?? []).map(
-    ({ measure, fixed, perToken, floor }) => `${measure}=${fixed},${perToken},${floor}`,
-  )
-  return [own, ...others].join(';')
+  return (request.amounts ?? []).map(({ fixed, perToken, floor }) => `${fixed},${perToken},${floor}`).join(';')
 }
 
 /** Parts separated by `/`, as redis-scripts/lib/events.lua reads them; "" for nothing. */

@@ -1,5 +1,6 @@
 /** A call's money: hold, checkpoint, settle, void, and the sweep of what nobody ended. */
 
+import { hash } from 'node:crypto'
 import { idTimeMs } from '../core/ids.ts'
 import { ATOMS_MAX } from '../core/money.ts'
 import { denialsKey, operationsKey } from '../redis/keys.ts'
@@ -71,36 +72,44 @@ export async function hold(scripts: ScriptCaller, request: HoldRequest): Promise
 }
 
 function holdArguments(request: HoldRequest, idMs: number): string[] {
+  const { scale, fixedAtoms, perTokenAtoms, leastTokens, wantTokens, totalTokens, deadlineMs } = request
+  const numbers = `${idMs},${scale},${fixedAtoms},${perTokenAtoms},${leastTokens},${wantTokens},${totalTokens},${deadlineMs}`
+  const terms = [request.unit, encodePolicy(request), encodeFacts(request.facts), encodeTimeout(request)]
+  const price = encodeURIComponent(request.priceVersion)
+  const budgets = encodeBudgets(request)
+  const amounts = encodeAmounts(request)
+  const fingerprint = fingerprintOf([numbers, ...terms, price, budgets, amounts])
+  const dryRun = request.dryRun ? '1' : '0'
   return [
     request.id,
-    String(idMs),
-    request.unit,
-    String(request.scale),
-    encodePolicy(request),
-    encodeFacts(request.facts),
-    String(request.floorAtoms),
-    request.onTimeout,
-    encodeURIComponent(request.priceVersion),
-    String(request.fixedAtoms),
-    String(request.perTokenAtoms),
-    String(request.leastTokens),
-    String(request.wantTokens),
-    String(request.totalTokens),
-    String(request.deadlineMs),
-    request.dryRun ? '1' : '0',
+    fingerprint,
+    numbers,
+    ...terms,
+    price,
+    dryRun,
     request.info,
-    lateWindow(request),
-    encodeBudgets(request.budgets),
-    encodeAmounts(request),
+    budgets,
+    amounts,
     encodeAlerts(request.alerts),
   ]
 }
 
-// redis-scripts/lib/holds.lua has the same.
+// Made here and not in the script: Redis has one core for all gateways. 64 bits tell two uses of one id apart.
+function fingerprintOf(parts: readonly string[]): string {
+  return hash('sha1', parts.join('\t')).slice(0, 16)
+}
+
+// redis-scripts/lib/hold_details.lua has the same.
 const LATE_WINDOW_MS = 86_400_000
 
 function lateWindow(terms: HoldTerms): string {
   return String(terms.lateWindowMs ?? LATE_WINDOW_MS)
+}
+
+/** floor|known|on_timeout,late_window as a hold's record has them: nothing is known yet, and most have the usual window. */
+function encodeTimeout(request: HoldRequest): string {
+  const late = lateWindow(request) === String(LATE_WINDOW_MS) ? '' : `,${lateWindow(request)}`
+  return `${request.floorAtoms}|0|${request.onTimeout}${late}`
 }
 
 function outOfRange(neededAtoms: bigint): HoldRefused {
@@ -216,17 +225,14 @@ function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number,
     [...keys.wallet, operationsKey(keys, idMs)],
     [
       terms.id,
-      String(idMs),
+      `${idMs},${terms.scale},${request.finalAtoms},${lookedUp}`,
       terms.unit,
-      String(terms.scale),
+      request.info,
+      encodeFinals(request.finals),
       encodePolicy(terms),
       encodeFacts(terms.facts),
-      String(request.finalAtoms),
-      lookedUp,
-      request.info,
       lateWindow(terms),
-      encodeFinals(request.finals),
-      encodeBudgets(terms.budgets),
+      encodeBudgets(terms),
     ],
   )
 }

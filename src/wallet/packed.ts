@@ -93,19 +93,19 @@ export function readGrant(account: string, id: string, record: string, facts: st
 
 export function readOpenHold(account: string, id: string, record: string, scale: number): OpenHold {
   const parts = record.split('|')
-  const slices = readSlices(field(parts, 12))
-  const overageAtoms = BigInt(field(parts, 11))
+  const slices = readSlices(field(parts, 8))
+  const overageAtoms = BigInt(field(parts, 4))
   return {
     id,
     account,
-    unit: field(parts, 5),
+    unit: field(parts, 2),
     scale,
     heldAtoms: slices.reduce((sum, slice) => sum + slice.atoms, overageAtoms),
     overageAtoms,
-    floorAtoms: BigInt(field(parts, 8)),
-    checkpointAtoms: BigInt(field(parts, 9)),
-    createdAtMs: Number(field(parts, 3)),
-    deadlineAtMs: Number(field(parts, 4)),
+    floorAtoms: BigInt(field(parts, 10)),
+    checkpointAtoms: BigInt(field(parts, 11)),
+    createdAtMs: Number(field(parts, 13)),
+    deadlineAtMs: Number(field(parts, 14)),
     slices,
     ...decodeFacts(field(parts, 18)),
   }
@@ -117,19 +117,20 @@ const TOTAL_PART = 1_000_000_000_000_000n
 export function readBalance(unit: string, frozen: boolean, wallet: string, totals: string, periods: string): Balance {
   const live = wallet.split('|')
   const lifetime = totals.split('|').map(BigInt)
-  const atoms = (index: number): Atoms => BigInt(field(live, index))
+  // What is rare is left out where there is nothing of it.
+  const atoms = (index: number): Atoms => BigInt(live[index] ?? '0')
   const total = (index: number): Atoms => (lifetime[index] ?? 0n) * TOTAL_PART + (lifetime[index + 1] ?? 0n)
   return {
     unit,
-    scale: Number(field(live, 1)),
+    scale: Number(field(live, 4)),
     grantedAtoms: total(0),
     postedAtoms: total(2),
     expiredAtoms: total(4),
-    balanceAtoms: atoms(2) + atoms(3) + atoms(4),
-    heldAtoms: atoms(6),
-    availableAtoms: atoms(2),
-    scopedAtoms: atoms(3),
-    pendingAtoms: atoms(5),
+    balanceAtoms: atoms(1) + atoms(5) + atoms(2),
+    heldAtoms: atoms(3),
+    availableAtoms: atoms(1),
+    scopedAtoms: atoms(5),
+    pendingAtoms: atoms(6),
     debtAtoms: atoms(7),
     overflowAtoms: atoms(9),
     overflowPeriods: readPeriods(periods),
@@ -161,16 +162,22 @@ function byName(a: PeriodParts, b: PeriodParts): number {
   return a[0] < b[0] ? -1 : 1
 }
 
-/** 1|id|touched|life|group|start:spent:held:end,… */
+/** 1|touched|spent|held|start|until|older_spent|older_held|id|life|group|rolling|end|older */
 export function readCounter(name: string, record: string): BudgetCounter {
   const parts = record.split('|')
-  const slots = field(parts, 5)
   return {
     field: name,
-    id: field(parts, 1),
-    touchedAtMs: Number(field(parts, 2)),
-    slots: slots === '' ? [] : slots.split(',').map(readSlot),
+    id: field(parts, 8),
+    touchedAtMs: Number(field(parts, 1)),
+    slots: slotsOfCounter(parts).map(readSlot),
   }
+}
+
+/** start:spent:held:end of each window that a counter keeps, the newest last. */
+export function slotsOfCounter(parts: readonly string[]): readonly string[] {
+  const [, , spent = '', held = '', start = '', , , , , , , , ends = '', older = ''] = parts
+  const newest = start === '' ? [] : [`${start}:${spent}:${held}:${ends}`]
+  return older === '' ? newest : [...older.split(','), ...newest]
 }
 
 function readSlot(text: string): BudgetCounter['slots'][number] {

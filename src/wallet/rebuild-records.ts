@@ -3,11 +3,12 @@
  * policy of a hold, life of a counter) is taken from the record that is there; where there is none, or none that can be
  * read, it stays as it is, and the comparison afterwards says so. Pure.
  */
-import { COUNTER, mayLeave } from './compare-budgets.ts'
+import { COUNTER, mayLeave, olderSums } from './compare-budgets.ts'
 import { FACTS, memberOf } from './compare-grants.ts'
 import { stateOfGrant } from './compare-wallets.ts'
 import { encodeFilter } from './encode.ts'
 import type { Hash, KeptState } from './kept-state.ts'
+import { slotsOfCounter } from './packed.ts'
 import type { MutableGrant, MutableHold, ReplayState } from './replay.ts'
 import type { CallCount, ReplayedCounter } from './replay-counters.ts'
 
@@ -75,15 +76,15 @@ export function rebuiltHolds(kept: KeptState, state: ReplayState): Map<string, s
 }
 
 function holdRecord(parts: readonly string[], hold: MutableHold, counts: readonly CallCount[] | undefined): string {
-  const [, , fingerprint, , deadline, , policy, onTimeout, floor, , overBase, over, slices, ...rest] = parts
-  const [checkpoint, ended, , price, budgets = '', facts] = rest
+  const [, , , overBase, over, , fingerprint, policy, slices, budgets = '', floor, , onTimeout, , ...rest] = parts
+  const [deadline, price, checkpoint, ended, facts] = rest
   // What a late settle left of it is the answer to its retries.
   const drawn =
     hold.state === 'l' ? [over, slices] : [hold.over, hold.slices.map((s) => `${s.grant}:${s.atoms}`).join(',')]
   return [
-    ...['1', hold.state, fingerprint, hold.createdAtMs, deadline, hold.unit, policy],
-    ...[onTimeout, floor, hold.known, overBase, ...drawn],
-    ...[checkpoint, ended, hold.seq, price, hold.state === 'l' ? budgets : countsText(budgets, counts), facts],
+    ...['1', hold.state, hold.unit, overBase, drawn[0], hold.seq, fingerprint, policy, drawn[1]],
+    ...[hold.state === 'l' ? budgets : countsText(budgets, counts), floor, hold.known, onTimeout],
+    ...[hold.createdAtMs, deadline, price, checkpoint, ended, facts],
   ].join('|')
 }
 
@@ -107,7 +108,7 @@ export function rebuiltBudgets(kept: KeptState, state: ReplayState, nowMs: numbe
     const counter = latest.get(name.slice(2))
     if (counter === undefined || counter.closed) continue
     const parts = COUNTER.exec(record)
-    const group = groupOf(parts?.[4] ?? '', counter.field, kept.budgets)
+    const group = groupOf(parts?.[10] ?? '', counter.field, kept.budgets)
     budgets.set(name, parts ? counterRecord(parts, group, counter, nowMs) : record)
     budgets.set(`i:${counter.id}`, counter.field)
     if (group !== '') groups.set(group, (groups.get(group) ?? 0) + 1)
@@ -132,9 +133,9 @@ function setGroups(budgets: Map<string, string>, kept: Hash, groups: ReadonlyMap
 }
 
 function counterRecord(parts: RegExpExecArray, group: string, counter: ReplayedCounter, nowMs: number): string {
-  const [, , touched, life, , text = ''] = parts
+  const [, touched, , , , , , , , life, , rolling = ''] = parts
   const slots = new Map<number, string>()
-  for (const part of text === '' ? [] : text.split(',')) {
+  for (const part of slotsOfCounter(['1', ...parts.slice(1)])) {
     const [start = '', spent = '', , ends = ''] = part.split(':')
     const slot = counter.slots.get(Number(start))
     if (slot) slots.set(Number(start), `${start}:${counter.uncertain ? spent : slot.spent}:${slot.held}:${ends}`)
@@ -146,5 +147,9 @@ function counterRecord(parts: RegExpExecArray, group: string, counter: ReplayedC
     slots.set(start, `${start}:${slot.spent}:${slot.held}:`)
   }
   const inOrder = [...slots].sort(([a], [b]) => a - b).map(([, slot]) => slot)
-  return ['1', counter.id, touched, life, group, inOrder.join(',')].join('|')
+  const [newestStart = '', newestSpent = '0', newestHeld = '0', ends = ''] = inOrder.at(-1)?.split(':') ?? []
+  const older = inOrder.slice(0, -1)
+  const { until, spent, held } = olderSums(Number(touched), rolling, older)
+  const head = [touched, newestSpent, newestHeld, newestStart, until, spent, held]
+  return ['1', ...head, counter.id, life, group, rolling, ends, older.join(',')].join('|')
 }

@@ -10,6 +10,7 @@ import {
   expectedPeriods,
   expectedWallet,
   LIVE,
+  LIVE_RARE,
   stateOfGrant,
   TOTAL_PART,
 } from './compare-wallets.ts'
@@ -43,8 +44,9 @@ export function rebuildState(kept: KeptState, state: ReplayState): KeptState {
 function rebuiltAccount(kept: KeptState, state: ReplayState, nowMs: number, events: number): Map<string, string> {
   const account = new Map<string, string>()
   const lastMs = Math.max(Number(ACCOUNT.exec(kept.account.get('account') ?? '')?.[2] ?? 0), state.lastMs)
-  const counts = [state.holds.size, state.grants.size, state.stops.size, events]
-  account.set('account', ['1', state.seq, lastMs, state.frozen ? 1 : 0, ...counts].join('|'))
+  const rare = [state.frozen ? 1 : 0, state.stops.size, events]
+  const counts = [state.holds.size, state.grants.size, ...(rare.some((count) => count > 0) ? rare : [])]
+  account.set('account', ['1', state.seq, lastMs, ...counts].join('|'))
   if (state.timeouts > 0) account.set('timeouts', String(state.timeouts))
   for (const [name, value] of kept.account) {
     if (name === 'timeouts' && value === String(state.timeouts)) account.set(name, value)
@@ -67,7 +69,9 @@ function rebuiltAccount(kept: KeptState, state: ReplayState, nowMs: number, even
 function setWallet(account: Map<string, string>, wallet: MutableWallet, state: ReplayState, nowMs: number): void {
   const { unit, scale, granted, posted, expired, watch } = wallet
   const live = expectedWallet(state, wallet, nowMs)
-  account.set(`w:${unit}`, ['1', scale, ...LIVE.map((name) => live[name])].join('|'))
+  const rare = LIVE_RARE.map((name) => live[name] ?? 0n)
+  const usual = ['1', ...LIVE.map((name) => live[name]), scale]
+  account.set(`w:${unit}`, [...usual, ...(rare.some((atoms) => atoms > 0n) ? rare : [])].join('|'))
   const totals = [granted, posted, expired].flatMap((total) => [total / TOTAL_PART, total % TOTAL_PART])
   account.set(`t:${unit}`, totals.join('|'))
   if (watch !== undefined) account.set(`e:${unit}`, watch)
@@ -96,9 +100,9 @@ function rebuiltDue({ holds, budgets, due }: KeptState, state: ReplayState, nowM
   for (const [id, record] of holds) {
     const parts = HOLD.exec(record)
     if (!parts) continue
-    const lateMs = parts[1] === 'o' ? 0 : Number(parts[8] ?? LATE_WINDOW_MS)
+    const lateMs = parts[1] === 'o' ? 0 : Number(parts[13] ?? LATE_WINDOW_MS)
     // Deadline and edge say the same; which of two that do not is right no entry says.
-    rebuilt.set(`h${id}`, due.get(`h${id}`) ?? String(Number(parts[4]) + lateMs))
+    rebuilt.set(`h${id}`, due.get(`h${id}`) ?? String(Number(parts[15]) + lateMs))
   }
   // An edge of a hold whose record is gone: what the call's own end may still say of it no entry can.
   for (const [member, atMs] of due) {
@@ -107,7 +111,7 @@ function rebuiltDue({ holds, budgets, due }: KeptState, state: ReplayState, nowM
       rebuilt.set(member, atMs)
   }
   for (const [name, record] of budgets ?? []) {
-    const [, id = '', touched = '', life = ''] = (name.startsWith('c:') && COUNTER.exec(record)) || []
+    const [, touched = '', , , , , , , id = '', life = ''] = (name.startsWith('c:') && COUNTER.exec(record)) || []
     if (Number(life) > 0) rebuilt.set(`b${id}`, due.get(`b${id}`) ?? String(Number(touched) + Number(life)))
   }
   return rebuilt

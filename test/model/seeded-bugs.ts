@@ -9,7 +9,7 @@ export interface SeededBug {
 export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a late settle charges the whole amount again',
-    file: 'settle.lua',
+    file: 'lib/unusual_settle.lua',
     find: 'hold.facts, final - posted, 0, drawn',
     replace: 'hold.facts, final, 0, drawn',
   },
@@ -21,21 +21,21 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: 'what a hold releases of an expired grant is free again',
-    file: 'lib/posting.lua',
+    file: 'lib/slices.lua',
     find: "if grant.state == 'u' then",
     replace: "if grant.state ~= 'v' then",
   },
   {
     name: 'what a late settle gives back goes to the grant drawn first',
-    file: 'settle.lua',
+    file: 'lib/unusual_settle.lua',
     find: 'for i = #drawn, 1, -1 do',
     replace: 'for i = 1, #drawn do',
   },
   {
     name: 'a hold decides before what is due is swept',
     file: 'hold.lua',
-    find: 'elseif sweep_and_commit() then',
-    replace: 'elseif false and sweep_and_commit() then',
+    find: 'if rare().sweep_and_commit() then',
+    replace: 'if false and rare().sweep_and_commit() then',
   },
   {
     name: 'a grant is usable at its expiry',
@@ -63,21 +63,21 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: 'a hold forgets its late window when it is written again',
-    file: 'lib/holds.lua',
-    find: 'number_of(late_ms), floor = number_of(floor)',
-    replace: 'LATE_WINDOW_MS, floor = number_of(floor)',
+    file: 'lib/hold_details.lua',
+    find: "late_ms == '' and LATE_WINDOW_MS or late_ms + 0",
+    replace: 'LATE_WINDOW_MS',
   },
   {
     name: 'a retry of a settle is not told by its record',
     file: 'settle.lua',
-    find: "remember_end(id, id_ms, 's', hold, final_text, text_of(seq))",
-    replace: "remember_end(id, id_ms, 'v', hold, final_text, text_of(seq))",
+    find: "remember_end(id, id_ms, 's', hold, final_text, seq)",
+    replace: "remember_end(id, id_ms, 'v', hold, final_text, seq)",
   },
   {
     name: 'a hold opens under an id that was closed',
     file: 'hold.lua',
-    find: "if ended.fingerprint == '' then return { 'id_closed', '0', '0', '0' } end",
-    replace: "if ended.fingerprint == '' then return nil end",
+    find: 'if open or ended or denied then',
+    replace: "if open or (ended and sub(ended, 1, 2) ~= 'a|') or denied then",
   },
   {
     name: 'charges at a multiplier round up',
@@ -130,12 +130,12 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a voided grant that becomes effective comes back',
     file: 'grant_void.lua',
-    find: "due_changes['g' .. id] = false",
-    replace: "due_changes['g' .. id] = nil",
+    find: "due_changes['g' .. id], due_changes['e' .. id] = false, false",
+    replace: "due_changes['g' .. id], due_changes['e' .. id] = nil, false",
   },
   {
     name: 'an exhausted wallet says that open calls hold its money',
-    file: 'hold.lua',
+    file: 'lib/refused_hold.lua',
     find: "<= all_back and 'held_by_open_calls'",
     replace: "<= all_back + 1 and 'held_by_open_calls'",
   },
@@ -154,20 +154,26 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a settle is counted in another window than its hold',
     file: 'lib/budgets.lua',
-    find: 'local slot = counter and find_slot(counter, item.start)\n      local final',
-    replace: 'local slot = counter and counter.slots[#counter.slots]\n      local final',
+    find: 'local usual = is_usual(counter, start)',
+    replace: 'local usual = not counter.slots',
   },
   {
     name: 'a late settle counts the whole call again',
-    file: 'lib/budgets.lua',
+    file: 'lib/budget_calls.lua',
     find: 'slot.spent + (final - item.amount)',
     replace: 'slot.spent + final',
   },
   {
     name: 'a rolling window forgets its oldest part early',
-    file: 'lib/budgets.lua',
+    file: 'lib/budget_windows.lua',
     find: 'return slot.start + spec.part > now - spec.length',
     replace: 'return slot.start > now - spec.length',
+  },
+  {
+    name: 'what older parts of a rolling window count is left out',
+    file: 'lib/budgets.lua',
+    find: 'counter.spent + counter.older_spent, counter.held + counter.older_held',
+    replace: 'counter.spent, counter.held',
   },
   {
     name: 'a void leaves what budgets hold',
@@ -178,12 +184,12 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a timeout leaves what budgets hold',
     file: 'lib/sweep.lua',
-    find: "hold.budgets ~= '' and budget_functions()",
-    replace: "hold.budgets == '?' and budget_functions()",
+    find: "if hold.budgets ~= '' then",
+    replace: "if hold.budgets == '?' then",
   },
   {
     name: 'a timeout counts all that was held',
-    file: 'lib/budgets.lua',
+    file: 'lib/budget_calls.lua',
     find: 'return math.min(item.amount, math.max(item.floor, item.known))',
     replace: 'return item.amount',
   },
@@ -196,12 +202,12 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a budget takes more values than it may',
     file: 'lib/budgets.lua',
-    find: 'group_sizes[spec.group] >= spec.most',
-    replace: 'group_sizes[spec.group] > spec.most',
+    find: 'size_of_group(spec.group) >= spec.most',
+    replace: 'size_of_group(spec.group) > spec.most',
   },
   {
     name: 'a counter in use is dropped',
-    file: 'lib/budgets.lua',
+    file: 'lib/budget_calls.lua',
     find: 'if held > 0 or counter.touched + counter.life > now then',
     replace: 'if held > 0 then',
   },
@@ -213,15 +219,15 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   },
   {
     name: 'an empty wallet is told as a budget that open calls hold',
-    file: 'hold.lua',
+    file: 'lib/refused_hold.lua',
     find: 'return by_wallet or by_budget',
     replace: 'return by_budget or by_wallet',
   },
   {
     name: 'a call without a hold is counted by no budget',
-    file: 'settle.lua',
-    find: "if ARGV[12] ~= '' then",
-    replace: "if ARGV[12] == '?' then",
+    file: 'lib/unusual_settle.lua',
+    find: "if ARGV[9] ~= '' then",
+    replace: "if ARGV[9] == '?' then",
   },
   {
     name: 'a refund goes to the grant drawn first',
@@ -310,8 +316,8 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a stop is not looked at',
     file: 'hold.lua',
-    find: 'if account.stops == 0 then return nil end',
-    replace: 'if true then return nil end',
+    find: 'account.stops > 0 and rare().stop_of()',
+    replace: 'nil',
   },
   {
     name: 'flagged spend that was written off stays flagged',
@@ -359,7 +365,8 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     name: 'what the sweep takes crosses no threshold',
     file: 'lib/sweep.lua',
     find: '  if swept > 0 then\n    commit()\n',
-    replace: '  if swept > 0 then\n    for _, w in pairs(wallets) do\n      note_before(w)\n    end\n    commit()\n',
+    replace:
+      '  if swept > 0 then\n    for _, w in pairs(wallets) do\n      w.had, w.owed = w.available + w.scoped + w.pinned, w.debt\n    end\n    commit()\n',
   },
   {
     name: 'more credit is asked for than a period may',
@@ -376,7 +383,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'a budget tells each refusal in its window',
     file: 'lib/events.lua',
-    find: 'if again and now < number_of(again) and limit == told_limit then return false end',
+    find: 'if again and now < again + 0 and limit == told_limit then return false end',
     replace: '',
   },
   {
@@ -388,7 +395,7 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
   {
     name: 'what an hour took is taken for what two did',
     file: 'lib/events.lua',
-    find: '(number_of(hour) - 1) * HOUR_MS',
-    replace: '(number_of(hour) - 2) * HOUR_MS',
+    find: '(hour - 1) * HOUR_MS',
+    replace: '(hour - 2) * HOUR_MS',
   },
 ]

@@ -64,11 +64,11 @@ redisTest('a difference names the field, what is kept and what the ledger says',
   const account = accountOf(harness)
   const { id } = await account.grant(5_000_000_000n)
   const name = `tg:{${account.account}}:acct`
-  await redis.hset(name, 'w:USD', '1|9|6000000000|0|0|0|0|0|0|0|0|0')
+  await redis.hset(name, 'w:USD', '1|6000000000|0|0|9')
   expect((await wallet.check(account.account)).differences).toEqual([
     { field: 'USD.available', kept: '6', ledger: '5' },
   ])
-  await redis.hset(name, 'w:USD', '1|9|5000000000|0|0|0|0|0|0|0|0|0')
+  await redis.hset(name, 'w:USD', '1|5000000000|0|0|9')
   await redis.hdel(`tg:{${account.account}}:grants`, id)
   expect((await wallet.check(account.account)).differences).toContainEqual({
     field: `grant ${id}`,

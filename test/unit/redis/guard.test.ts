@@ -25,6 +25,15 @@ test.each([
   else await expect(checkServer(redis)).rejects.toThrow(/too old: use Redis 7.0 or later/)
 })
 
+test('a server of 32 bits is refused: its Lua cannot print every amount', async () => {
+  const info = (bits: number) => ({
+    call: async (_: string, section: unknown) =>
+      section === 'server' ? `redis_version:7.2.0\r\narch_bits:${bits}\r\n` : '',
+  })
+  await expect(checkServer(info(64))).resolves.toBeDefined()
+  await expect(checkServer(info(32))).rejects.toThrow(/built for 32 bits.*use a 64-bit build/)
+})
+
 describe.skipIf(!redisAvailable)('on a real server', () => {
   let server: TestRedis
   let redis: RedisClient

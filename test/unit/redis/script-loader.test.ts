@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { createScriptRunner } from '../../../src/redis/run-script.ts'
-import { loadScript, loadScripts, ScriptError } from '../../../src/redis/script-loader.ts'
+import { loadScript, loadScripts, type Script, ScriptError } from '../../../src/redis/script-loader.ts'
 import { redisTest, withWallet } from '../../support/with-wallet.ts'
 
 const fixture = (name: string): string => fileURLToPath(new URL(`script-fixtures/${name}`, import.meta.url))
@@ -56,6 +56,16 @@ test('the first line is left out where the server does not know it, and no line 
 })
 
 const harness = withWallet()
+
+redisTest('whole numbers are printed by a long where it has 64 bits, with the digits that a float prints', async () => {
+  const run = createScriptRunner(harness.redis)
+  const [short, long] = ([32, 64] as const).map((longBits) => loadScript(fixture('numbers'), 'x.lua', { longBits }))
+  expect([short?.source.includes('%.0f'), long?.source.includes('%.0f')]).toEqual([true, false])
+  for (const number of ['9007199254740991', '-9007199254740991', '100000000000000', '0', '-1']) {
+    expect(await run(short as Script, [], [number])).toEqual([number])
+    expect(await run(long as Script, [], [number])).toEqual([number])
+  }
+})
 
 redisTest('a test clock takes the place of TIME', async () => {
   const run = createScriptRunner(harness.redis)
