@@ -21,6 +21,10 @@ export class KeptObjects<Kept> {
     return found
   }
 
+  has(id: string): boolean {
+    return this.#byId.has(id)
+  }
+
   keep(id: string, kept: Kept): void {
     this.#byId.set(id, kept)
     if (this.#byId.size <= KEPT_MAX) return

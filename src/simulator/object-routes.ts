@@ -9,6 +9,7 @@ import {
 } from './anthropic-batches.ts'
 import type { Call, JsonReply } from './call.ts'
 import type { Dialect } from './dialect.ts'
+import { cancelMistralJob, createMistralJob, getMistralJob, listMistralJobs } from './mistral-batches.ts'
 import { cancelBatch, createBatch, getBatch, listBatches } from './openai-batches.ts'
 import {
   addItems,
@@ -20,6 +21,7 @@ import {
 } from './openai-conversations.ts'
 import { deleteFile, fileContent, getFile, listFiles, uploadFile } from './openai-files.ts'
 import type { Route } from './routes.ts'
+import { addXaiRequests, cancelXaiBatch, xaiResults } from './xai-batches.ts'
 
 type Act = (call: Call, id: string) => JsonReply
 
@@ -35,6 +37,13 @@ const ROUTES: readonly (readonly [method: string, pattern: string, format: Diale
   ['GET', '/batches', 'openai', listBatches],
   ['GET', '/batches/:', 'openai', getBatch],
   ['POST', '/batches/:/cancel', 'openai', cancelBatch],
+  ['POST', '/batches/:/requests', 'openai', addXaiRequests],
+  ['GET', '/batches/:/results', 'openai', xaiResults],
+  ['POST', '/batches/::cancel', 'openai', cancelXaiBatch],
+  ['POST', '/batch/jobs', 'openai', createMistralJob],
+  ['GET', '/batch/jobs', 'openai', listMistralJobs],
+  ['GET', '/batch/jobs/:', 'openai', getMistralJob],
+  ['POST', '/batch/jobs/:/cancel', 'openai', cancelMistralJob],
   ['POST', '/files', 'openai', uploadFile],
   ['GET', '/files', 'openai', listFiles],
   ['GET', '/files/:', 'openai', getFile],

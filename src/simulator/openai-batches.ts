@@ -9,6 +9,7 @@ import { keepFile } from './openai-files.ts'
 import { responses, responseUserText } from './openai-responses.ts'
 import { ProviderError } from './provider-errors.ts'
 import { idTail } from './random.ts'
+import { createXaiBatch, getXaiBatch } from './xai-batches.ts'
 
 const ENDPOINTS: Readonly<Record<string, (call: Call) => unknown>> = {
   '/v1/chat/completions': chat,
@@ -29,6 +30,7 @@ export interface KeptBatch {
 /** `POST …/batches`. Throws ProviderError for what the real one refuses. */
 export function createBatch(call: Call): JsonReply {
   const { body } = call
+  if (body['input_file_id'] === undefined && body['name'] !== undefined) return createXaiBatch(call)
   const lines = linesOf(call, String(body['input_file_id'] ?? ''))
   const id = `batch_${idTail(call.idSeed, 32)}`
   const begun = {
@@ -56,6 +58,7 @@ export function createBatch(call: Call): JsonReply {
 }
 
 export function getBatch(call: Call, id: string): JsonReply {
+  if (call.stored.xaiBatches.has(id)) return getXaiBatch(call, id)
   return jsonReply(look(call.stored.batches.get(id)))
 }
 
@@ -78,13 +81,14 @@ function look(batch: KeptBatch): JsonObject {
   return batch.ended
 }
 
-interface Line {
+export interface Line {
   readonly custom_id: string
   readonly url: string
   readonly body: JsonObject
 }
 
-function linesOf(call: Call, fileId: string): Line[] {
+/** Of a file that was uploaded. Throws ProviderError. */
+export function linesOf(call: Call, fileId: string): Line[] {
   const { content, object } = call.stored.files.get(fileId)
   if (object['purpose'] !== 'batch')
     throw new ProviderError(400, 'The file must have the purpose "batch".', null, 'input_file_id')
@@ -113,16 +117,16 @@ function endOf(call: Call, batch: KeptBatch, lines: readonly Line[]): JsonObject
   }
 }
 
-interface Result {
+export interface LineResult {
   readonly id: string
   readonly custom_id: string
   readonly response: { readonly status_code: number; readonly request_id: string; readonly body: JsonObject }
   readonly error: null
 }
 
-function resultOf(call: Call, line: Line, number: number): Result {
+export function resultOf(call: Call, line: Line, number: number): LineResult {
   const id = `batch_req_${idTail(call.idSeed + 31 * (number + 1), 32)}`
-  const respond = (status_code: number, body: JsonObject): Result => ({
+  const respond = (status_code: number, body: JsonObject): LineResult => ({
     id,
     custom_id: line.custom_id,
     response: { status_code, request_id: idTail(call.idSeed + number, 32), body },
@@ -141,13 +145,13 @@ function resultOf(call: Call, line: Line, number: number): Result {
   }
 }
 
-function outputFile(call: Call, results: readonly Result[], number: number): string {
+export function outputFile(call: Call, results: readonly LineResult[], number: number): string {
   const content = results.map((result) => `${JSON.stringify(result)}\n`).join('')
   return String(keepFile(call, Buffer.from(content), 'batch_output', call.idSeed + 977 * number)['id'])
 }
 
 /** The job's own sum, which each look repeats. */
-function totalOf(results: readonly Result[]): JsonObject {
+function totalOf(results: readonly LineResult[]): JsonObject {
   let [input, output] = [0, 0]
   for (const { response } of results) {
     const usage = isObject(response.body['usage']) ? response.body['usage'] : {}

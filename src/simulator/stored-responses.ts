@@ -3,9 +3,11 @@ import type { JsonObject } from './call.ts'
 import type { KeptGoogleBatch } from './google-batches.ts'
 import type { JobProgress } from './job-progress.ts'
 import { KeptObjects } from './kept-objects.ts'
+import type { KeptMistralJob } from './mistral-batches.ts'
 import type { KeptBatch } from './openai-batches.ts'
 import type { KeptConversation } from './openai-conversations.ts'
 import type { KeptFile } from './openai-files.ts'
+import type { KeptXaiBatch } from './xai-batches.ts'
 
 /** Enough for any test or demo; the oldest goes first. */
 const STORED_MAX = 1000
@@ -15,6 +17,8 @@ export class StoredResponses {
   readonly #byId = new Map<string, StoredResponse>()
   readonly files = new KeptObjects<KeptFile>('File object')
   readonly batches = new KeptObjects<KeptBatch>('Batch')
+  readonly mistralJobs = new KeptObjects<KeptMistralJob>('batch job')
+  readonly xaiBatches = new KeptObjects<KeptXaiBatch>('batch')
   readonly messageBatches = new KeptObjects<KeptMessageBatch>('message batch')
   readonly googleBatches = new KeptObjects<KeptGoogleBatch>('batch')
   /** By their names. */
@@ -45,6 +49,8 @@ export class StoredResponses {
     for (const objects of [
       this.files,
       this.batches,
+      this.mistralJobs,
+      this.xaiBatches,
       this.messageBatches,
       this.googleBatches,
       this.googleFiles,
