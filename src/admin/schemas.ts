@@ -174,7 +174,7 @@ export const pageQuery = z.strictObject({
   limit: whole(1, 1000).default(100),
 })
 
-const LEDGER_TYPES = [
+export const LEDGER_TYPES = [
   ...['grant', 'allowance', 'payment', 'grant_void', 'clawback', 'adjust', 'expire', 'hold', 'checkpoint', 'settle'],
   ...[
     'void',

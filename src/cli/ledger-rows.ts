@@ -38,7 +38,10 @@ function changeOf(row: LedgerRow): string {
       return negated(sumOfLegs(row, 'adjust') === '0' ? sumOfLegs(row, 'voided') : sumOfLegs(row, 'adjust'))
     case 'expire':
       return negated(sumOfLegs(row, 'expired'))
+    case 'refund':
+      return text(row['amount'])
     case 'grant_void':
+    case 'clawback':
       return negated(sumOfLegs(row, 'voided'))
     case 'settle':
     case 'timeout':

@@ -2,6 +2,7 @@
 import type { z } from 'zod'
 import { FUNDINGS, type periodAnswer } from '../admin/schemas.ts'
 import { type AdminClient, part } from './admin-client.ts'
+import { needAmount, needPositive } from './amounts.ts'
 import { CliError } from './cli-error.ts'
 import { type AccountJson, accountText, type GrantJson, grantsText, type Output, printJson } from './read-commands.ts'
 import { parseTime } from './time-range.ts'
@@ -15,12 +16,6 @@ export interface GrantOptions {
   readonly timezone?: string | undefined
   readonly models?: readonly string[] | undefined
   readonly label?: readonly string[] | undefined
-}
-
-function needAmount(text: string): string {
-  if (!/^-?\d+(\.\d+)?$/.test(text))
-    throw new CliError(`AMOUNT: "${text}" is not a decimal amount; write it like 10.50`, 2)
-  return text
 }
 
 function needFunding(text: string | undefined): string {
@@ -62,7 +57,7 @@ export async function grantCommand(
 ): Promise<void> {
   const timezone = options.timezone ?? 'UTC'
   const { status, body } = await admin.post<GrantJson>(`accounts/${part(account)}/grants`, {
-    amount: needAmount(amount),
+    amount: needPositive('AMOUNT', amount),
     unit,
     funding: needFunding(options.funding),
     ...(options.key === undefined ? {} : { key: options.key }),
@@ -98,7 +93,8 @@ export async function adjustCommand(
   output: Output,
 ): Promise<void> {
   if (options.reason === undefined) throw new CliError('--reason is missing: it stands in the ledger', 2)
-  const change = { amount: needAmount(amount), unit, reason: options.reason }
+  if (!/[1-9]/.test(needAmount('AMOUNT', amount))) throw new CliError(`AMOUNT: "${amount}" changes nothing`, 2)
+  const change = { amount, unit, reason: options.reason }
   show(await admin.post<AccountJson>(`accounts/${part(account)}/adjust`, change), output)
 }
 
@@ -122,7 +118,7 @@ export async function clawbackCommand(
   output: Output,
 ): Promise<void> {
   const { body } = await admin.post<GrantJson>(`accounts/${part(account)}/grants/${part(grant)}/clawback`, {
-    ...(options.amount === undefined ? {} : { amount: needAmount(options.amount) }),
+    ...(options.amount === undefined ? {} : { amount: needPositive('--amount', options.amount) }),
     freeze: options.freeze === true,
     ...reasonOf(options),
   })
@@ -154,10 +150,13 @@ export async function resolveCommand(
 ): Promise<void> {
   if (!['debt', 'overflow', 'written_off'].includes(to))
     throw new CliError(`TO: there is no "${to}"; choose debt, overflow or written_off`, 2)
-  const amount = options.amount === undefined ? {} : { amount: needAmount(options.amount) }
+  const amount = options.amount === undefined ? {} : { amount: needPositive('--amount', options.amount) }
   const body = { unit, to, ...amount, ...reasonOf(options) }
   show(await admin.post<AccountJson>(`accounts/${part(account)}/flagged/resolve`, body), output)
 }
+
+/** Of a day, a week, a month, a quarter or a year. */
+const PERIOD = /^\d{4}(-(\d{2}(-\d{2})?|Q[1-4]|W\d{2}))?$/
 
 type PeriodJson = z.infer<typeof periodAnswer>
 
@@ -167,6 +166,7 @@ export async function closePeriodCommand(
   options: { readonly force?: boolean; readonly reason?: string },
   output: Output,
 ): Promise<void> {
+  if (!PERIOD.test(period)) throw new CliError(`PERIOD: "${period}" is not understood; write it like 2026-10`, 2)
   const path = `accounts/${part(account)}/overflow/${part(period)}/close`
   const { body } = await admin.post<PeriodJson>(path, { force: options.force === true, ...reasonOf(options) })
   if (output.json) return printJson(output, body)

@@ -30,7 +30,7 @@ export function makeProgram(cli: CliEnvironment, exit: (code: number) => void): 
   addWebhooks(program, cli, exit)
   addAccounts(program, cli)
   addKeys(program, cli)
-  addMoney(program, cli)
+  addMoney(program, cli, exit)
   return program
 }
 
@@ -172,7 +172,7 @@ function addWebhooks(program: Command, cli: CliEnvironment, exit: (code: number)
     })
 }
 
-function addMoney(program: Command, cli: CliEnvironment): void {
+function addMoney(program: Command, cli: CliEnvironment, exit: (code: number) => void): void {
   const money = () => import('./money-commands.ts')
   remote(program, 'grant', 'add a credit grant')
     .argument('<account>')
@@ -254,7 +254,7 @@ function addMoney(program: Command, cli: CliEnvironment): void {
     .option('--reason <text>', 'required for the ledger, but in a dry run')
     .action(async (charge: string | undefined, options: AdminOptions & RefundOptions) => {
       const { admin, output } = connect(cli, options)
-      await (await import('./refund-command.ts')).refundCommand(admin, charge, options, output)
+      exit(await (await import('./refund-command.ts')).refundCommand(admin, charge, options, output))
     })
   addUnmatched(program, cli)
   remote(program, 'stop', 'refuse new calls of a runaway at once')

@@ -1,6 +1,6 @@
 /** Commands that read: balance, grants, holds, ledger, accounts list. */
 import type { z } from 'zod'
-import type { accountAnswer, grantAnswer, holdAnswer } from '../admin/schemas.ts'
+import { type accountAnswer, type grantAnswer, type holdAnswer, LEDGER_TYPES } from '../admin/schemas.ts'
 import { type AdminClient, part } from './admin-client.ts'
 import { CliError } from './cli-error.ts'
 import { followLedger } from './follow-command.ts'
@@ -179,6 +179,8 @@ export async function ledgerCommand(
   output: Output,
 ): Promise<void> {
   const range = timeRange(options, Date.now())
+  if (options.type !== undefined && !(LEDGER_TYPES as readonly string[]).includes(options.type))
+    throw new CliError(`--type: there is no "${options.type}"; choose ${LEDGER_TYPES.join(', ')}`, 2)
   if (options.follow && Number.isFinite(range.untilMs))
     throw new CliError('--follow has no end: leave out --until and --period', 2)
   const inRange = (row: LedgerRow) => {

@@ -1,14 +1,16 @@
 /** `tollgate refund`: one charge, or every charge of an outage. */
 import type { z } from 'zod'
-import type { ledgerAnswer, refundAnswer } from '../admin/schemas.ts'
-import { type AdminClient, part } from './admin-client.ts'
+import type { refundAnswer } from '../admin/schemas.ts'
+import { exactOf, exactText } from '../core/decimal-sum.ts'
+import { type AdminClient, part, Unreachable } from './admin-client.ts'
+import { needPositive } from './amounts.ts'
+import { type ChosenCharge, chooseCharges } from './choose-charges.ts'
 import { CliError } from './cli-error.ts'
 import type { AccountJson } from './read-commands.ts'
 import { type Output, printJson } from './read-commands.ts'
-import { table } from './table.ts'
-import { type TimeOptions, type TimeRange, timeRange } from './time-range.ts'
+import { type Column, table } from './table.ts'
+import { type TimeOptions, timeRange } from './time-range.ts'
 
-type EntryJson = z.infer<typeof ledgerAnswer>
 type RefundJson = z.infer<typeof refundAnswer>
 
 export interface RefundOptions extends TimeOptions {
@@ -22,15 +24,14 @@ export interface RefundOptions extends TimeOptions {
 const MODES = ['original', 'new_grant']
 /** Fields of a settle entry that charges are chosen by. */
 const FIELDS = ['account', 'upstream', 'model', 'endpoint', 'key', 'run', 'user', 'status']
-const CHARGES = ['settle', 'late_settle']
 
-/** Throws CliError. */
+/** Answers the exit code: 1 where a charge of many was refused. Throws CliError. */
 export async function refundCommand(
   admin: AdminClient,
   charge: string | undefined,
   options: RefundOptions,
   output: Output,
-): Promise<void> {
+): Promise<0 | 1> {
   if (options.reason === undefined && options.dryRun !== true)
     throw new CliError('--reason is missing: it stands in the ledger', 2)
   const mode = options.mode ?? 'original'
@@ -42,10 +43,13 @@ export async function refundCommand(
     )
   if (charge !== undefined && options.dryRun === true)
     throw new CliError('--dry-run goes with --where: of one charge nothing is chosen', 2)
-  if (charge !== undefined) return refundOne(admin, charge, mode, options, output)
+  if (charge !== undefined) {
+    await refundOne(admin, charge, mode, options, output)
+    return 0
+  }
   if (options.amount !== undefined)
     throw new CliError('--amount has no meaning with --where: whole charges are refunded', 2)
-  await refundMany(admin, mode, options, output)
+  return refundMany(admin, mode, options, output)
 }
 
 async function refundOne(
@@ -55,47 +59,82 @@ async function refundOne(
   { amount, reason }: RefundOptions,
   output: Output,
 ): Promise<void> {
-  if (amount !== undefined && !/^\d+(\.\d+)?$/.test(amount))
-    throw new CliError(`--amount: "${amount}" is not a decimal amount; write it like 10.50`, 2)
+  if (!/^.+:[1-9]\d{0,15}$/.test(charge))
+    throw new CliError(`CHARGE: "${charge}" is not ACCOUNT:SEQ of a charge, such as acme:42`, 2)
+  if (amount !== undefined) needPositive('--amount', amount)
   const body = { ...(amount === undefined ? {} : { amount }), mode, reason }
   const { body: done } = await admin.post<RefundJson>(`charges/${part(charge)}/refund`, body)
   if (output.json) return printJson(output, done)
   output.print(`Refunded: ${done.refunded} of ${done.charged} ${done.unit} of charge ${done.charge}, in all\n`)
 }
 
-interface Chosen {
-  readonly charge: string
-  readonly at: string
-  readonly amount: string
-  readonly unit: string
-  readonly model: string
+interface Row extends ChosenCharge {
+  /** undefined: a dry run. */
+  readonly error?: string | undefined
 }
 
-async function refundMany(admin: AdminClient, mode: string, options: RefundOptions, output: Output): Promise<void> {
+/** What is given back already is not in it, so that a run that broke off is simply run again. */
+async function refundMany(admin: AdminClient, mode: string, options: RefundOptions, output: Output): Promise<0 | 1> {
   const wanted = readWhere(options.where ?? [])
   const range = timeRange(options, Date.now())
   if (options.since === undefined && options.until === undefined && options.period === undefined)
     throw new CliError('--since and --until (or --period) are missing: an outage has a time', 2)
-  const chosen: Chosen[] = []
+  const chosen: ChosenCharge[] = []
   for (const account of await accountsOf(admin, wanted['account']))
-    chosen.push(...(await chargesOf(admin, account, wanted, range)))
-  if (options.dryRun !== true)
-    for (const { charge } of chosen)
-      await admin.post<RefundJson>(`charges/${part(charge)}/refund`, { mode, reason: options.reason })
-  if (output.json) return printJson(output, { refunded: options.dryRun !== true, charges: chosen })
-  output.print(
-    table(
-      [
-        { title: 'CHARGE', text: (row: Chosen) => row.charge },
-        { title: 'AT', text: (row) => row.at },
-        { title: 'AMOUNT', right: true, text: (row) => `${row.amount} ${row.unit}` },
-        { title: 'MODEL', text: (row) => row.model },
-      ],
-      chosen,
-      'No charge fits.',
-    ),
-  )
-  output.print(`${options.dryRun === true ? 'Would be refunded' : 'Refunded'}: ${chosen.length} charges\n`)
+    chosen.push(...(await chooseCharges(admin, account, wanted, range)))
+  if (options.dryRun === true) {
+    show(output, chosen, 'Would be refunded')
+    return 0
+  }
+  const rows: Row[] = []
+  for (const charge of chosen) rows.push({ ...charge, error: await refundChosen(admin, charge, mode, options.reason) })
+  show(output, rows, 'Refunded')
+  return rows.some(({ error }) => error !== undefined) ? 1 : 0
+}
+
+/** Answers why it was refused. A gateway that does not answer any more ends the command: what is done stays done. */
+async function refundChosen(
+  admin: AdminClient,
+  { charge }: ChosenCharge,
+  mode: string,
+  reason: string | undefined,
+): Promise<string | undefined> {
+  try {
+    await admin.post<RefundJson>(`charges/${part(charge)}/refund`, { mode, reason })
+    return undefined
+  } catch (error) {
+    if (error instanceof Unreachable)
+      throw new CliError(`${error.message}; the refunds before ${charge} are done: run it again for the rest`)
+    if (error instanceof CliError) return error.message
+    throw error
+  }
+}
+
+function show(output: Output, rows: readonly Row[], done: string): void {
+  const isDry = done !== 'Refunded'
+  const refused = rows.filter(({ error }) => error !== undefined)
+  const sums = sumsOf(rows.filter(({ error }) => error === undefined))
+  if (output.json) {
+    printJson(output, { refunded: !isDry, charges: rows, sums })
+    return
+  }
+  const columns: Column<Row>[] = [
+    { title: 'CHARGE', text: (row) => row.charge },
+    { title: 'AT', text: (row) => row.at },
+    { title: 'AMOUNT', right: true, text: (row) => `${row.amount} ${row.unit}` },
+    { title: 'MODEL', text: (row) => row.model },
+    ...(refused.length > 0 ? [{ title: 'REFUSED', text: (row: Row) => row.error ?? '' }] : []),
+  ]
+  const amounts = Object.entries(sums).map(([unit, amount]) => `, ${amount} ${unit}`)
+  const failed = refused.length > 0 ? `; refused: ${refused.length}, run it again when what is named is over` : ''
+  output.print(table(columns, rows, 'No charge fits that is not refunded already.'))
+  output.print(`${done}: ${rows.length - refused.length} charges${amounts.join('')}${failed}\n`)
+}
+
+function sumsOf(rows: readonly Row[]): Readonly<Record<string, string>> {
+  const sums = new Map<string, bigint>()
+  for (const { unit, amount } of rows) sums.set(unit, (sums.get(unit) ?? 0n) + exactOf(amount))
+  return Object.fromEntries([...sums].map(([unit, parts]) => [unit, exactText(parts)]))
 }
 
 function readWhere(pairs: readonly string[]): Readonly<Record<string, string>> {
@@ -116,38 +155,4 @@ async function accountsOf(admin: AdminClient, account: string | undefined): Prom
   const ids: string[] = []
   for await (const page of admin.pages<AccountJson>('accounts')) ids.push(...page.map(({ id }) => id))
   return ids
-}
-
-async function chargesOf(
-  admin: AdminClient,
-  account: string,
-  wanted: Readonly<Record<string, string>>,
-  { sinceMs, untilMs }: TimeRange,
-): Promise<Chosen[]> {
-  const chosen: Chosen[] = []
-  for await (const page of admin.pages<EntryJson>(`accounts/${part(account)}/ledger`))
-    for (const entry of page) {
-      const atMs = Date.parse(entry.at)
-      if (!CHARGES.includes(entry.type) || atMs < sinceMs || atMs >= untilMs || !fits(entry, wanted)) continue
-      const amount = String(entry['charged'] ?? '0')
-      if (!/[1-9]/.test(amount) || amount.startsWith('-')) continue
-      const unit = entry.legs[0]?.unit ?? ''
-      chosen.push({
-        charge: `${account}:${entry.seq}`,
-        at: entry.at,
-        amount,
-        unit,
-        model: String(entry['model'] ?? ''),
-      })
-    }
-  return chosen
-}
-
-function fits(entry: EntryJson, wanted: Readonly<Record<string, string>>): boolean {
-  return Object.entries(wanted).every(([name, value]) => {
-    if (name === 'account') return true
-    const labels = (entry['labels'] ?? {}) as Readonly<Record<string, string>>
-    const has = name.startsWith('label.') ? labels[name.slice('label.'.length)] : entry[name]
-    return String(has ?? '') === value
-  })
 }

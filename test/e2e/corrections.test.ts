@@ -1,6 +1,7 @@
 /** What finance and operators put right, through the admin API and the commands, on calls that were really made. */
 import { expect, test } from 'vitest'
 import { runCli } from '../../src/cli/program.ts'
+import { newId } from '../../src/core/ids.ts'
 import { entitlementsFor, startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -79,13 +80,78 @@ run('the charges of an outage are shown first and refunded then', async () => {
     expect([shown.code, shown.out.includes('Would be refunded: 2 charges')]).toEqual([0, true])
     expect((await gateway.balance())['available']).toBe('0.8')
     expect((await tollgate(gateway, ...outage)).code).toBe(2)
-    expect((await tollgate(gateway, ...outage, '--reason', 'outage')).out).toContain('Refunded: 2 charges')
+    expect((await tollgate(gateway, ...outage, '--reason', 'outage')).out).toContain('Refunded: 2 charges, 0.2 USD')
+    expect((await gateway.balance())['available']).toBe('1')
+    expect(await tollgate(gateway, ...outage, '--reason', 'outage')).toMatchObject({
+      code: 0,
+      out: 'No charge fits that is not refunded already.\nRefunded: 0 charges\n',
+    })
     expect((await gateway.balance())['available']).toBe('1')
     expect(await tollgate(gateway, 'refund', '--where', 'upstrem=x', '--since', '1h', '--reason', 'x')).toMatchObject({
       code: 2,
     })
   })
 })
+
+run('an outage is refunded as far as it can be, and the rest when the command is run again', async () => {
+  await withGateway({ plan: 'trim: { enabled: false }' }, async (gateway) => {
+    await gateway.grant('1')
+    const first = await charge(gateway)
+    await gateway.admin('POST', `charges/${first}/refund`, { amount: '0.04', reason: 'on account' })
+    await charge(gateway)
+    const timedOut = await timeout(gateway, 'openai')
+    await timeout(gateway, 'other')
+    const outage = ['refund', '--where', 'upstream=openai', 'model=gpt-5-mini', '--since', '1h']
+    const shown = await tollgate(gateway, ...outage, '--dry-run', '--json')
+    expect(JSON.parse(shown.out)).toMatchObject({
+      refunded: false,
+      charges: [{ charge: first, amount: '0.06' }, { amount: '0.1' }, { charge: timedOut, amount: '0.02' }],
+      sums: { USD: '0.18' },
+    })
+    // Its own end may still come.
+    const refunded = await tollgate(gateway, ...outage, '--reason', 'outage')
+    expect(refunded.code).toBe(1)
+    expect(refunded.out).toContain('Refunded: 2 charges, 0.16 USD; refused: 1, run it again')
+    expect(refunded.out).toMatch(new RegExp(`^${timedOut} .*conflict: The call timed out`, 'm'))
+    const again = await tollgate(gateway, ...outage, '--reason', 'outage')
+    expect([again.code, again.out.includes('Refunded: 0 charges; refused: 1')]).toEqual([1, true])
+    expect((await gateway.balance())['posted']).toBe('0.04')
+  })
+})
+
+/** 0.02 charged by its deadline. Answers the id of the charge. */
+async function timeout(gateway: TestGateway, upstream: string): Promise<string> {
+  const id = newId(Date.now())
+  const facts = {
+    model: 'gpt-5-mini',
+    upstream,
+    endpoint: 'chat',
+    key: 'test',
+    run: undefined,
+    user: undefined,
+    labels: {},
+  }
+  await gateway.wallet.hold({
+    ...{
+      id,
+      account: 'acme',
+      unit: 'USD',
+      scale: 9,
+      onExhausted: { mode: 'block' },
+      overflowPeriod: '',
+      observe: false,
+    },
+    ...{ facts, floorAtoms: 20_000_000n, priceVersion: 'v1', onTimeout: 'known', fixedAtoms: 50_000_000n },
+    ...{ perTokenAtoms: 0n, leastTokens: 0, wantTokens: 0, totalTokens: 0, deadlineMs: 1, dryRun: false },
+    info: JSON.stringify({ key: 'test', upstream, model: 'gpt-5-mini', endpoint: 'chat' }),
+  })
+  const entry = await waitFor('the timeout', async () => {
+    await gateway.wallet.sweep('acme')
+    const timeouts = await gateway.wallet.ledger('acme', { afterSeq: 0, limit: 10, type: 'timeout' })
+    return timeouts.find(({ op }) => op === id)
+  })
+  return `acme:${entry.seq}`
+}
 
 run('a payment makes a grant usable, and a chargeback makes debt of what was spent', async () => {
   await withGateway({ plan: 'trim: { enabled: false }' }, async (gateway) => {

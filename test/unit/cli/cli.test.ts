@@ -51,6 +51,21 @@ test.each([
   ['ledger acme --timezone Mars/Olympus --since 24h', /--timezone/],
   ['ledger acme --follow --until 2027-01-01', /--follow has no end/],
   ['balance acme --admin nowhere', /is no URL/],
+  ['ledger acme --type settled', /--type: there is no "settled"; choose grant, /],
+  ['grant acme 0 USD --funding external', /AMOUNT: "0" is not more than 0/],
+  ['grant acme -5 USD --funding external', /AMOUNT: "-5" is not more than 0/],
+  ['adjust acme 0.00 USD --reason r', /AMOUNT: "0.00" changes nothing/],
+  ['clawback acme g --amount -1', /--amount: "-1" is not more than 0/],
+  ['resolve acme USD debt --amount 0', /--amount: "0" is not more than 0/],
+  ['refund acme --reason r', /CHARGE: "acme" is not ACCOUNT:SEQ/],
+  ['refund acme:3 --amount 0 --reason r', /--amount: "0" is not more than 0/],
+  ['refund acme:3 --dry-run', /--dry-run goes with --where/],
+  ['close-period acme lastmonth', /PERIOD: "lastmonth" is not understood/],
+  ['usage --period 2026-13', /--period/],
+  ['report controls --since tomorrow', /--since/],
+  ['report shadow --period 2026 --until 2026-02-01', /give one or the other/],
+  ['unmatched charge acme:3', /--reason is missing/],
+  ['unmatched dismiss 3 --reason r', /"3" is not ACCOUNT:SEQ/],
 ])('"%s" is wrong usage: exit 2, one line that says what', async (args, message) => {
   const { code, out, err } = await run(args, { TOLLGATE_ADMIN_URL: 'http://127.0.0.1:9' })
   expect(code).toBe(2)
