@@ -112,6 +112,7 @@ async function start(
     metrics,
     accounts: () => store.current().accounts.keys(),
     others: (most) => firstInRedis(core.directory, most),
+    budgets: () => store.current().budgets,
     log,
   })
   undo.push(() => gauges.stop())

@@ -1,4 +1,5 @@
 /** Stops of runaways, and what budgets have counted. */
+import { budgetOfCounter, counterUse } from '../core/budget-use.ts'
 import type { Budget } from '../core/budgets.ts'
 import { newId } from '../core/ids.ts'
 import { formatAmount } from '../core/money.ts'
@@ -88,33 +89,22 @@ const budgets = route({
   },
 })
 
-/** NAME~MEASURE~WINDOW~name~value~… */
 function budgetJson(admin: AdminDependencies, account: string, counter: BudgetCounter, nowMs: number) {
-  const [name = '', measure = '', window = '', ...pairs] = counter.field.split('~').map(decodeURIComponent)
-  const values: Record<string, string> = {}
-  for (let i = 0; i + 1 < pairs.length; i += 2) values[pairs[i] as string] = pairs[i + 1] as string
-  const budget = admin.store.current().budgets.find((known) => known.name === name && known.measure === measure)
-  const slots = counter.slots.filter((slot) => isCurrent(slot, window, nowMs))
+  const { name, measure, window, values, spent, held, startAtMs, endsAtMs } = counterUse(counter, nowMs)
+  const budget = budgetOfCounter(admin.store.current().budgets, account, counter.field, values)
   const text = (amount: bigint): string => formatAmount(amount, budget?.scale ?? scaleOf(admin, measure))
-  const last = slots.at(-1)
   return {
     name,
     account,
     values,
     unit: measure,
     limit: budget ? text(budget.limit) : null,
-    spent: text(slots.reduce((sum, slot) => sum + slot.spent, 0n)),
-    held: text(slots.reduce((sum, slot) => sum + slot.held, 0n)),
+    spent: text(spent),
+    held: text(held),
     window,
-    starts_at: last?.endsAtMs === undefined ? null : timeText(last.startAtMs),
-    resets_at: last?.endsAtMs === undefined ? null : timeText(last.endsAtMs),
+    starts_at: startAtMs === undefined ? null : timeText(startAtMs),
+    resets_at: endsAtMs === undefined ? null : timeText(endsAtMs),
   }
-}
-
-function isCurrent(slot: BudgetCounter['slots'][number], window: string, nowMs: number): boolean {
-  if (slot.endsAtMs !== undefined) return slot.startAtMs <= nowMs && nowMs < slot.endsAtMs
-  const rolling = /^rolling(\d+)$/.exec(window)
-  return rolling === null || slot.startAtMs > nowMs - Number(rolling[1]) - Number(rolling[1]) / 12
 }
 
 function scaleOf(admin: AdminDependencies, measure: Budget['measure']): number {

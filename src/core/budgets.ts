@@ -66,11 +66,16 @@ export function matchBudgets(budgets: readonly Budget[], facts: BudgetFacts): re
     const values = valuesOf(budget, facts)
     if (values === undefined) continue
     names.add(budget.name)
-    const group = `${encode(budget.name)}~${budget.measure}~${windowName(budget)}`
+    const group = counterGroup(budget)
     const field = `${group}~${values}`
     matched.push({ budget, field, group: values === '' ? '' : group, lifeMs: lifeOf(budget, values !== '') })
   }
   return matched
+}
+
+/** What all counters of a budget begin with. */
+export function counterGroup(budget: Budget): string {
+  return `${encode(budget.name)}~${budget.measure}~${windowName(budget)}`
 }
 
 /** The values that make a counter, `name~value~…`; undefined: no match. The account is where the counter lives. */

@@ -105,6 +105,12 @@ export const METRICS = {
     'min',
     'When it is empty at the rate of the last 15 minutes; absent while nothing is spent.',
   ),
+  budgetUsed: gauge(
+    'budget_used_ratio',
+    'account budget unit',
+    'max',
+    'Spent and held over the limit of a budget; of one with a counter for each value, the fullest of them.',
+  ),
   unmatchedOpen: gauge(
     'unmatched_open',
     'account',

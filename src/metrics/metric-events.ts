@@ -82,6 +82,15 @@ export interface AccountGauge {
   readonly holdsOpen: number
   /** Settlements that wait for an operator's word. */
   readonly unmatched: number
+  readonly budgets: readonly BudgetGauge[]
+}
+
+/** The fullest counter of a budget in an account. */
+export interface BudgetGauge {
+  readonly budget: string
+  /** tokens, requests, concurrent, or a unit of money. */
+  readonly unit: string
+  readonly ratio: number
 }
 
 /** What a receiver of events does not have yet. */

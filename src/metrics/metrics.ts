@@ -222,7 +222,8 @@ export class Metrics {
       all.holdsOpen,
       all.unmatchedOpen,
     ]
-    for (const gauge of gauges) gauge.clear()
+    for (const gauge of [...gauges, all.budgetUsed]) gauge.clear()
+    const ratios: (readonly [labels: string[], ratio: number])[] = []
     for (const { account, unit, available, held, debt, secondsToEmpty } of wallets) {
       all.walletAvailable.set([account, unit], available)
       all.walletHeld.set([account, unit], held)
@@ -230,12 +231,15 @@ export class Metrics {
       if (secondsToEmpty !== undefined) all.walletSeconds.set([account, unit], secondsToEmpty)
       for (const rare of [all.overrun, all.unbilledExposure]) rare.touch([account, unit])
     }
-    for (const { account, holdsOpen, unmatched } of accounts) {
+    for (const { account, holdsOpen, unmatched, budgets } of accounts) {
+      for (const { budget, unit, ratio } of budgets) ratios.push([[account, budget, unit], ratio])
       all.holdsOpen.set([account], holdsOpen)
       all.unmatchedOpen.set([account], unmatched)
       for (const rare of [all.holdsExpired, all.lateSettlements, all.unreconciled, all.eventsDropped])
         rare.touch([account])
     }
+    // What is folded into one series is as full as the fullest.
+    for (const [labels, ratio] of ratios.sort(([, a], [, b]) => a - b)) all.budgetUsed.set(labels, ratio)
   }
 
   /** All values as plain data: what a worker sends to the process that answers the scrape. */

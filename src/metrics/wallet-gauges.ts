@@ -1,10 +1,12 @@
+import type { Budget } from '../core/budgets.ts'
 import type { Atoms } from '../core/money.ts'
+import { BudgetGauges, type CounterReader } from './budget-gauges.ts'
 import type { AccountGauge, WalletGauge } from './metric-events.ts'
 import type { Metrics } from './metrics.ts'
 import { units } from './units.ts'
 
 /** The reads of a wallet that the gauges need; a Wallet has them. */
-export interface WalletReader {
+export interface WalletReader extends CounterReader {
   balances(account: string): Promise<readonly WalletBalance[]>
   counts(account: string): Promise<{
     readonly openHolds: number
@@ -30,6 +32,8 @@ export interface WalletGaugesOptions {
   readonly accounts: () => Iterable<string>
   /** At most so many further ones, where there is room. */
   readonly others?: (most: number) => Promise<readonly string[]>
+  /** Those in force. */
+  readonly budgets: () => readonly Budget[]
   readonly metrics: Pick<Metrics, 'wallets' | 'maxSeries' | 'holdsExpired' | 'eventsDropped'>
   /** Told of reads that failed; the gauges keep what was read before. */
   readonly log: { warn(fields: { readonly error: unknown }, message: string): void }
@@ -64,12 +68,14 @@ export class WalletGauges {
   readonly #options: WalletGaugesOptions
   readonly #readings = new Map<string, AccountReading>()
   readonly #samples = new Map<string, Sample[]>()
+  readonly #budgets: BudgetGauges
   #queue: string[] = []
   #timer: NodeJS.Timeout | undefined
   #ticking: Promise<void> | undefined
 
   constructor(options: WalletGaugesOptions) {
     this.#options = options
+    this.#budgets = new BudgetGauges(options.wallet, options.budgets)
   }
 
   /** Ticks at once, and then at its interval until `stop`. */
@@ -144,13 +150,15 @@ export class WalletGauges {
   #forget(account: string): void {
     for (const { unit } of this.#readings.get(account)?.wallets ?? []) this.#samples.delete(`${account}\n${unit}`)
     this.#readings.delete(account)
+    this.#budgets.forget(account)
   }
 
   async #read(account: string): Promise<void> {
     const { wallet, now = Date.now } = this.#options
-    const [balances, { openHolds, timeouts, unmatched, eventsDropped }] = await Promise.all([
+    const [balances, { openHolds, timeouts, unmatched, eventsDropped }, budgets] = await Promise.all([
       wallet.balances(account),
       wallet.counts(account),
+      this.#budgets.read(account),
     ])
     const before = this.#readings.get(account)
     // Any script that writes may have ended a hold by its deadline, on any gateway: Redis has the count.
@@ -165,6 +173,7 @@ export class WalletGauges {
       wallets: balances.map((balance) => this.#gauge(account, balance, now())),
       holdsOpen: openHolds,
       unmatched,
+      budgets,
       timeouts,
       eventsDropped,
     })

@@ -15,8 +15,13 @@ export function filledMetrics(): Metrics {
       { account: 'globex', unit: 'USD', available: 0, held: 0, debt: 1.5, secondsToEmpty: 0 },
     ],
     [
-      { account: 'acme', holdsOpen: 2, unmatched: 1 },
-      { account: 'globex', holdsOpen: 0, unmatched: 0 },
+      {
+        account: 'acme',
+        holdsOpen: 2,
+        unmatched: 1,
+        budgets: [{ budget: 'platform-daily', unit: 'USD', ratio: 0.95 }],
+      },
+      { account: 'globex', holdsOpen: 0, unmatched: 0, budgets: [] },
     ],
   )
   countTraffic(metrics)

@@ -162,12 +162,29 @@ test('the results of config edits are there before the first edit', async () => 
 test('what rarely happens to a wallet is there at 0 before it happens', async () => {
   const metrics = createMetrics({ maxSeries: 100 })
   const wallet = { account: 'acme', unit: 'USD', available: 1, held: 0, debt: 0, secondsToEmpty: undefined }
-  const account = { account: 'acme', holdsOpen: 0, unmatched: 0 }
+  const account = { account: 'acme', holdsOpen: 0, unmatched: 0, budgets: [] }
   for (let i = 0; i < 2; i++) metrics.wallets([wallet], [account])
   metrics.holdsExpired('acme', 2)
   metrics.wallets([wallet], [account])
   expect(await lines(metrics, 'overrun_total')).toEqual(['tollgate_overrun_total{account="acme",unit="USD"} 0'])
   expect(await lines(metrics, 'holds_expired_total')).toEqual(['tollgate_holds_expired_total{account="acme"} 2'])
+})
+
+test('accounts beyond the bound share one series of a budget, as full as the fullest of them', async () => {
+  const metrics = createMetrics({ maxSeries: 1 })
+  const account = (name: string, ratio: number) => ({
+    account: name,
+    holdsOpen: 0,
+    unmatched: 0,
+    budgets: [{ budget: 'daily', unit: 'USD', ratio }],
+  })
+  metrics.wallets([], [account('a', 0.1), account('b', 0.9), account('c', 0.5)])
+  expect(await lines(metrics, 'budget_used_ratio')).toEqual([
+    'tollgate_budget_used_ratio{account="a",budget="daily",unit="USD"} 0.1',
+    'tollgate_budget_used_ratio{account="other",budget="daily",unit="USD"} 0.9',
+  ])
+  metrics.wallets([], [])
+  expect(await lines(metrics, 'budget_used_ratio')).toEqual([])
 })
 
 test('one scrape sees all workers: counts are summed, gauges taken as their meaning asks', async () => {

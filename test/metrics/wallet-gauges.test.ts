@@ -13,7 +13,7 @@ const balance = (more: { posted?: bigint; available?: bigint; held?: bigint; gra
 })
 
 function setUp(
-  wallet: WalletReader,
+  wallet: Omit<WalletReader, 'counters'>,
   more: { accounts?: () => Iterable<string>; accountsPerTick?: number; maxSeries?: number } = {},
 ) {
   const seen = {
@@ -26,7 +26,8 @@ function setUp(
     nowMs: 0,
   }
   const gauges = new WalletGauges({
-    wallet,
+    wallet: { ...wallet, counters: () => Promise.reject(new Error('there are no budgets')) },
+    budgets: () => [],
     accounts: more.accounts ?? (() => ['acme']),
     ...(more.accountsPerTick === undefined ? {} : { accountsPerTick: more.accountsPerTick }),
     metrics: {
