@@ -25,6 +25,8 @@ ${Object.keys(ACCOUNTS)
   .map((name) => `  ${name}: { plan: ${name}, keys: [ { id: ${name}, sha256: "${sha256(`key-${name}`)}" } ] }`)
   .join('\n')}
 webhooks: [ { url: "http://127.0.0.1:9/hook", secret: ${SECRET} } ]
+budgets:
+  - { name: daily, match: { account: plain }, limit: "900", unit: USD, window: day }
 `
 /** Neither a cached rate nor limits: what is missing is counted. */
 const prices = `
