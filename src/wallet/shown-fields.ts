@@ -6,16 +6,22 @@ const RENAMED: Readonly<Record<string, string>> = {
   costBasis: 'cost_basis',
   repaysDebt: 'repays_debt',
 }
-// What the scripts need for a replay: the decimals and the scope show in amounts and in applies_to, what is watched in events.
-const NOT_SHOWN = ['scale', 'scope', 'policy', 'facts', 'watch']
+// What the scripts or a replay need: the decimals and the scope show in amounts and in applies_to, what is watched in events.
+const NOT_SHOWN = ['scale', 'scope', 'policy', 'facts', 'watch', 'counter_id', 'group']
+const TIMES: Readonly<Record<string, string>> = {
+  effective: 'effective_at',
+  expires: 'expires_at',
+  window_start: 'window_start',
+  resets_at: 'resets_at',
+}
 
 /** Under the names, and with the times, of the admin API. */
 export function shownFields(fields: LedgerEntry['fields']): Readonly<Record<string, unknown>> {
   const shown: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(fields)) {
     if (NOT_SHOWN.includes(name)) continue
-    if (name === 'effective' || name === 'expires')
-      shown[`${name}_at`] = typeof value === 'number' ? new Date(value).toISOString() : null
+    const time = TIMES[name]
+    if (time !== undefined) shown[time] = typeof value === 'number' ? new Date(value).toISOString() : null
     else shown[RENAMED[name] ?? name] = value
   }
   return shown

@@ -149,7 +149,7 @@ describe.skipIf(!redisAvailable)('webhooks and gateways that are killed', () => 
     const tested = await get('admin/v1/webhooks/test', 'POST')
     expect(JSON.parse(tested).items).toMatchObject([{ delivered: false, error: 'status 500' }])
     const places = [webhooks, tested, await get('admin/v1/config'), await get('metrics'), gateway.output()]
-    await gateway.kill('SIGTERM')
+    expect(await gateway.kill('SIGTERM')).toBe(0)
     places.push(gateway.output())
     expect(places.join('\n')).toContain(receiver.url)
     expect(places.join('\n')).not.toContain(SECRET.slice('whsec_'.length))

@@ -2,6 +2,8 @@ import { createHmac } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { SILENT_LOG } from '../../../src/log.ts'
+import { startMemoryRedis } from '../../../src/redis/embedded-memory.ts'
 import { redisAvailable, startRedis, type TestRedis } from '../../support/redis.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { SECRET, startReceiver, takenOf, type WebhookReceiver } from '../../support/webhook-receiver.ts'
@@ -337,6 +339,26 @@ describe.skipIf(!redisAvailable)('webhooks', () => {
     expect(hook.posts).toHaveLength(10_000)
     expect(most).toBeLessThan(64e6)
   }, 150_000)
+
+  test('on the in-memory Redis of a machine that has no server it works alike', async () => {
+    let down = true
+    const memory = await startMemoryRedis(SILENT_LOG)
+    try {
+      const hook = await receiver({ behave: () => (down ? 500 : 200) })
+      const one = await startGateway(memory.url, events, hookSnapshot([{ url: hook.url }]))
+      gateways.push(one)
+      const sent = [one.event('acme'), one.event('acme')]
+      await waitFor('a failure', () => hook.posts.length > 0)
+      down = false
+      one.current.snapshot = hookSnapshot([{ url: hook.url, events: ['wallet.*'] }])
+      await handedOver(['acme'])
+      expect(takenOf(hook, 'acme')).toEqual(sent)
+      expect(one.log.lines).toEqual([])
+    } finally {
+      await Promise.all(gateways.splice(0).map((each) => each.stop()))
+      await memory.stop()
+    }
+  })
 
   test('nothing is posted unsigned, and no answer, log line or metric has the secret', async () => {
     const hook = await receiver({ behave: () => 500 })
