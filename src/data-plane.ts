@@ -52,6 +52,7 @@ export interface DataPlaneOptions {
   readonly longCalls: CallDependencies['longCalls']
   readonly allowances: CallDependencies['allowances']
   readonly callers: CallDependencies['callers']
+  readonly tokens: CallDependencies['tokens']
   readonly metrics: Metrics
   readonly log: Log
   /** The gateway's other processes; left out: there are none. */
@@ -93,6 +94,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     longCalls: options.longCalls,
     allowances: options.allowances,
     callers: options.callers,
+    tokens: options.tokens,
     passthrough,
     objects: new ProviderObjects(options.redis),
     batchFiles: new BatchFiles(options.redis),

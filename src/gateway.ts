@@ -10,7 +10,7 @@ import { createAdminServer } from './admin/server.ts'
 import { archiveOf, startBooks } from './books/books.ts'
 import { type ConfigStore, openConfigStore } from './config/config-store.ts'
 import { formatProblem } from './config/problem.ts'
-import type { Snapshot } from './config/snapshot.ts'
+import type { Settings, Snapshot } from './config/snapshot.ts'
 import { type DataPlane, startDataPlane } from './data-plane.ts'
 import { ProviderObjects } from './http/provider-objects.ts'
 import { JobList } from './jobs/job-list.ts'
@@ -26,6 +26,7 @@ import { UpstreamPools } from './proxy/upstream.ts'
 import type { RedisClient } from './redis/client.ts'
 import { type EmbeddedRedis, startEmbeddedRedis } from './redis/embedded.ts'
 import { connectGuarded, type GuardedRedis } from './redis/guarded-client.ts'
+import type { Tokens } from './tokens/token.ts'
 import { AllowanceKeeper } from './wallet/allowance-keeper.ts'
 import { tellCut } from './wallet/cuts.ts'
 import { lockDataDir } from './wallet/data-lock.ts'
@@ -153,6 +154,7 @@ async function start(
       longCalls: core.longCalls,
       allowances: core.allowances,
       callers: core.callers,
+      tokens: core.tokens,
       metrics,
       log,
     })
@@ -212,6 +214,13 @@ async function start(
   }
 }
 
+/** Loaded only where the config names an issuer. */
+async function openTokens(issuers: Settings['jwt']): Promise<Tokens | undefined> {
+  if (issuers.length === 0) return undefined
+  const { TokenCallers } = await import('./tokens/token-callers.ts')
+  return new TokenCallers(issuers)
+}
+
 /** What each process of the gateway has: its connection, its wallet, its outbox. */
 export interface Core {
   readonly redis: RedisClient
@@ -229,6 +238,7 @@ export interface Core {
   readonly directory: AccountDirectory
   readonly callers: Callers
   readonly eventMarks: EventMarks
+  readonly tokens: Tokens | undefined
   close(withinMs: number): Promise<void>
 }
 
@@ -318,7 +328,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     wallet,
     redis: guard,
     accounts: () => store.current().accounts,
-    others: allowancesInRedis(directory),
+    others: allowancesInRedis(directory, () => store.current().defaultPlan?.allowance),
     log,
   })
   const pools = new UpstreamPools(settings.upstreams, limits)
@@ -352,6 +362,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     directory,
     callers: known.callers,
     eventMarks,
+    tokens: await openTokens(settings.jwt),
     async close(withinMs) {
       known.stop()
       await pools.close()

@@ -66,6 +66,7 @@ async function run(): Promise<void> {
     longCalls: core.longCalls,
     allowances: core.allowances,
     callers: core.callers,
+    tokens: core.tokens,
     metrics,
     log,
     peers: { tellDenied: (upstream, model) => tell({ type: 'denied', models: [[upstream, model]] }) },

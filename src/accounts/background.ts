@@ -1,4 +1,5 @@
 /** What goes through all accounts beside the calls, as it sees those in Redis: page by page, since there may be very many. */
+import type { Allowance } from '../core/allowance.ts'
 import type { OtherAccounts } from '../wallet/allowance-keeper.ts'
 import type { AccountDirectory, KnownAccount } from './directory.ts'
 
@@ -20,11 +21,17 @@ export async function firstInRedis(directory: AccountDirectory, most: number): P
   return ids
 }
 
-export function allowancesInRedis(directory: AccountDirectory): OtherAccounts {
+/** `defaultAllowance`: of an account that is known by a token alone, which calls alone ask for. */
+export function allowancesInRedis(
+  directory: AccountDirectory,
+  defaultAllowance: () => Allowance | undefined,
+): OtherAccounts {
   return {
     async find(id) {
       const known = await directory.find(id)
-      return known && isTold(known) ? allowanceOf(known) : undefined
+      if (known) return isTold(known) ? allowanceOf(known) : undefined
+      const allowance = defaultAllowance()
+      return allowance && { allowance }
     },
     async *pages() {
       for await (const page of directory.inRedis()) {

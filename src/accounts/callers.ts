@@ -22,8 +22,8 @@ export const MADE_KEY = /^tgk_[A-Za-z0-9_-]{43}$/
 export type CallerProblem =
   | 'unknown'
   | 'expired'
-  /** Its account is closed, or no longer there. */
   | 'no_account'
+  | 'closed'
   /** What stands in Redis cannot be read. */
   | 'unreadable'
   /** Too many are being looked for. */
@@ -169,7 +169,7 @@ function keep<Record, Value>(
 function accountUnder(snapshot: Snapshot, id: string, kept: KeptAccount): Found<Account> {
   const { record } = kept
   if (record === undefined) return { problem: 'unreadable' }
-  if (record.closedAtMs !== undefined) return { problem: 'no_account' }
+  if (record.closedAtMs !== undefined) return { problem: 'closed' }
   if (kept.resolved === undefined || kept.snapshot !== snapshot) {
     kept.resolved = resolveAccount(snapshot, id, record)
     kept.snapshot = snapshot

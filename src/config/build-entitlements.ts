@@ -8,6 +8,7 @@ import type { Account, KeyOwn, OnExhausted, Plan, VirtualKey } from './snapshot.
 export interface Entitlements {
   readonly plans: ReadonlyMap<string, Plan>
   readonly planFields: ReadonlyMap<string, PlanFields>
+  readonly defaultPlan: Plan | undefined
   readonly accounts: ReadonlyMap<string, Account>
   /** By SHA-256. */
   readonly keys: ReadonlyMap<string, VirtualKey>
@@ -62,7 +63,8 @@ export function buildEntitlements(
       )
     })
   }
-  return { plans, planFields: new Map(Object.entries(read.plans)), accounts, keys }
+  const defaultPlan = plans.get(read.defaults.plan ?? '')
+  return { plans, planFields: new Map(Object.entries(read.plans)), defaultPlan, accounts, keys }
 }
 
 export function ownOf(labels: KeyOwn['labels'], overrides: PlanOverrides): KeyOwn | undefined {

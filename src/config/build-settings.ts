@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { dirname, resolve } from 'node:path'
+import { buildIssuer } from './jwt-schema.ts'
 import type { Settings, Upstream, UpstreamAuth } from './snapshot.ts'
 import type { TollgateFile } from './tollgate-schema.ts'
 
@@ -25,6 +26,7 @@ export function buildSettings(file: string, read: TollgateFile): Settings {
     },
     answers: { streamCost: read.answers.stream_cost },
     runHeaders: read.run_headers,
+    jwt: read.auth.jwt.map(buildIssuer),
     limits: buildLimits(read.limits),
     metrics: { maxSeries: read.metrics.max_series },
     ledger: {

@@ -7,6 +7,7 @@ import { AmountError, DEFAULT_SCALE, parseAmount } from '../core/money.ts'
 import { checkAlerts, checkTopUp } from './alerts-schema.ts'
 import { checkAllowance } from './allowance-schema.ts'
 import { shorten, shownField } from './describe-issues.ts'
+import { checkIssuers } from './jwt-schema.ts'
 import { isLoopback } from './loopback.ts'
 import { type Fields, listOf, mapOf } from './raw-fields.ts'
 import type { Path, YamlFile } from './read-yaml.ts'
@@ -41,6 +42,7 @@ export function checkTollgate(file: YamlFile, value: unknown): void {
       `upstreams.${shorten(name)}.api_key: is no pair of AWS keys; write ACCESS_KEY_ID:SECRET_ACCESS_KEY (and :SESSION_TOKEN), or leave it out for AWS’s own chain of providers`,
     )
   }
+  checkIssuers(file, value)
   const names = new Distinct(file, 'token')
   const hashes = new Distinct(file, 'token with this sha256')
   listOf(admin['tokens']).forEach((token, i) => {
@@ -67,6 +69,11 @@ export function checkEntitlements(file: YamlFile, tollgate: unknown): void {
   const amounts = (fields: unknown, unit: unknown, path: Path) => checkAmounts(file, mapOf(fields), unit, units, path)
   for (const [name, plan] of Object.entries(plans)) amounts(plan, mapOf(plan)['unit'] ?? 'USD', ['plans', name])
 
+  const fallback = mapOf(mapOf(file.value)['defaults'])['plan']
+  if (typeof fallback === 'string' && !Object.hasOwn(plans, fallback)) {
+    const hint = remedy(fallback, Object.keys(plans), 'plans')
+    file.report(['defaults', 'plan'], 'value', `defaults.plan: unknown plan "${shorten(fallback)}"${hint}`)
+  }
   checkBudgets(file, plans)
   checkReceivers(file)
   const hashes = new Distinct(file, 'key with this sha256')

@@ -14,7 +14,6 @@ import {
   glob,
   httpUrl,
   integer,
-  later,
   NAME,
   name,
   named,
@@ -164,7 +163,9 @@ export const entitlementsSchema = z
     version: integer(1, 1).describe('version of this file’s form').prefault(1),
     plans: named('plan name', plan).describe('what accounts may do').prefault({}),
     defaults: z
-      .strictObject({ plan: later(name('plan')).describe('plan of an account known only by a JWT') })
+      .strictObject({
+        plan: name('plan').describe('plan of an account known only by a JWT; left out: refused').optional(),
+      })
       .describe('for callers that no file names')
       .prefault({}),
     accounts: named('account name', account).describe('customers').prefault({}),

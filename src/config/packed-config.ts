@@ -34,6 +34,7 @@ export type Portion =
       /** Names in `plans`, and where each stands in the plan rows. */
       readonly planNames: readonly (readonly [string, number])[]
       readonly planFields: Snapshot['planFields']
+      readonly defaultPlan: number | undefined
       readonly warnings: readonly string[]
       readonly budgets: Snapshot['budgets']
       readonly rates: Snapshot['rates']
@@ -56,7 +57,7 @@ export function* packConfig(parsed: ParsedConfig): Generator<Portion> {
     yield { kind: 'problems', problems: parsed.problems }
     return
   }
-  const { plans, accounts, keys, priceBook, settings, ...head } = parsed.snapshot
+  const { plans, defaultPlan, accounts, keys, priceBook, settings, ...head } = parsed.snapshot
   const numbers = new Map<Plan, number>()
   const numberOf = (plan: Plan): number => {
     const number = numbers.get(plan) ?? numbers.size
@@ -73,7 +74,16 @@ export function* packConfig(parsed: ParsedConfig): Generator<Portion> {
   const { entries, catalog, ...prices } = priceBook
   const upstreams = settings.upstreams.map((upstream) => ({ ...upstream, baseUrl: upstream.baseUrl.href }))
   const providers = catalog && [...catalog.providers]
-  yield { kind: 'head', ...head, settings: { ...settings, upstreams }, planNames, prices, catalog: providers }
+  const ofTokens = defaultPlan && numberOf(defaultPlan)
+  yield {
+    kind: 'head',
+    ...head,
+    defaultPlan: ofTokens,
+    settings: { ...settings, upstreams },
+    planNames,
+    prices,
+    catalog: providers,
+  }
   for (const rows of portions([...numbers.keys()])) yield { kind: 'plans', rows }
   for (const rows of portions(accountRows)) yield { kind: 'accounts', rows }
   for (const rows of portions(keyRows)) yield { kind: 'keys', rows }
@@ -133,7 +143,7 @@ export class ConfigUnpacker {
 
   private finish(): Snapshot {
     if (!this.head) throw new Error('the end came before the head')
-    const { kind: _, settings, planNames, prices, catalog, ...head } = this.head
+    const { kind: _, settings, planNames, defaultPlan, prices, catalog, ...head } = this.head
     const upstreams = settings.upstreams.map((upstream) =>
       Object.freeze({ ...upstream, baseUrl: new URL(upstream.baseUrl) }),
     )
@@ -141,6 +151,7 @@ export class ConfigUnpacker {
       ...head,
       settings: Object.freeze({ ...settings, upstreams }),
       plans: new Map(planNames.map(([name, number]) => [name, this.plan(number)])),
+      defaultPlan: defaultPlan === undefined ? undefined : this.plan(defaultPlan),
       accounts: this.accounts,
       keys: this.keys,
       priceBook: Object.freeze({

@@ -234,6 +234,20 @@ export interface Limits {
   readonly graceMs: number
 }
 
+/** Who makes tokens (JWT) that callers may send in place of a key. */
+export interface JwtIssuer {
+  readonly issuer: string
+  readonly audience: string
+  readonly jwksUrl: string
+  readonly algorithms: readonly string[]
+  readonly accountClaim: string | undefined
+  /** Of tokens without that claim. */
+  readonly account: string | undefined
+  readonly keyClaim: string
+  /** Label → claim. */
+  readonly labels: Readonly<Record<string, string>>
+}
+
 /** config/tollgate.yaml: read at start; a change of it needs a restart. */
 export interface Settings {
   /** Absolute path of the file. */
@@ -266,6 +280,7 @@ export interface Settings {
   readonly answers: { readonly streamCost: boolean }
   /** Lower-case names of further headers read as the run. */
   readonly runHeaders: readonly string[]
+  readonly jwt: readonly JwtIssuer[]
   readonly limits: Limits
   readonly metrics: { readonly maxSeries: number }
   readonly ledger: {
@@ -286,6 +301,8 @@ export interface Snapshot {
   readonly plans: ReadonlyMap<string, Plan>
   /** By plan, as the file has them: what overrides that the file does not have are laid upon. */
   readonly planFields: ReadonlyMap<string, PlanFields>
+  /** Of an account that is known by a token alone. undefined: such calls are refused. */
+  readonly defaultPlan: Plan | undefined
   readonly accounts: ReadonlyMap<string, Account>
   /** By SHA-256 of the key, in lower-case hex. */
   readonly keys: ReadonlyMap<string, VirtualKey>

@@ -16,6 +16,7 @@ import {
   text,
   unitName,
 } from './fields.ts'
+import { jwtIssuer } from './jwt-schema.ts'
 import { bytes, count, DAY, HOUR, limits, MIB } from './limits-schema.ts'
 
 /** Defaults that are taken from the environment, as a file would have them. */
@@ -271,7 +272,7 @@ export const tollgateSchema = z
       .describe('bounds of metrics')
       .prefault({}),
     auth: z
-      .strictObject({ jwt: later(z.array(z.strictObject({}).loose()), []).describe('token issuers') })
+      .strictObject({ jwt: z.array(jwtIssuer).describe('token issuers').prefault([]) })
       .describe('callers known by a token of an issuer')
       .prefault({}),
     limits: limits.describe('bounds and timeouts').prefault({}),

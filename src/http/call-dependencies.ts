@@ -8,6 +8,7 @@ import type { UpstreamCredentials } from '../proxy/credentials/upstream-credenti
 import type { Passthrough } from '../proxy/passthrough.ts'
 import type { UpstreamPools } from '../proxy/upstream.ts'
 import type { ExactCounter } from '../tokenizer/exact-counter.ts'
+import type { Tokens } from '../tokens/token.ts'
 import type { AllowanceKeeper } from '../wallet/allowance-keeper.ts'
 import type { OutboxShape } from '../wallet/outbox-types.ts'
 import type { Wallet } from '../wallet/wallet-types.ts'
@@ -24,6 +25,8 @@ export interface CallDependencies {
   /** The config in force at this moment. */
   readonly snapshot: () => Snapshot
   readonly callers: Pick<Callers, 'findKey' | 'findAccount'>
+  /** Undefined: the config names no issuer of tokens. */
+  readonly tokens: Tokens | undefined
   readonly providers: ReadonlyMap<Format, Provider>
   readonly wallet: Wallet
   readonly outbox: OutboxShape

@@ -39,7 +39,7 @@ function single(value: string | string[] | undefined): string | undefined {
 }
 
 /** A value that is no name is kept as its hash: it stays one counter, and no hostile text enters a key or a label. */
-function nameOrHash(value: string): string {
+export function nameOrHash(value: string): string {
   return NAME.test(value) ? value : `sha256:${createHash('sha256').update(value).digest('hex').slice(0, 32)}`
 }
 

@@ -6,11 +6,14 @@ import { actFor, type PlanProblem, type Resolved } from '../accounts/resolve.ts'
 import type { Account, Snapshot, VirtualKey } from '../config/snapshot.ts'
 import { anyGlobMatches } from '../core/glob.ts'
 import { errorFacts, Refusal, WalletUnavailable } from '../errors.ts'
+import { looksLikeToken, type TokenProblem, type Tokens, type VerifiedToken } from '../tokens/token.ts'
 import { type CredentialProblem, findCredential } from './authenticate.ts'
 import { walletUnavailable } from './call-refusals.ts'
 
 export interface CallerQuestion {
   readonly callers: Pick<Callers, 'findKey' | 'findAccount'>
+  /** Undefined: the config names no issuer of tokens. */
+  readonly tokens: Tokens | undefined
   readonly snapshot: Snapshot
   readonly request: IncomingMessage
   readonly id: string
@@ -28,13 +31,58 @@ export function callerKey(asked: CallerQuestion): VirtualKey | Promise<VirtualKe
   const sha256 = hash('sha256', credential.text, 'hex')
   const ofFiles = snapshot.keys.get(sha256)
   if (ofFiles) return callerOf(asked, { value: ofFiles })
-  if (!MADE_KEY.test(credential.text)) throw callerRefusal('unknown', '', id)
+  if (!MADE_KEY.test(credential.text)) return tokenCaller(asked, credential.text, sha256)
   const found = callers.findKey(sha256, snapshot)
   if (!(found instanceof Promise)) return callerOf(asked, found)
   return found.then(
     (answer) => callerOf(asked, answer),
     (error: unknown) => unreachable(error, id),
   )
+}
+
+/** A token of an issuer; anything else that is no key of the files is none at all. */
+function tokenCaller(asked: CallerQuestion, text: string, sha256: string): Promise<VirtualKey> {
+  const { tokens, request, id } = asked
+  if (tokens === undefined || !looksLikeToken(text)) throw callerRefusal('unknown', '', id)
+  return tokens.check(text, sha256).then((checked) => {
+    if (checked.problem !== undefined) throw tokenRefusal(checked, id)
+    if (request.headers['x-tollgate-account'] !== undefined)
+      throw headerRefusal('may be sent only with a key that acts for other accounts; leave it out.', id)
+    return callerOfToken(asked, checked, sha256)
+  })
+}
+
+/** An account that nobody knows has the default plan, where there is one. */
+async function callerOfToken(asked: CallerQuestion, token: VerifiedToken, sha256: string): Promise<VirtualKey> {
+  const { callers, snapshot, id } = asked
+  const found = await Promise.resolve(callers.findAccount(token.account, snapshot)).catch((error: unknown) =>
+    unreachable(error, id),
+  )
+  let account = found.value
+  if (found.problem === 'no_account') {
+    if (snapshot.defaultPlan === undefined)
+      throw notEntitled(`Neither the files nor Redis have the account ${JSON.stringify(token.account)}`, 'account', id)
+    account = { id: token.account, plan: snapshot.defaultPlan, labels: {} }
+  } else if (account === undefined) throw callerRefusal(found.problem as CallerProblem, planOf(found), id)
+  return { id: token.key, sha256, account, labels: { ...account.labels, ...token.labels }, plan: account.plan }
+}
+
+function tokenRefusal(checked: TokenProblem, id: string): Refusal {
+  switch (checked.problem) {
+    case 'invalid_token':
+      return unknownKey(`The token is not valid: ${checked.reason}.`, id)
+    case 'no_account_claim':
+      return notEntitled('The token names no account', 'account_claim', id)
+    case 'busy':
+      return callerRefusal('busy', '', id)
+    case 'issuer_away':
+      return new Refusal(
+        errorFacts('overloaded', 'The keys of the token’s issuer cannot be fetched at the moment; try again.', id, {
+          rule: 'jwks',
+          retryAfterSeconds: 2,
+        }),
+      )
+  }
 }
 
 /** The key itself, or for a backend's key the account that the request names. */
@@ -65,7 +113,7 @@ function actingKey(
   account: Found<Account>,
   id: string,
 ): VirtualKey {
-  if (account.problem === 'no_account') throw notActingFor(named, id)
+  if (account.problem === 'no_account' || account.problem === 'closed') throw notActingFor(named, id)
   if (account.value === undefined) throw callerRefusal(account.problem, planOf(account), id)
   const acting = actFor(snapshot, key, account.value)
   if (acting.value === undefined) throw callerRefusal(acting.problem, acting.plan, id)
@@ -118,6 +166,7 @@ function callerRefusal(problem: CallerProblem | PlanProblem, plan: string, id: s
     case 'expired':
       return unknownKey('The key has expired; ask for a new one.', id)
     case 'no_account':
+    case 'closed':
       return unknownKey('The account of this key is closed; ask whoever runs the gateway.', id)
     case 'plan_missing':
       return notEntitled(`The plan ${JSON.stringify(plan)} of this account is not in the config any more`, 'plan', id)

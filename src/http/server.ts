@@ -91,7 +91,7 @@ async function onRequest(deps: CallDependencies, request: IncomingMessage, respo
     }
     const found = findRoute(request.method as string, request.url as string, request.headers, snapshot, deps.providers)
     where.dialect = found.dialect
-    const known = callerKey({ callers: deps.callers, snapshot, request, id })
+    const known = callerKey({ callers: deps.callers, tokens: deps.tokens, snapshot, request, id })
     const key = known instanceof Promise ? await known : known
     where.account = key.account.id
     if ('unknownUpstream' in found) {

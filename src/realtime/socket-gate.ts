@@ -90,7 +90,7 @@ export class SocketGate {
       const offered = offeredProtocols(request)
       const protocols = metering?.readProtocols(offered) ?? { key: undefined, forwarded: offered }
       const more = [protocols.key, ...keysInQuery(request.url as string)]
-      const key = await callerKey({ callers: deps.callers, snapshot, request, id, more })
+      const key = await callerKey({ callers: deps.callers, tokens: deps.tokens, snapshot, request, id, more })
       where.account = key.account.id
       if ('unknownUpstream' in found)
         throw new Refusal(

@@ -104,7 +104,7 @@ test('an account that changes while a key of it is being read is read again for 
   go()
   await early
   world.held = undefined
-  expect(await callers.findKey('k', snapshot)).toEqual({ problem: 'no_account' })
+  expect(await callers.findKey('k', snapshot)).toEqual({ problem: 'closed' })
 })
 
 test('a key of an account of the files; of one that the files lost; of one that nobody has', async () => {

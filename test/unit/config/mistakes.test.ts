@@ -278,7 +278,6 @@ test.each<[name: string, texts: Texts, lines: string[]]>([
 })
 
 test.each<[field: string, texts: Texts, line: string]>([
-  ['auth.jwt', { tollgate: 'auth: { jwt: [ { issuer: x } ] }\n' }, 't.yaml:1:9: auth.jwt: not supported yet'],
   [
     'on_redis_down',
     { tollgate: 'on_redis_down: { mode: allow }\n' },
@@ -295,7 +294,6 @@ test.each<[field: string, texts: Texts, line: string]>([
     { tollgate: 'redis: { durability: { holds: wait } }\n' },
     't.yaml:1:10: redis.durability: not supported yet',
   ],
-  ['defaults.plan', entitlements(`${PLAN}defaults: { plan: pro }\n`), 'e.yaml:3:13: defaults.plan: not supported yet'],
 ])('%s is refused until it does something', (_, texts, line) => {
   expect(problemLines(texts)).toEqual([line])
 })

@@ -1,0 +1,104 @@
+/**
+ * Who calls by a token (JWT) of an issuer that the config names. A token that was verified is remembered until it expires,
+ * and for five minutes at most, so that a key that the issuer took back counts no longer than that.
+ */
+import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
+import { LookupBound } from '../accounts/record-cache.ts'
+import { NAME } from '../config/fields.ts'
+import type { JwtIssuer } from '../config/snapshot.ts'
+import { RecentMap } from '../core/recent-map.ts'
+import { nameOrHash } from '../http/caller-headers.ts'
+import { IssuerAway, IssuerKeys } from './issuer-keys.ts'
+import type { TokenProblem, Tokens, VerifiedToken } from './token.ts'
+
+const SKEW_SECONDS = 60
+const KEPT_MS = 300_000
+const KEPT_MAX = 10_000
+const VERIFIED_AT_ONCE = 256
+
+type Checked = VerifiedToken | TokenProblem
+
+export class TokenCallers implements Tokens {
+  readonly #issuers: ReadonlyMap<string, { readonly config: JwtIssuer; readonly keys: IssuerKeys }>
+  readonly #nowMs: () => number
+  readonly #known = new RecentMap<VerifiedToken>(KEPT_MAX)
+  readonly #bound = new LookupBound(VERIFIED_AT_ONCE)
+
+  constructor(issuers: readonly JwtIssuer[], nowMs: () => number = Date.now) {
+    this.#nowMs = nowMs
+    this.#issuers = new Map(
+      issuers.map((config) => [config.issuer, { config, keys: new IssuerKeys(config.jwksUrl, nowMs) }]),
+    )
+  }
+
+  async check(token: string, sha256: string): Promise<Checked> {
+    const known = this.#known.get(sha256)
+    if (known !== undefined && this.#nowMs() < known.untilMs) return known
+    const checked = await (this.#bound.run(() => this.#verify(token)) ?? ({ problem: 'busy' } as const))
+    if (checked.problem === undefined) this.#known.set(sha256, checked)
+    return checked
+  }
+
+  async #verify(token: string): Promise<Checked> {
+    const issuer = this.#issuers.get(issuerOf(token))
+    if (issuer === undefined) return invalid('no issuer of the config made it')
+    const { config, keys } = issuer
+    try {
+      const { payload } = await jwtVerify(token, keys.find, {
+        issuer: config.issuer,
+        audience: config.audience,
+        algorithms: [...config.algorithms],
+        clockTolerance: SKEW_SECONDS,
+        requiredClaims: ['exp'],
+        currentDate: new Date(this.#nowMs()),
+      })
+      return this.#read(config, payload)
+    } catch (error) {
+      if (error instanceof IssuerAway) return { problem: 'issuer_away' }
+      if (error instanceof errors.JOSEError) return invalid(reasonOf(error))
+      throw error
+    }
+  }
+
+  #read(config: JwtIssuer, payload: JWTPayload): Checked {
+    const claim = config.accountClaim
+    const claimed = claim !== undefined && Object.hasOwn(payload, claim) ? payload[claim] : undefined
+    // One that is there and no account is not taken for none.
+    const account = claimed ?? config.account
+    if (typeof account !== 'string' || !NAME.test(account)) return { problem: 'no_account_claim' }
+    const labels = Object.entries(config.labels).flatMap(([label, claim]) => {
+      const value = textOf(payload, claim)
+      return value === undefined ? [] : [[label, value] as const]
+    })
+    const expiresMs = ((payload.exp as number) + SKEW_SECONDS) * 1000
+    const untilMs = Math.min(expiresMs, this.#nowMs() + KEPT_MS)
+    return { account, key: textOf(payload, config.keyClaim) ?? 'jwt', labels: Object.fromEntries(labels), untilMs }
+  }
+}
+
+/** Not verified yet: it says whose keys are to be asked. */
+function issuerOf(token: string): string {
+  try {
+    const { iss } = decodeJwt(token)
+    return typeof iss === 'string' ? iss : ''
+  } catch {
+    return ''
+  }
+}
+
+function textOf(payload: JWTPayload, claim: string): string | undefined {
+  const value = Object.hasOwn(payload, claim) ? payload[claim] : undefined
+  if (typeof value === 'number' || typeof value === 'boolean') return nameOrHash(String(value))
+  return typeof value === 'string' && value !== '' ? nameOrHash(value) : undefined
+}
+
+function invalid(reason: string): TokenProblem {
+  return { problem: 'invalid_token', reason }
+}
+
+function reasonOf(error: errors.JOSEError): string {
+  if (error instanceof errors.JWTExpired) return 'it has expired'
+  if (error instanceof errors.JWTClaimValidationFailed) return `its claim "${error.claim}" is missing or wrong`
+  if (error instanceof errors.JOSEAlgNotAllowed) return 'its algorithm is not one of the config'
+  return 'its signature is not by a key of its issuer'
+}
