@@ -124,6 +124,21 @@ function compareHold(
   same(field('slices'), parts[7], hold.slices.map(({ grant, atoms }) => `${grant}:${atoms}`).join(','))
 }
 
+/** When grants are told to expire, and a top-up is asked for again. */
+export function eventsDue(state: ReplayState, nowMs: number): ReadonlyMap<string, number> {
+  const due = new Map<string, number>()
+  for (const grant of state.grants.values()) {
+    const at = stateOfGrant(grant, nowMs)
+    if ((at === 'p' || at === 'u') && grant.noticeAtMs !== undefined && grant.noticeAtMs > nowMs)
+      due.set(`e${grant.id}`, grant.noticeAtMs)
+  }
+  for (const { unit, watch } of state.wallets.values()) {
+    const nextMs = /^1 \S+ \S+ \d+ \S+ ([1-9]\d*):/.exec(watch ?? '')?.[1]
+    if (nextMs !== undefined) due.set(`t${unit}`, Number(nextMs))
+  }
+  return due
+}
+
 /** What time will decide: each has its edge, and nothing else has one. */
 export function compareDue(differences: Differences, kept: KeptState, state: ReplayState, nowMs: number): void {
   const expected = new Map<string, number>()
@@ -132,7 +147,6 @@ export function compareDue(differences: Differences, kept: KeptState, state: Rep
     const edge = at === 'p' && !grant.awaits ? grant.effectiveAtMs : grant.expiresAtMs
     if (at !== 'p' && at !== 'u') continue
     if (edge !== undefined) expected.set(`g${grant.id}`, edge)
-    if (grant.noticeAtMs !== undefined && grant.noticeAtMs > nowMs) expected.set(`e${grant.id}`, grant.noticeAtMs)
   }
   for (const [id, record] of kept.holds) {
     const parts = HOLD.exec(record)
@@ -140,10 +154,7 @@ export function compareDue(differences: Differences, kept: KeptState, state: Rep
     const lateMs = Number(parts[13] ?? LATE_WINDOW_MS)
     expected.set(`h${id}`, Number(parts[15]) + (parts[1] === 'o' ? 0 : lateMs))
   }
-  for (const { unit, watch } of state.wallets.values()) {
-    const nextMs = /^1 \S+ \S+ \d+ \S+ ([1-9]\d*):/.exec(watch ?? '')?.[1]
-    if (nextMs !== undefined) expected.set(`t${unit}`, Number(nextMs))
-  }
+  for (const [member, atMs] of eventsDue(state, nowMs)) expected.set(member, atMs)
   for (const member of new Set([...kept.due.keys(), ...expected.keys()])) {
     if (member.startsWith('b')) continue
     differences.same(`due ${member}`, kept.due.get(member), expected.get(member))

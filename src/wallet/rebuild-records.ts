@@ -111,9 +111,12 @@ export function rebuiltBudgets(kept: KeptState, state: ReplayState, nowMs: numbe
     const group = groupOf(parts?.[10] ?? '', counter.field, kept.budgets)
     budgets.set(name, parts ? counterRecord(parts, group, counter, nowMs) : record)
     budgets.set(`i:${counter.id}`, counter.field)
+    const told = state.told.get(`e:${counter.id}`)
+    if (told !== undefined) budgets.set(`e:${counter.id}`, told)
     if (group !== '') groups.set(group, (groups.get(group) ?? 0) + 1)
   }
   setGroups(budgets, kept.budgets, groups)
+  for (const [name, ms] of state.told) if (name.startsWith('x:')) budgets.set(name, ms)
   const highest = [...state.counters.counters.keys()].reduce((most, id) => Math.max(most, Number(id)), 0)
   if (highest > 0) budgets.set('next', String(highest))
   return budgets

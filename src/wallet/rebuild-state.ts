@@ -3,7 +3,7 @@
  * from the records that are there what no entry says. Pure. Whether the result is whole, the comparison says.
  */
 import { COUNTER } from './compare-budgets.ts'
-import { HOLD, LATE_WINDOW_MS, memberOf } from './compare-grants.ts'
+import { eventsDue, HOLD, LATE_WINDOW_MS, memberOf } from './compare-grants.ts'
 import {
   ACCOUNT,
   accountTime,
@@ -97,6 +97,7 @@ function rebuiltDue({ holds, budgets, due }: KeptState, state: ReplayState, nowM
     const edge = at === 'p' && !grant.awaits ? grant.effectiveAtMs : grant.expiresAtMs
     if ((at === 'p' || at === 'u') && edge !== undefined) rebuilt.set(`g${grant.id}`, String(edge))
   }
+  for (const [member, atMs] of eventsDue(state, nowMs)) rebuilt.set(member, String(atMs))
   for (const [id, record] of holds) {
     const parts = HOLD.exec(record)
     if (!parts) continue

@@ -68,6 +68,7 @@ export function forgetEnded(state: ReplayState, kept: KeptState): void {
   const { counters, calls } = state.counters
   for (const id of calls.keys()) if (!kept.holds.has(id)) calls.delete(id)
   if (kept.budgets === undefined) return
+  for (const name of state.told.keys()) if (!kept.budgets.has(name)) state.told.delete(name)
   const highest = [...counters.keys()].reduce((most, id) => Math.max(most, Number(id)), 0)
   for (const [id, { field, slots }] of counters) {
     const record = kept.budgets.get(`c:${field}`)

@@ -1,5 +1,6 @@
 /** An account with something in each of its records, and other values for each part of them. */
 import { expect } from 'vitest'
+import type { WalletAlerts } from '../../src/core/alerts.ts'
 import type { BudgetCount, HoldRequest } from '../../src/wallet/wallet-types.ts'
 import { accountOf, type TestAccount, type TestWallet } from './wallet.ts'
 
@@ -19,6 +20,27 @@ export const BUDGETS: readonly BudgetCount[] = [
   counts('rate', 'requests', { kind: 'rolling', lengthMs: 3_600_000, partMs: 300_000 }, 'rolling3600000'),
   counts('open', 'concurrent', { kind: 'lifetime' }, 'lifetime'),
 ]
+
+/** Beyond its limit with the first call, which makes the last counter that it may have. */
+const FLAGGED: BudgetCount = {
+  ...counts('soft', 'USD', { kind: 'lifetime' }, 'lifetime'),
+  limit: 5n,
+  action: 'flag',
+  valuesMax: 1,
+}
+/** Low from the first call on. */
+const ALERTS: WalletAlerts = {
+  quiet: false,
+  lows: [{ kind: 'below', atoms: 100_000n }],
+  expiresInMs: undefined,
+  topUp: {
+    belowAtoms: 100_000n,
+    amountAtoms: 10n,
+    atMostAtoms: 1000n,
+    waitMs: 3_600_000,
+    bounds: [0, 1, 5_000_000_000_000, 6_000_000_000_000],
+  },
+}
 
 /** An account with something in each of its records. */
 export async function filledAccount(harness: TestWallet): Promise<TestAccount> {
@@ -43,6 +65,8 @@ export async function filledAccount(harness: TestWallet): Promise<TestAccount> {
   const voided = await account.grant(12n, { labels: { why: 'test' } })
   const clawed = await account.grant(13n)
   await account.grant(100n, { appliesTo: { models: ['gpt-*'] }, priority: 7, costBasis: '9.5' })
+  // Told to expire at some time; after all others, so that something is left of it.
+  await account.grant(500n, { expiresAtMs: clock.nowMs + 2_000_000_000, priority: 900 })
   await account.grant(400n, { expiresAtMs: clock.nowMs + 90_000_000, funding: 'promotional' })
   await account.grant(50n, { effectiveAtMs: clock.nowMs + 80_000_000 })
   await account.grant(60n, { payment: 'pending', availability: 'on_settled' })
@@ -76,6 +100,9 @@ export async function filledAccount(harness: TestWallet): Promise<TestAccount> {
     grantId: charged.id,
     noteId: charged.id,
   })
+  const low = account.call(9n, { budgets: [FLAGGED], amounts: [], alerts: ALERTS })
+  await wallet.hold(low)
+  await account.settle(low, 9n)
   const late = call(20n, { deadlineMs: 5, onTimeout: 'full' })
   await wallet.hold(late)
   clock.nowMs += 10
