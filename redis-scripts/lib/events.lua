@@ -195,9 +195,9 @@ local function event_functions()
     made.add('wallet.exhausted', w, w.refused and 'needed=' .. text_of(w.refused) or '')
   end
 
-  -- The beginning of the calendar period that it is now, and its end where it is known.
+  -- The calendar period that it is now: its beginning and end, the latter nil where it is none of the three that are known.
   local function period_now(bounds)
-    for i = 3, 1, -1 do
+    for i = 4, 1, -1 do
       if now >= bounds[i] then return bounds[i], bounds[i + 1] end
     end
     return bounds[1], bounds[2]
@@ -214,9 +214,11 @@ local function event_functions()
     if start ~= starts then start, requested = starts, 0 end
     if balance >= terms.below then
       next_ms, wait = 0, 0
+    elseif not ends then
+      -- No call came since the periods ended that are known: it waits for one.
+      next_ms, wait = 0, 0
     elseif (not asked or now >= next_ms) and requested + terms.amount > terms.most then
-      next_ms = ends > now and ends or now + WAIT_MAX_MS
-      wait = 0
+      next_ms, wait = ends, 0
     elseif not asked or now >= next_ms then
       wait = wait == 0 and terms.wait or math.min(WAIT_MAX_MS, wait * 2)
       next_ms, requested = now + wait, requested + terms.amount

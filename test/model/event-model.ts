@@ -166,16 +166,18 @@ function burnOf(hours: Watched['hours'], { nowMs, posted }: Act): bigint {
 
 function askForTopUp(before: Watched['topUp'], terms: NonNullable<WalletAlerts['topUp']>, { nowMs, is }: Act) {
   const [b0, b1, b2, b3] = terms.bounds
-  const [start, end] = nowMs >= b2 ? [b2, b3] : nowMs >= b1 ? [b1, b2] : [b0, b1]
+  const [start, end] =
+    nowMs >= b3 ? [b3, undefined] : nowMs >= b2 ? [b2, b3] : nowMs >= b1 ? [b1, b2] : ([b0, b1] as const)
   const requested = before.start === start ? before.requested : 0n
   const kept = { start, requested }
   const nothing = { topUp: UNWATCHED.topUp, requests: false }
   if (is.balance >= terms.belowAtoms) {
     return requested > 0n ? { topUp: { ...kept, nextMs: 0, waitMs: 0 }, requests: false } : nothing
   }
+  if (end === undefined) return { topUp: UNWATCHED.topUp, requests: false }
   if (nowMs < before.nextMs) return { topUp: { ...before, ...kept }, requests: false }
   if (requested + terms.amountAtoms > terms.atMostAtoms) {
-    return { topUp: { ...kept, nextMs: end > nowMs ? end : nowMs + WAIT_MAX_MS, waitMs: 0 }, requests: false }
+    return { topUp: { ...kept, nextMs: end, waitMs: 0 }, requests: false }
   }
   const waitMs = before.waitMs === 0 ? terms.waitMs : Math.min(WAIT_MAX_MS, before.waitMs * 2)
   return {

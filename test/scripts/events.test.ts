@@ -530,6 +530,31 @@ describe('top_up.requested', () => {
     expect((await wallet.check(account.account)).differences).toEqual([])
   })
 
+  redisTest('is not asked for any more where no call came since the periods ended that are known', async () => {
+    const { clock, wallet } = harness
+    const start = clock.nowMs
+    const topUp = {
+      belowAtoms: 50n,
+      amountAtoms: 100n,
+      atMostAtoms: 100n,
+      waitMs: MINUTE_MS,
+      bounds: [start - HOUR_MS, start, start + HOUR_MS, start + 2 * HOUR_MS] as const,
+    }
+    const account = await watched(watch({ topUp }))
+    await spend(account, 60n, watch({ topUp }))
+    for (let minute = 0; minute < 600; minute++) {
+      clock.nowMs += MINUTE_MS
+      await wallet.sweep(account.account)
+    }
+    const asked = async () => (await account.ledger()).filter(({ op }) => op === 'top_up.requested').length
+    expect(await asked()).toBe(2)
+    expect(await harness.redis.zscore(`tg:{${account.account}}:due`, 'tUSD')).toBeNull()
+    const later = [10, 11, 12, 13].map((hours) => start + hours * HOUR_MS) as [number, number, number, number]
+    await spend(account, 1n, watch({ topUp: { ...topUp, bounds: later } }))
+    expect(await asked()).toBe(3)
+    expect((await wallet.check(account.account)).differences).toEqual([])
+  })
+
   redisTest('is not asked for again once funds came that put the balance right', async () => {
     const { clock, wallet } = harness
     const topUp = {
