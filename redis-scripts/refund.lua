@@ -25,6 +25,9 @@ ARGV[7]  grant_id       of a fresh grant of what was repaid
 ARGV[8]  note_id        of a fresh grant that is a credit note
 ARGV[9]  info           JSON for the ledger: the reason
 ARGV[10] actor
+ARGV[11] given_back     of a timeout: what the call's late settle gave back of it; '' where none came
+
+A timeout that was settled late is a charge of what the late settle left of it; what that charged beyond it is one of its own.
 
 Returns {status, replay, refunded_atoms, of_atoms}; status, in order of precedence:
   done               (replay 1) this operation before
@@ -60,7 +63,7 @@ local function read_charge()
   end
   if total == 0 then return nil end
   -- A timeout whose call may still say what it came to is not final.
-  local open = kind == 'timeout' and call('HEXISTS', KEYS[5], operation) == 1
+  local open = kind == 'timeout' and ARGV[11] == '' and call('HEXISTS', KEYS[5], operation) == 1
   return { open = open, unit = unit, drawn = drawn, total = total, extra = extra }
 end
 
@@ -83,10 +86,11 @@ local function refund()
   local charge = read_charge()
   if not charge then return remember(fingerprint, { 'unknown_charge' }) end
   if charge.open then return remember(fingerprint, { 'charge_open' }) end
-  local so_far = (call('HGET', KEYS[10], ARGV[3]) or '0') + 0
+  local refunded, given_back = (call('HGET', KEYS[10], ARGV[3]) or '0') + 0, (ARGV[11] == '' and '0' or ARGV[11]) + 0
+  local so_far = refunded + given_back
   local amount = ARGV[5] == '' and charge.total - so_far or integer(ARGV[5])
   if amount <= 0 or so_far + amount > charge.total then
-    return remember(fingerprint, { 'refund_too_large', text_of(so_far), text_of(charge.total) })
+    return remember(fingerprint, { 'refund_too_large', text_of(refunded), text_of(charge.total - given_back) })
   end
   local w = wallet_of(charge.unit)
   if account.grants + 2 > GRANTS_MAX then return remember(fingerprint, { 'too_many_grants' }) end
@@ -131,8 +135,8 @@ local function refund()
   if #notes > 0 then extra = extra .. ';note=' .. ARGV[8] end
   add_entry('refund', now, ARGV[1], ARGV[10], w, transfers, extra, ARGV[9])
   commit()
-  call('HSET', KEYS[10], ARGV[3], text_of(so_far + amount))
-  return remember(fingerprint, { 'done', text_of(so_far + amount), text_of(charge.total) })
+  call('HSET', KEYS[10], ARGV[3], text_of(refunded + amount))
+  return remember(fingerprint, { 'done', text_of(refunded + amount), text_of(charge.total - given_back) })
 end
 
 return tell(refund())

@@ -60,15 +60,15 @@ class Chosen {
 
   #consider(entry: EntryJson): void {
     const { type, op, seq } = entry
-    // What a late settlement charged or gave back is the call's own word, and only that can be refunded.
-    const timeout = type === 'late_settle' && entry['unmatched'] === undefined ? this.#timeouts.get(op) : undefined
-    if (timeout !== undefined) this.#charges.delete(timeout)
+    const charged = exactOf(String(entry['charged'] ?? '0'))
+    // What a late settlement gave back is no more to be given back of the timeout.
+    const timeout = type === 'late_settle' ? this.#timeouts.get(op) : undefined
+    if (timeout !== undefined && charged < 0n) this.#refunded(timeout, -charged)
     const atMs = Date.parse(entry.at)
     const facts = type === 'timeout' ? (this.#holds.get(op) ?? entry) : entry
-    const left = exactOf(String(entry['charged'] ?? '0'))
     const { sinceMs, untilMs } = this.#range
-    if (left <= 0n || atMs < sinceMs || atMs >= untilMs || !fits(facts, this.#wanted)) return
-    this.#charges.set(seq, { entry, model: String(facts['model'] ?? ''), left })
+    if (charged <= 0n || atMs < sinceMs || atMs >= untilMs || !fits(facts, this.#wanted)) return
+    this.#charges.set(seq, { entry, model: String(facts['model'] ?? ''), left: charged })
     if (type === 'timeout') this.#timeouts.set(op, seq)
   }
 

@@ -39,15 +39,17 @@ function inRange(atoms: Atoms | undefined): boolean {
   return atoms === undefined || (atoms > 0n && atoms <= ATOMS_MAX)
 }
 
-/** A timeout that a late settle followed: what the call came to is that one's to say. */
-async function isSuperseded(scripts: ScriptCaller, { account, chargeSeq }: Request<'refund'>): Promise<boolean> {
+/** What the call's late settle gave back of a timeout, which left the rest of it; undefined: none came, or it is none. */
+async function givenBack(scripts: ScriptCaller, { account, chargeSeq }: Request<'refund'>): Promise<Atoms | undefined> {
   const [charge] = await readLedger(scripts, account, { afterSeq: chargeSeq - 1, limit: 1, type: undefined })
-  if (charge?.seq !== chargeSeq || charge.type !== 'timeout') return false
+  if (charge?.seq !== chargeSeq || charge.type !== 'timeout') return undefined
   for (let afterSeq = chargeSeq; ; ) {
     const { entries, lastSeq } = await readPage(scripts, account, afterSeq + 1, 1000, 'late_settle')
-    // An operator's charge stands beside the timeout, and is given back apart.
-    if (entries.some((entry) => entry.op === charge.op && entry.fields['unmatched'] === undefined)) return true
-    if (lastSeq === undefined) return false
+    // An operator's charge stands beside the timeout.
+    const late = entries.find((entry) => entry.op === charge.op && entry.fields['unmatched'] === undefined)
+    if (late)
+      return late.legs.reduce((sum, leg) => (leg.account === 'consumed' && leg.atoms < 0n ? sum - leg.atoms : sum), 0n)
+    if (lastSeq === undefined) return undefined
     afterSeq = lastSeq
   }
 }
@@ -58,7 +60,7 @@ export async function refund(
 ): Promise<AdminResult<{ refundedAtoms: Atoms; ofAtoms: Atoms }>> {
   if (!inRange(request.amountAtoms)) return { status: 'refund_too_large' }
   if (!Number.isSafeInteger(request.chargeSeq) || request.chargeSeq < 1) return { status: 'unknown_charge' }
-  if (await isSuperseded(scripts, request)) return { status: 'unknown_charge' }
+  const back = await givenBack(scripts, request)
   // Handed over whether or not Redis still has it: it may be trimmed before the script runs.
   const charge = await readRawEntry(scripts, request.account, request.chargeSeq)
   const keys = scripts.keysOf(request.account)
@@ -74,6 +76,7 @@ export async function refund(
       request.grantId,
       request.noteId,
       ...by(request),
+      String(back ?? ''),
     ],
   )
   return resultOf(reply, () => ({ refundedAtoms: BigInt(field(reply, 2)), ofAtoms: BigInt(field(reply, 3)) }))

@@ -398,4 +398,10 @@ export const SEEDED_BUGS: readonly SeededBug[] = [
     find: '(hour - 1) * HOUR_MS',
     replace: '(hour - 2) * HOUR_MS',
   },
+  {
+    name: 'a refund gives back once more what a late settle gave back',
+    file: 'refund.lua',
+    find: 'local so_far = refunded + given_back',
+    replace: 'local so_far = refunded',
+  },
 ]

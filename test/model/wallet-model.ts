@@ -136,6 +136,8 @@ interface State {
   /** Balance and debt of a unit after the last act. */
   readonly before: Map<string, { readonly balance: bigint; readonly debt: bigint }>
   readonly events: ModelEvent[]
+  /** What late settles gave back of their timeouts, by the id of the call. */
+  readonly gaveBack: Map<string, bigint>
   /** What timeouts posted at price, by the id of the call. */
   readonly timeouts: Map<string, { readonly posted: bigint; readonly terms: HoldTerms }>
   /** Settles that came too late, by the seq of their entry: they wait until an operator decides. */
@@ -240,6 +242,7 @@ function emptyState(): State {
     watched: new Map(),
     before: new Map(),
     events: [],
+    gaveBack: new Map(),
     timeouts: new Map(),
     unmatched: new Map(),
   }
@@ -770,11 +773,8 @@ export class WalletModel {
     const { operationId, chargeSeq, mode, grantId, noteId } = request
     if (request.amountAtoms !== undefined && (request.amountAtoms <= 0n || request.amountAtoms > MAX))
       return { status: 'refund_too_large' }
-    const timedOut = this.#state.charges.get(chargeSeq)?.timedOut
-    const superseded =
-      timedOut !== undefined &&
-      (this.#state.holds.get(timedOut)?.late !== undefined || this.#state.closed.get(timedOut) !== undefined)
-    if (superseded) return { status: 'unknown_charge' }
+    // What a late settle gave back of a timeout is given back as if by refunds.
+    const givenBack = this.#state.gaveBack.get(this.#state.charges.get(chargeSeq)?.timedOut ?? '')
     const fingerprint = json(['refund', chargeSeq, request.amountAtoms, mode, request.reason])
     return this.#operation(operationId, fingerprint, clockMs, () => {
       if (this.#tooOld(operationId)) return { status: 'id_too_old' }
@@ -782,18 +782,16 @@ export class WalletModel {
         this.#remember<{ refundedAtoms: bigint; ofAtoms: bigint }>(operationId, fingerprint, { status })
       const charge = this.#state.charges.get(chargeSeq)
       if (!charge || charge.drawn.length === 0) return refuse('unknown_charge')
-      if (charge.timedOut !== undefined && this.#state.holds.has(charge.timedOut)) return refuse('charge_open')
+      const isOpen = givenBack === undefined && charge.timedOut !== undefined && this.#state.holds.has(charge.timedOut)
+      if (isOpen) return refuse('charge_open')
       const total = sum(charge.drawn.map((drawn) => drawn.atoms))
-      const amount = request.amountAtoms ?? total - charge.refunded
-      if (amount <= 0n || charge.refunded + amount > total) return refuse('refund_too_large')
+      const before = charge.refunded + (givenBack ?? 0n)
+      const amount = request.amountAtoms ?? total - before
+      if (amount <= 0n || before + amount > total) return refuse('refund_too_large')
       const { unit } = charge
       const scale = this.#state.units.get(unit) ?? 0
       if (this.#live(unit) + amount > MAX) return refuse('out_of_range')
-      let [skip, left, credit] = [
-        charge.refunded,
-        mode === 'new_grant' ? 0n : amount,
-        mode === 'new_grant' ? amount : 0n,
-      ]
+      let [skip, left, credit] = [before, mode === 'new_grant' ? 0n : amount, mode === 'new_grant' ? amount : 0n]
       const notes: { period: string; atoms: bigint }[] = []
       for (const { from, atoms } of charge.drawn.toReversed()) {
         const skipped = least(skip, atoms)
@@ -815,7 +813,7 @@ export class WalletModel {
       this.#counters.giveBack(charge.counted, unit, amount, total, this.#now)
       charge.refunded += amount
       this.#entry(unit, scale)
-      const value = { refundedAtoms: charge.refunded, ofAtoms: total }
+      const value = { refundedAtoms: charge.refunded, ofAtoms: total - (givenBack ?? 0n) }
       return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value })
     })
   }
@@ -1142,6 +1140,7 @@ export class WalletModel {
     const answer = this.#settled('late_settled', unit, scale, charge, hold.policy, false, counted)
     hold.state = 'late'
     hold.late = { final, answer }
+    this.#state.gaveBack.set(request.id, most(0n, before + hold.over - answer.chargedAtoms))
     return answer
   }
 

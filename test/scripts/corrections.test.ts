@@ -44,6 +44,52 @@ async function balanced(account: TestAccount): Promise<void> {
   expect(replayLedger(entries, harness.clock.nowMs).balances).toEqual(await harness.wallet.balances(account.account))
 }
 
+/** Timed out with 60 atoms charged, then settled late at `final`. The charges of both. */
+async function lateCharges(account: TestAccount, final: bigint): Promise<readonly [timeout: number, late: number]> {
+  const call = account.call(100n, { floorAtoms: 60n, deadlineMs: 1000 })
+  await harness.wallet.hold(call)
+  harness.clock.nowMs += 1000
+  const late = await account.settle(call, final)
+  expect(late.status).toBe('late_settled')
+  const timeout = (await account.ledger()).find(({ type, op }) => type === 'timeout' && op === call.id)
+  return [timeout?.seq ?? 0, late.seq]
+}
+
+describe('a refund of a call that was settled late', () => {
+  redisTest('gives back of the timeout what the late settle left of it, at once', async () => {
+    const account = accountOf(harness)
+    await account.grant(50n, { priority: 1 })
+    await account.grant(80n, { priority: 2 })
+    const [timeout, late] = await lateCharges(account, 20n)
+    expect(await refund(account, late)).toEqual({ status: 'unknown_charge' })
+    expect(await refund(account, timeout, 21n)).toEqual({ status: 'refund_too_large' })
+    expect(await refund(account, timeout, 5n)).toMatchObject({ value: { refundedAtoms: 5n, ofAtoms: 20n } })
+    expect(await free(account)).toEqual([35n, 80n])
+    expect(await refund(account, timeout)).toMatchObject({ value: { refundedAtoms: 20n, ofAtoms: 20n } })
+    expect(await free(account)).toEqual([50n, 80n])
+    expect((await account.balance()).postedAtoms).toBe(0n)
+    await balanced(account)
+    expect((await harness.wallet.check(account.account)).differences).toEqual([])
+  })
+
+  redisTest('gives back the timeout and what the late settle charged beyond it, each as a charge', async () => {
+    const account = accountOf(harness)
+    await account.grant(200n)
+    const [timeout, late] = await lateCharges(account, 90n)
+    expect(await refund(account, late)).toMatchObject({ value: { refundedAtoms: 30n, ofAtoms: 30n } })
+    expect(await refund(account, timeout)).toMatchObject({ value: { refundedAtoms: 60n, ofAtoms: 60n } })
+    expect(await free(account)).toEqual([200n])
+    await balanced(account)
+  })
+
+  redisTest('gives back nothing where the late settle gave back all', async () => {
+    const account = accountOf(harness)
+    await account.grant(200n)
+    const [timeout] = await lateCharges(account, 0n)
+    expect(await refund(account, timeout)).toEqual({ status: 'refund_too_large' })
+  })
+})
+
 describe('a refund', () => {
   redisTest('goes back in reverse order of drawing, overage first, and never beyond the charge', async () => {
     const account = accountOf(harness)
