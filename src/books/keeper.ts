@@ -10,6 +10,7 @@ import { newId } from '../core/ids.ts'
 import { WalletUnavailable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { type Checked, checkAccount } from '../wallet/check-account.ts'
+import { ACCOUNT } from '../wallet/compare-wallets.ts'
 import { readRedisPage } from '../wallet/ledger.ts'
 import { forgetEnded, writeReplay } from '../wallet/replay-snapshot.ts'
 import { field, type ScriptCaller } from '../wallet/script-caller.ts'
@@ -144,7 +145,7 @@ export class BooksKeeper {
       { account, seq, differences: differences.slice(0, 10), count: differences.length },
       'what Redis keeps is not what the ledger says',
     )
-    const isFrozen = /^\d+\|\d+\|\d+\|1\|/.test(kept?.account.get('account') ?? '')
+    const isFrozen = ACCOUNT.exec(kept?.account.get('account') ?? '')?.[5] === '1'
     if (!freezeOnDrift || isFrozen || first === undefined) return
     const reason = `state and ledger differ in ${differences.length} fields, ${first.field} (kept ${first.kept}, ledger ${first.ledger}) first: "tollgate doctor ${account}" names them`
     await wallet.setFrozen({ account, operationId: newId(this.#nowMs()), frozen: true, reason, actor: 'books' })

@@ -4,6 +4,7 @@
  * without a value too: what is read from the text goes on as what it was written from.
  */
 import type { KeptState } from './kept-state.ts'
+import { slotsOfCounter } from './packed.ts'
 import { createReplay, type Replay, type ReplayState } from './replay.ts'
 import { replayCounters } from './replay-counters.ts'
 
@@ -75,7 +76,7 @@ export function forgetEnded(state: ReplayState, kept: KeptState): void {
     const isKept = record !== undefined && kept.budgets.get(`i:${id}`) === field
     // The highest id says which is the next, whether or not its counter is still there.
     if (!isKept && Number(id) !== highest) counters.delete(id)
-    const starts = new Set(isKept ? [...record.matchAll(/[|,](\d+):\d+:\d+:/g)].map(([, start]) => Number(start)) : [])
+    const starts = new Set(isKept ? slotsOfCounter(record.split('|')).map((slot) => Number(slot.split(':')[0])) : [])
     for (const start of slots.keys()) if (!starts.has(start)) slots.delete(start)
   }
 }
