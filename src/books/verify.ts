@@ -2,8 +2,9 @@
 import { open, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { accountDirectory, type BookFile, linesOf, listFiles } from './account-files.ts'
+import { accountDirectory, type BookFile, BooksDamaged, linesOf, listFiles } from './account-files.ts'
 import { BrokenLine, GENESIS, type Line, readLine } from './line.ts'
+import { readSnapshot } from './snapshot-file.ts'
 
 export interface VerifiedAccount {
   readonly directory: string
@@ -45,6 +46,7 @@ async function verifyDirectory(books: string, directory: string): Promise<Verifi
   try {
     const files = await listFiles(directory)
     for (const [index, file] of files.entries()) await verifyFile(walk, file, index === files.length - 1)
+    if (walk.account !== undefined) await verifySnapshot(directory, walk.account)
     if (walk.account !== undefined && accountDirectory(books, walk.account) !== directory) {
       problem = `${files[0]?.path}:1: ${walk.account} does not belong into ${directory}`
     }
@@ -54,6 +56,15 @@ async function verifyDirectory(books: string, directory: string): Promise<Verifi
   }
   const { account, entries, last } = walk
   return { directory, account, entries, hash: last?.hash ?? GENESIS, problem }
+}
+
+async function verifySnapshot(directory: string, account: string): Promise<void> {
+  const path = join(directory, 'snapshot.json')
+  await readSnapshot(directory, account).catch((error: unknown) => {
+    if (error instanceof BooksDamaged)
+      throw new Problem(path, 1, 'is not what was written; a new one is made where it is deleted')
+    throw error
+  })
 }
 
 interface Walk {

@@ -8,6 +8,7 @@ import { BooksArchive } from '../../src/books/archive.ts'
 import { BooksTarget } from '../../src/books/books-target.ts'
 import { Exporter } from '../../src/books/exporter.ts'
 import { BooksKeeper, type KeeperOptions } from '../../src/books/keeper.ts'
+import { verifyBooks } from '../../src/books/verify.ts'
 import { newId } from '../../src/core/ids.ts'
 import { SILENT_LOG } from '../../src/log.ts'
 import { ledgerBetween } from '../../src/reports/ledger-scan.ts'
@@ -15,6 +16,7 @@ import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import { createScriptCaller } from '../../src/wallet/script-caller.ts'
 import { StatementBuilder } from '../../src/wallet/statement.ts'
 import { EntriesMissing } from '../../src/wallet/wallet-types.ts'
+import { BUDGETS } from '../support/filled-account.ts'
 import { accountOf, type TestAccount, wholeLedger } from '../support/wallet.ts'
 import { redisTest, withWallet } from '../support/with-wallet.ts'
 
@@ -282,6 +284,32 @@ redisTest('where the config says so it is not frozen', async () => {
   expect((await of.balance()).frozen).toBe(false)
 })
 
+redisTest('a snapshot is as large as what Redis keeps, not as long as the ledger', async () => {
+  const { clock } = harness
+  const { account } = accountOf(harness)
+  const { of, keep, wallet } = books(account)
+  const archive = new BooksArchive([path])
+  const minute = BUDGETS.filter(({ name }) => name === 'rate')
+  await of.grant(1_000_000n)
+  const sizes: number[] = []
+  for (let day = 0; day < 4; day++) {
+    for (let i = 0; i < 40; i++) {
+      const late = of.call(20n, { deadlineMs: 5, budgets: minute, amounts: [] })
+      await wallet.hold(late)
+      clock.nowMs += HOUR_MS / 2
+      await wallet.sweep(account)
+    }
+    // Late windows of a day, windows of an hour.
+    clock.nowMs += 3 * DAY_MS
+    await wallet.sweep(account)
+    await keep()
+    expect((await wallet.check(account)).differences).toEqual([])
+    sizes.push((await archive.snapshot(account))?.state.length ?? 0)
+  }
+  expect(drift).toEqual([])
+  expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThan(200)
+})
+
 redisTest('a ledger whose head was taken out by another hand is found, trimmed or not', async () => {
   const { account, wallet } = await trimmed()
   const first = await firstSeq(account)
@@ -301,7 +329,10 @@ redisTest(
     expect((await wallet.check(account)).differences).toEqual([
       expect.objectContaining({ field: 'snapshot', kept: expect.stringContaining('is not what was written') }),
     ])
+    for await (const { problem } of verifyBooks(path, undefined))
+      expect(problem).toContain(`${file}:1: is not what was`)
     await rm(file)
+    for await (const { problem } of verifyBooks(path, undefined)) expect(problem).toBe(undefined)
     expect((await wallet.check(account)).differences).toEqual([])
     expect(await listFiles(directory)).toHaveLength(1)
   },
