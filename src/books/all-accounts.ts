@@ -1,4 +1,5 @@
 /** Ids of all accounts that have something in Redis, whatever the files say. */
+import { NAME } from '../config/fields.ts'
 import type { BooksRedis } from './books-target.ts'
 
 const SCANNED = 1000
@@ -33,7 +34,8 @@ export class AllAccounts {
     do {
       const reply = await this.#redis.call('SCAN', cursor, 'MATCH', 'tg:{*}:acct', 'COUNT', SCANNED)
       const [next, keys] = reply as [string, readonly string[]]
-      for (const key of keys) found.push(key.slice('tg:{'.length, -'}:acct'.length))
+      // What is no account's id was written by another hand.
+      found.push(...keys.map((key) => key.slice('tg:{'.length, -'}:acct'.length)).filter((id) => NAME.test(id)))
       cursor = next
     } while (cursor !== '0')
     return found

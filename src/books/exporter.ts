@@ -30,8 +30,6 @@ export interface ExporterOptions {
   /** All that there are: those of the files, and those that have a wallet. */
   readonly accounts: () => Promise<Iterable<string>>
   readonly log: Log
-  /** What else is done with an account once its books are as long as its ledger. */
-  readonly afterVisit?: (account: string) => Promise<void>
   readonly everyMs?: number
   readonly nowMs?: () => number
   readonly openFile?: OpenFile
@@ -140,19 +138,21 @@ export class Exporter {
   }
 
   async #visit(accounts: readonly string[], round: { exported: number; failed: number }): Promise<void> {
-    const heads = await Promise.all(accounts.map((account) => this.#head(account)))
-    const left = [...heads]
+    // All asked for in one turn, and each waited for by itself: an account whose keys are broken stops no other.
+    const left = accounts.map((account) => ({ account, head: this.#head(account) }))
+    for (const { head } of left) head.catch(() => {})
     const work = async (): Promise<void> => {
-      for (let head = left.shift(); head !== undefined; head = left.shift()) {
+      for (let next = left.shift(); next !== undefined; next = left.shift()) {
+        const { account } = next
         try {
+          const head = await next.head
           const written = head.seq === head.acknowledged.seq ? 0 : await this.#export(head)
           round.exported += written
-          await this.#options.afterVisit?.(head.account)
         } catch (error) {
           if (error instanceof WalletUnavailable) throw error
           round.failed++
-          this.#ends.delete(head.account)
-          this.#say(error, `the ledger of ${head.account} could not be exported`)
+          this.#ends.delete(account)
+          this.#say(error, `the ledger of ${account} could not be exported`)
         }
       }
     }

@@ -102,10 +102,11 @@ export class BooksKeeper {
     const nowMs = this.#nowMs()
     const before = this.#looked.get(account)
     if (before !== undefined && nowMs - before.atMs < CHECK_MS) return false
-    const seq = await this.#lastSeq(account)
-    if (seq === 0) return false
-    if (before !== undefined && before.seq === seq && nowMs - before.atMs < CHECK_QUIET_MS) return false
+    let seq = 0
     try {
+      seq = await this.#lastSeq(account)
+      if (seq === 0) return false
+      if (before !== undefined && before.seq === seq && nowMs - before.atMs < CHECK_QUIET_MS) return false
       await this.keep(account)
     } catch (error) {
       if (error instanceof WalletUnavailable) throw error

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { accountDirectory, listFiles, type OpenFile, readEntries } from '../../src/books/account-files.ts'
+import { AllAccounts } from '../../src/books/all-accounts.ts'
 import { BooksTarget } from '../../src/books/books-target.ts'
 import { Exporter, type ExporterOptions } from '../../src/books/exporter.ts'
 import { type VerifiedAccount, verifyBooks } from '../../src/books/verify.ts'
@@ -330,6 +331,19 @@ redisTest('writers that do not know of each other write the same bytes', async (
   await harness.redis.del('tg:books-lease:race/')
   await exporterOf([account.account], {}, 'race/').round()
   await expectWhole(account.account)
+})
+
+redisTest('every account with a wallet is found; one whose keys are broken stops no other', async () => {
+  const { redis } = harness
+  await redis.flushall()
+  const [first, second] = [await used(2), await used(1)]
+  await redis.set('tg:{broken}:acct', 'x')
+  await redis.set('tg:{no name}:acct', 'x')
+  const all = new AllAccounts(redis, () => ['quiet', first.account])
+  expect([...(await all.list())].sort()).toEqual([first.account, second.account, 'broken', 'quiet'].sort())
+  const exporter = exporterOf([], { accounts: () => all.list() })
+  expect(await exporter.round()).toEqual({ exported: 8, failed: 1 })
+  expect(said).toEqual([expect.stringContaining('the ledger of broken could not be exported')])
 })
 
 redisTest(
