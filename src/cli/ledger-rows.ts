@@ -60,10 +60,43 @@ function tokensOf(row: LedgerRow): string {
     .join(', ')
 }
 
+// Of events, in the order in which they are read.
+const EVENT_FACTS = [
+  'budget',
+  'balance',
+  'below',
+  'share',
+  'hours_left',
+  'needed',
+  'mode',
+  'period',
+  'amount',
+  'spent',
+  'held',
+  'limit',
+  'resets_at',
+  'count',
+  'max_values',
+  'left',
+  'expires_at',
+  'requested',
+  'at_most',
+]
+
+/** The name of an event, and what it is about: `wallet.low: balance 0.7, below 0.75`. */
+function eventOf(row: LedgerRow): string {
+  if (row.type !== 'event') return ''
+  const facts = EVENT_FACTS.flatMap((name) =>
+    text(row[name]) === '' ? [] : [`${name.replaceAll('_', ' ')} ${text(row[name])}`],
+  )
+  return `${row.op}${facts.length > 0 ? `: ${facts.join(', ')}` : ''}`
+}
+
 function detailsOf(row: LedgerRow): string {
   const overage = row['overage'] as { readonly mode?: string; readonly amount?: string } | null | undefined
   const call = [row['model'], row['key'] && `key ${text(row['key'])}`, row['run'] && `run ${text(row['run'])}`]
   const facts = [
+    eventOf(row),
     ...call.map(text),
     row.type === 'hold' ? `holds ${text(row['held'] ?? row['hold'])}` : '',
     tokensOf(row),
