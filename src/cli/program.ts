@@ -9,6 +9,7 @@ import type { DoctorOptions } from './doctor-command.ts'
 import type { ExportOptions, VerifyOptions } from './export-command.ts'
 import type { GrantOptions, StopOptions } from './money-commands.ts'
 import type { LedgerOptions } from './read-commands.ts'
+import type { ReconcileOptions } from './reconcile-command.ts'
 import type { RefundOptions } from './refund-command.ts'
 import { type AdminOptions, addTimes, type CliEnvironment, connect, remote } from './remote.ts'
 import type { ControlsOptions } from './report-commands.ts'
@@ -101,6 +102,14 @@ function addReading(program: Command, cli: CliEnvironment, exit: (code: number) 
     .action(async (options: AdminOptions & UsageOptions) => {
       const { admin, output } = connect(cli, options)
       await (await import('./usage-command.ts')).usageCommand(admin, options, output)
+    })
+  remote(program, 'reconcile', 'compare the ledgers with the provider’s own report; exit 1 where they differ')
+    .option('--provider-usage <file>', 'required: what its usage or cost API answered, or CSV')
+    .option('--format <format>', 'required: openai-usage, openai-cost, anthropic-usage or csv')
+    .option('--tolerance <percent>', 'of what the provider says (default 0.5%)')
+    .action(async (options: AdminOptions & ReconcileOptions) => {
+      const { admin, output } = connect(cli, options)
+      exit(await (await import('./reconcile-command.ts')).reconcileCommand(admin, options, output))
     })
   const report = program.command('report').description('reports from the ledger')
   addTimes(remote(report, 'statement', 'opening, what came and went, closing: it adds up'))

@@ -1,4 +1,6 @@
 /** What finance and support ask of the ledger, on calls that were really made. */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { runCli } from '../../src/cli/program.ts'
 import { newId } from '../../src/core/ids.ts'
@@ -201,6 +203,27 @@ run('a word on what does not wait is refused, and the same Idempotency-Key gets 
     expect(first).toMatchObject([200, { unmatched: seq, decision: 'charge', charged: '0.000000005' }])
     expect(await resolve(String(seq), charge, 'key-1')).toEqual(first)
     expect(await resolve(String(seq), charge, 'key-2')).toMatchObject([409, { error: { code: 'conflict' } }])
+  })
+})
+
+run('tollgate reconcile holds the ledger against the provider’s report', async () => {
+  await withGateway({ plan: 'trim: { enabled: false }' }, async (gateway) => {
+    await gateway.grant('1')
+    await charge(gateway, 100)
+    const file = join(gateway.dir, 'report.json')
+    const day = new Date().toISOString().slice(0, 10)
+    const { body } = await usage(gateway, 'by=day')
+    const report = (output: number) => {
+      const result = { model: 'gpt-5-mini-2025-08-07', input_tokens: body.items[0].tokens.input, output_tokens: output }
+      writeFileSync(file, JSON.stringify({ data: [{ start_time: Date.parse(day) / 1000, results: [result] }] }))
+      return tollgate(gateway, 'reconcile', '--provider-usage', file, '--format', 'openai-usage')
+    }
+    expect(await report(100)).toMatchObject({ code: 0, out: expect.stringContaining('all within the tolerance') })
+    expect(await report(110)).toMatchObject({ code: 1, out: expect.stringMatching(/output +100 +110 +differs/) })
+    expect(await tollgate(gateway, 'reconcile', '--format', 'openai-usage')).toMatchObject({ code: 2 })
+    expect(await tollgate(gateway, 'reconcile', '--provider-usage', file)).toMatchObject({ code: 2 })
+    const csv = await tollgate(gateway, 'reconcile', '--provider-usage', file, '--format', 'csv')
+    expect(csv).toMatchObject({ code: 1, err: expect.stringContaining('there is no column') })
   })
 })
 

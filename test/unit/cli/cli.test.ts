@@ -90,6 +90,7 @@ test('help is exit 0 on standard output', async () => {
     'doctor',
     'usage',
     'unmatched',
+    'reconcile',
   ]) {
     expect(out).toContain(`\n  ${name} `)
   }
