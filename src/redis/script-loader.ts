@@ -20,6 +20,8 @@ export interface LoadOptions {
   readonly clock?: 'redis' | 'argument'
   /** Of the server's C `long`. Default 64: then whole numbers are printed as such, by the same digits at a third of the cost. */
   readonly longBits?: 32 | 64
+  /** Texts in place of those on disk, by file. For tests. */
+  readonly texts?: ReadonlyMap<string, string>
 }
 
 /** A script that does not keep the form; the message begins with `file:line`. */
@@ -64,10 +66,10 @@ export function loadScripts(directory: string, options: LoadOptions = {}): Reado
 
 /** One script of the directory. Throws ScriptError. */
 export function loadScript(directory: string, file: string, options: LoadOptions = {}): Script {
-  const own = readLines(directory, file)
+  const own = readLines(directory, file, options)
   checkShebang(own)
   const header = readHeader(own)
-  const lines = expand(directory, own, [file], new Set([file]))
+  const lines = expand(directory, own, [file], new Set([file]), options)
   checkUse(lines, header, file)
   const texts = lines.map((line) => line.text)
   if (options.clock === 'argument') replaceIn(texts, TIME_CALL, TIME_ARGUMENT)
@@ -88,10 +90,10 @@ export function loadScript(directory: string, file: string, options: LoadOptions
   }
 }
 
-function readLines(directory: string, file: string, from?: Line): Line[] {
+function readLines(directory: string, file: string, options: LoadOptions, from?: Line): Line[] {
   let text: string
   try {
-    text = readFileSync(join(directory, file), 'utf8')
+    text = options.texts?.get(file) ?? readFileSync(join(directory, file), 'utf8')
   } catch {
     throw new ScriptError(from?.file ?? file, from?.number ?? 1, `cannot read ${file}`)
   }
@@ -136,7 +138,13 @@ function documented(header: readonly Line[], table: 'KEYS' | 'ARGV'): ReadonlyMa
 }
 
 /** Puts each included file in the place of its first `--! include`; `path` is how we came here. */
-function expand(directory: string, lines: readonly Line[], path: readonly string[], seen: Set<string>): Line[] {
+function expand(
+  directory: string,
+  lines: readonly Line[],
+  path: readonly string[],
+  seen: Set<string>,
+  options: LoadOptions,
+): Line[] {
   return lines.flatMap((line) => {
     if (!line.text.startsWith('--!')) return [line]
     const match = /^--! include (\S+\.lua)$/.exec(line.text)
@@ -149,7 +157,7 @@ function expand(directory: string, lines: readonly Line[], path: readonly string
     }
     if (seen.has(file)) return []
     seen.add(file)
-    return expand(directory, readLines(directory, file, line), [...path, file], seen)
+    return expand(directory, readLines(directory, file, options, line), [...path, file], seen, options)
   })
 }
 

@@ -7,6 +7,8 @@ import type { LedgerArchive } from './ledger.ts'
 export interface WalletOptions {
   /** Default: redis-scripts/ beside src/. */
   readonly directory?: string
+  /** Tests: scripts that were loaded before, once for many wallets. */
+  readonly scripts?: ReadonlyMap<string, Script>
   /** Leaves out the `#!lua` line, for a server that does not know it (js-redis-server). */
   readonly stripShebang?: boolean
   /** Tests: the time in ms that the scripts take in place of Redis's own. */
@@ -43,7 +45,8 @@ export function createScriptCaller(client: ScriptClient, options: WalletOptions)
   const { stripShebang = false, testClock, onDuration, onEvents } = options
   // js-redis-server's Lua is WebAssembly, where a long has 32 bits; of others the start-up check wants 64.
   const longBits = stripShebang ? 32 : 64
-  const scripts = loadScripts(directory, { stripShebang, longBits, clock: testClock ? 'argument' : 'redis' })
+  const clock = testClock ? 'argument' : 'redis'
+  const scripts = options.scripts ?? loadScripts(directory, { stripShebang, longBits, clock })
   const run = createScriptRunner(client)
   const once = async (script: Script, keys: readonly string[], args: readonly string[]): Promise<string[]> =>
     strings(script.name, await run(script, keys, testClock ? [...args, String(testClock())] : args))

@@ -81,7 +81,10 @@ test.skipIf(!redisAvailable)(
   async () => {
     for (const seed of seeds) {
       const account = `trimmed-${seed}`
-      await runHistory(seed, account, (clock) => trimmedWallet(account, clock), STEPS)
+      const failed = await runHistory(seed, account, (clock) => trimmedWallet(account, clock), STEPS, {
+        anywhere: true,
+      })
+      expect(failed?.problem, `seed ${seed}`).toBeUndefined()
     }
     let verified = 0
     for await (const { problem, entries } of verifyBooks(path, undefined)) {
@@ -99,7 +102,7 @@ test.skipIf(!redisAvailable)(
     for (const seed of seeds.slice(0, 8)) {
       const account = `whole-${seed}`
       let wallet: Wallet | undefined
-      await runHistory(
+      const failed = await runHistory(
         seed,
         account,
         (testClock) => {
@@ -108,6 +111,7 @@ test.skipIf(!redisAvailable)(
         },
         STEPS,
       )
+      expect(failed?.problem, `seed ${seed}`).toBeUndefined()
       expectSnapshotsToHold(await wholeLedger(wallet as Wallet, account))
     }
   },

@@ -208,13 +208,6 @@ export class CounterModel {
     return [() => ({ event: 'budget.values', fields: { budget: name, measure, count, max_values: valuesMax, group } })]
   }
 
-  counted(kept: readonly Kept[]): readonly Counted[] {
-    return kept.flatMap(({ budget, start, amount }) => {
-      const counter = this.#counters.get(budget.field)
-      return counter ? [{ id: counter.id, field: budget.field, measure: budget.measure, start, amount }] : []
-    })
-  }
-
   /** Money alone; of another unit by its share. */
   giveBack(counted: readonly Counted[], unit: string, atoms: bigint, total: bigint, nowMs: number): void {
     for (const { id, field, measure, start, amount } of counted) {
@@ -228,7 +221,9 @@ export class CounterModel {
     }
   }
 
-  finish(kept: readonly Kept[], finalOf: (item: Kept) => bigint, late: boolean, nowMs: number): void {
+  /** Answers what was counted: nothing of a window that is gone. */
+  finish(kept: readonly Kept[], finalOf: (item: Kept) => bigint, late: boolean, nowMs: number): readonly Counted[] {
+    const counted: Counted[] = []
     for (const item of kept) {
       const counter = this.#counters.get(item.budget.field)
       const slot = counter?.slots.find((candidate) => candidate.start === item.start)
@@ -239,9 +234,12 @@ export class CounterModel {
         if (slot.spent < 0n) slot.spent = 0n
         dropClosed(counter, nowMs)
         counter.touchedMs = nowMs
+        const { field, measure } = item.budget
+        counted.push({ id: counter.id, field, measure, start: item.start, amount: final })
       }
       item.amount = final
     }
+    return counted
   }
 
   /** Tokens that the budgets of an open hold allow more, and the tightest. */

@@ -1,67 +1,37 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createWallet } from '../../src/wallet/redis-wallet.ts'
-import { redisAvailable, startRedis, type TestRedis } from '../support/redis.ts'
-import { runHistory } from './random-history.ts'
+import { redisAvailable } from '../support/redis.ts'
+import { type Histories, SCRIPTS, scriptsForModel, startHistories } from './run-histories.ts'
 import { SEEDED_BUGS, type SeededBug } from './seeded-bugs.ts'
 
-const SCRIPTS = fileURLToPath(new URL('../../redis-scripts', import.meta.url))
 // From the same seed each time: a bug that was found is found again.
 const FIRST_SEED = 1000
 const HISTORIES = 250
-const STEPS = 150
 
-let server: TestRedis
-let redis: Redis
+let histories: Histories
 beforeAll(async () => {
-  if (!redisAvailable) return
-  server = await startRedis()
-  redis = new Redis(server.url)
+  if (redisAvailable) histories = await startHistories()
 })
 afterAll(async () => {
-  redis?.disconnect()
-  await server?.stop()
+  await histories?.stop()
 })
 
-function scriptsWith(bug: SeededBug): string {
-  const directory = mkdtempSync(join(tmpdir(), 'tollgate-bug-'))
-  cpSync(SCRIPTS, directory, { recursive: true })
-  const file = join(directory, bug.file)
-  const text = readFileSync(file, 'utf8')
-  expect(text.split(bug.find).length, `${bug.file} has it exactly once`).toBe(2)
-  writeFileSync(
-    file,
-    text.replace(bug.find, () => bug.replace),
-  )
-  return directory
-}
-
-async function findBug(directory: string, name: string): Promise<number | undefined> {
-  for (let i = 0; i < HISTORIES; i++) {
-    const account = `${name.replace(/[^a-z]/g, '-')}-${i}`
-    try {
-      await runHistory(FIRST_SEED + i, account, (testClock) => createWallet(redis, { directory, testClock }), STEPS)
-    } catch {
-      return i
-    }
-  }
-  return undefined
+function scriptsWith({ file, find, replace }: SeededBug) {
+  const text = readFileSync(join(SCRIPTS, file), 'utf8')
+  expect(text.split(find).length, `${file} has it exactly once`).toBe(2)
+  return scriptsForModel(new Map([[file, text.replace(find, () => replace)]]))
 }
 
 // Several at once: while the scripts of one run in Redis, the model of another runs here.
 test.skipIf(!redisAvailable).concurrent.each(SEEDED_BUGS)(
   'a random history finds the bug "$name"',
   async (bug) => {
-    const directory = scriptsWith(bug)
-    try {
-      expect(await findBug(directory, bug.name), 'histories until it was found').toBeDefined()
-    } finally {
-      rmSync(directory, { recursive: true, force: true })
-    }
+    histories.use(scriptsWith(bug))
+    expect(
+      await histories.run(FIRST_SEED, HISTORIES, { anywhere: true }),
+      `none of ${HISTORIES} histories found it`,
+    ).toBeDefined()
   },
   180_000,
 )

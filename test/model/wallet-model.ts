@@ -141,7 +141,7 @@ interface State {
   /** What timeouts posted at price, by the id of the call. */
   readonly timeouts: Map<string, { readonly posted: bigint; readonly terms: HoldTerms }>
   /** Settles that came too late, by the seq of their entry: they wait until an operator decides. */
-  readonly unmatched: Map<number, { readonly terms: HoldTerms; readonly final: bigint; resolved: boolean }>
+  readonly unmatched: Map<number, { readonly terms: HoldTerms; readonly final: bigint; readonly resolved: boolean }>
 }
 interface Drawn {
   readonly from: string
@@ -245,6 +245,38 @@ function emptyState(): State {
     gaveBack: new Map(),
     timeouts: new Map(),
     unmatched: new Map(),
+  }
+}
+
+/** What an operation may change is copied, what is replaced as a whole is shared. */
+function cloneState(state: State): State {
+  const copies = <V extends object>(map: ReadonlyMap<string, V>, copy: (value: V) => V): Map<string, V> =>
+    new Map(Array.from(map, ([key, value]) => [key, copy(value)]))
+  return {
+    ...state,
+    units: new Map(state.units),
+    grants: copies(state.grants, (grant) => ({ ...grant })),
+    holds: copies(state.holds, (hold) => ({
+      ...hold,
+      slices: hold.slices.map((slice) => ({ ...slice })),
+      kept: hold.kept.map((item) => ({ ...item })),
+    })),
+    ends: new Map(state.ends),
+    denials: new Map(state.denials),
+    operations: new Map(state.operations),
+    grantKeys: new Map(state.grantKeys),
+    closed: new Map(state.closed),
+    owed: new Map(state.owed),
+    posted: new Map(state.posted),
+    closedPeriods: new Map(state.closedPeriods),
+    periods: new Set(state.periods),
+    charges: new Map(Array.from(state.charges, ([seq, charge]) => [seq, { ...charge }])),
+    stops: new Set(state.stops),
+    watched: new Map(state.watched),
+    before: new Map(state.before),
+    events: [...state.events],
+    timeouts: new Map(state.timeouts),
+    unmatched: new Map(state.unmatched),
   }
 }
 
@@ -506,16 +538,8 @@ export class WalletModel {
       if (hold?.state === 'open') {
         state.holds.delete(id)
         const charge = this.#end(hold, finalAtoms)
-        this.#counters.finish(hold.kept, finalOf(request), false, this.#now)
-        const settled = this.#settled(
-          'settled',
-          unit,
-          scale,
-          charge,
-          hold.policy,
-          true,
-          this.#counters.counted(hold.kept),
-        )
+        const counted = this.#counters.finish(hold.kept, finalOf(request), false, this.#now)
+        const settled = this.#settled('settled', unit, scale, charge, hold.policy, true, counted)
         const facts = { fingerprint: fingerprintOf(hold.request), answer: hold.answer }
         state.ends.set(id, { kind: 'settled', hold: facts, final, settled })
         return settled
@@ -576,12 +600,14 @@ export class WalletModel {
         const policy = policyOf(terms)
         if (!this.#fits(unit, 0n, roundUp(excess, policy.millionths))) return refuse('out_of_range')
         this.#legs = []
-        const charge = this.#force(terms, policy, excess, 0n, [], 0n, 0n)
-        const settled = this.#settled('late_settled', unit, scale, charge, policy)
+        const settled = this.#transact(() => {
+          const charge = this.#force(terms, policy, excess, 0n, [], 0n, 0n)
+          return this.#settled('late_settled', unit, scale, charge, policy)
+        })
         seq = settled.seq
         chargedAtoms = settled.chargedAtoms
       }
-      waiting.resolved = true
+      this.#state.unmatched.set(of, { ...waiting, resolved: true })
       return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value: { seq, chargedAtoms } })
     })
   }
@@ -890,12 +916,7 @@ export class WalletModel {
     readonly holds: readonly OpenHold[]
     readonly counters: readonly BudgetCounter[]
   } {
-    this.#begin(clockMs)
-    const due = this.#due()
-    const before = due !== undefined && due.atMs <= this.#now ? structuredClone(this.#state) : this.#state
-    const counters = this.#counters.clone()
-    this.#sweep()
-    const read = {
+    return this.#asSwept(clockMs, () => ({
       balances: [...this.#state.units.keys()].sort().map((unit) => this.#balance(unit)),
       grants: [...this.#state.grants.values()]
         .sort((a, b) => a.seq - b.seq || (a.id < b.id ? -1 : 1))
@@ -904,10 +925,50 @@ export class WalletModel {
         .map((hold) => this.#holdView(hold))
         .sort((a, b) => (a.id < b.id ? -1 : 1)),
       counters: this.#counters.view(),
-    }
-    this.#state = before
+    }))
+  }
+
+  #asSwept<T>(clockMs: number, view: () => T): T {
+    this.#begin(clockMs)
+    const due = this.#due()
+    if (due === undefined || due.atMs > this.#now) return view()
+    const [state, counters] = [cloneState(this.#state), this.#counters.clone()]
+    this.#sweep()
+    const seen = view()
+    this.#state = state
     this.#counters = counters
-    return read
+    return seen
+  }
+
+  balanceOf(unit: string, clockMs: number): Balance | undefined {
+    return this.#asSwept(clockMs, () => (this.#state.units.has(unit) ? this.#balance(unit) : undefined))
+  }
+
+  // For what asks next: as it is, unswept.
+
+  get grantIds(): readonly string[] {
+    return [...this.#state.grants.keys()]
+  }
+
+  get openCalls(): readonly HoldRequest[] {
+    return this.#open().map((hold) => hold.request)
+  }
+
+  get balancesAsTheyAre(): readonly Balance[] {
+    return [...this.#state.units.keys()].map((unit) => this.#balance(unit))
+  }
+
+  overflowOf(unit: string, period: string): bigint {
+    return this.#owed(unit, `overflow:${period}`)
+  }
+
+  /** Times at which something is decided. */
+  get edges(): readonly number[] {
+    const grants = [...this.#state.grants.values()]
+    return [
+      ...grants.flatMap((grant) => [grant.effectiveAtMs, grant.request.expiresAtMs ?? 0]),
+      ...[...this.#state.holds.values()].map((hold) => hold.dueMs),
+    ]
   }
 
   get seq(): number {
@@ -917,6 +978,24 @@ export class WalletModel {
   /** Charges that something can be given back of. */
   get charges(): readonly number[] {
     return [...this.#state.charges].flatMap(([seq, { drawn }]) => (drawn.length > 0 ? [seq] : []))
+  }
+
+  /** Those of which a part is in a period that is closed. */
+  get closedCharges(): readonly number[] {
+    const { charges, closedPeriods } = this.#state
+    const isClosed = (unit: string, from: string): boolean =>
+      closedPeriods.has(`${unit} ${from.slice('overflow:'.length)}`)
+    return [...charges].flatMap(([seq, { unit, drawn }]) =>
+      drawn.some(({ from }) => isClosed(unit, from)) ? [seq] : [],
+    )
+  }
+
+  /** Periods in which something was held or posted. */
+  get overflows(): readonly { readonly unit: string; readonly period: string }[] {
+    return [...this.#state.periods].map((name) => {
+      const [unit = '', period = ''] = name.split(' ')
+      return { unit, period }
+    })
   }
 
   has(unit: string): boolean {
@@ -965,11 +1044,13 @@ export class WalletModel {
   }
 
   #dueNow(): readonly Due[] {
-    return this.#dueItems().filter(({ atMs }) => atMs <= this.#now)
+    return this.#dueItems()
+      .filter(({ atMs }) => atMs <= this.#now)
+      .sort((a, b) => (isBefore(a, b) ? -1 : 1))
   }
 
   #due(): Due | undefined {
-    return this.#dueItems()[0]
+    return this.#dueItems().reduce<Due | undefined>((a, b) => (a && isBefore(a, b) ? a : b), undefined)
   }
 
   #dueItems(): readonly Due[] {
@@ -1002,7 +1083,7 @@ export class WalletModel {
       }
       items.push({ atMs, tie, act })
     }
-    return items.sort((a, b) => a.atMs - b.atMs || (a.tie < b.tie ? -1 : 1))
+    return items
   }
 
   #makeUsable(grant: ModelGrant): void {
@@ -1054,11 +1135,11 @@ export class WalletModel {
       if (item.budget.measure === 'concurrent' || request.onTimeout === 'release') return 0n
       return request.onTimeout === 'full' ? item.amount : least(item.amount, most(item.floor, item.known))
     }
-    this.#counters.finish(hold.kept, finalOfItem, false, this.#now)
+    const counted = this.#counters.finish(hold.kept, finalOfItem, false, this.#now)
     this.#post(request.unit, charge)
     const posted = sum(charge.drawn.map((slice) => slice.atoms)) + charge.overBase
     this.#state.timeouts.set(request.id, { posted, terms: request })
-    this.#charged(this.#entry(request.unit, request.scale), request.unit, this.#counters.counted(hold.kept), request.id)
+    this.#charged(this.#entry(request.unit, request.scale), request.unit, counted, request.id)
     Object.assign(hold, { slices: charge.drawn, overBase: charge.overBase, over: charge.over })
     hold.dueMs += request.lateWindowMs ?? DAY_MS
   }
@@ -1135,8 +1216,7 @@ export class WalletModel {
     if (final > posted) charge = this.#force(request, hold.policy, final - posted, 0n, drawn, hold.overBase, hold.over)
     if (final < posted) charge = this.#giveBack(hold, posted - final, drawn)
     this.#post(unit, { ...charge, drawn: [] }, -before - hold.over + sum(charge.drawn.map((slice) => slice.atoms)))
-    this.#counters.finish(hold.kept, finalOfItem, true, this.#now)
-    const counted = this.#counters.counted(hold.kept)
+    const counted = this.#counters.finish(hold.kept, finalOfItem, true, this.#now)
     const answer = this.#settled('late_settled', unit, scale, charge, hold.policy, false, counted)
     hold.state = 'late'
     hold.late = { final, answer }
@@ -1538,7 +1618,7 @@ export class WalletModel {
   }
 
   #transact<T>(act: () => T): T {
-    const before = structuredClone(this.#state)
+    const before = cloneState(this.#state)
     const counters = this.#counters.clone()
     try {
       return act()
@@ -1683,6 +1763,10 @@ function paidEnough({ payment, request }: ModelGrant): boolean {
   if (availability === 'on_creation') return payment !== 'failed'
   if (availability === 'on_authorized') return payment === 'authorized' || payment === 'settled'
   return payment === 'settled'
+}
+
+function isBefore(a: { atMs: number; tie: string }, b: { atMs: number; tie: string }): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.tie < b.tie)
 }
 
 function timeOf(id: string): number {

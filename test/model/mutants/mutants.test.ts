@@ -1,0 +1,70 @@
+/**
+ * Some mutants of the scripts, another handful each time; all of them: run.ts. MUTANTS says how many, MUTANTS_SEED which.
+ */
+import { expect, test } from 'vitest'
+import { redisAvailable } from '../../support/redis.ts'
+import { randomFrom } from '../random.ts'
+import { mutantsOfFile, scriptFiles, startKiller } from './kill-mutants.ts'
+import { mutantsOf, nameOf } from './lua-mutants.ts'
+import { readSurvivors } from './survivors.ts'
+
+const { MUTANTS, MUTANTS_SEED, CI } = process.env
+const count = Number(MUTANTS ?? (CI === 'true' ? 60 : 6))
+const seed = Number(MUTANTS_SEED ?? Math.floor(Math.random() * 1e9))
+/** Few, so that a sample takes a minute: some mutants need more of them. */
+const HISTORIES = 16
+const MOST_LEFT = 0.25
+
+const survivors = readSurvivors()
+const mutants = scriptFiles().flatMap(mutantsOfFile)
+
+test('every change of a small script is made once', () => {
+  const text = 'local a, b = 1, 2\nif a < b and not c then\n  f(math.min(a, b))\nend\nw.free = w.free + 1\n'
+  expect(mutantsOf('x.lua', text).map(({ lineNumber, change }) => `${lineNumber}: ${change}`)).toEqual([
+    '1: local a, b = 2, 2',
+    '1: local a, b = 1, 3',
+    '2: if not (a < b and not c) then',
+    '2: if a < b or not c then',
+    '2: if a <= b and not c then',
+    '2: if a >= b and not c then',
+    '2: if a < b and c then',
+    '3: (nothing)',
+    '3: f(math.max(a, b))',
+    '5: (nothing)',
+    '5: w.held = w.free + 1',
+    '5: w.free = w.free - 1',
+    '5: w.free = w.held + 1',
+    '5: w.free = w.free + 2',
+  ])
+})
+
+test('every survivor that has a reason is a mutant of the scripts as they are', () => {
+  const names = new Set(mutants.map(nameOf))
+  expect([...survivors.keys()].filter((name) => !names.has(name))).toEqual([])
+})
+
+test.skipIf(!redisAvailable)(
+  `random histories find nearly all of ${count} random mutants (MUTANTS_SEED ${seed})`,
+  async () => {
+    const random = randomFrom(seed)
+    const candidates = mutants.filter((mutant) => !survivors.has(nameOf(mutant)))
+    const sample = new Set(Array.from({ length: count }, () => random.pick(candidates)))
+    const killer = await startKiller()
+    const left: string[] = []
+    try {
+      for (const mutant of sample) {
+        const { file, lineNumber, line, change } = mutant
+        if ((await killer.kill(mutant, HISTORIES)) === undefined)
+          left.push(`${file}:${lineNumber}: ${line} => ${change}`)
+      }
+    } finally {
+      await killer.stop()
+    }
+    console.log(
+      `${sample.size - left.length} of ${sample.size} mutants found by ${HISTORIES} histories; not found:`,
+      left,
+    )
+    expect(left.length, left.join('\n')).toBeLessThanOrEqual(Math.ceil(sample.size * MOST_LEFT))
+  },
+  3_600_000,
+)

@@ -1,0 +1,444 @@
+/**
+ * Random steps of an account's history, decided by the seed and by the model alone: few ids, so that retries, conflicts
+ * and ends without a hold occur; small amounts and the largest; times that fall on edges.
+ */
+import type { WalletAlerts } from '../../src/core/alerts.ts'
+import { newId as newIdOfChance } from '../../src/core/ids.ts'
+import { ATOMS_MAX } from '../../src/core/money.ts'
+import type { GrantRequest, HoldRequest } from '../../src/wallet/wallet-types.ts'
+import { type Random, randomFrom } from './random.ts'
+import { randomAlerts } from './random-alerts.ts'
+import { amountsOf, budgetsOf, finalsOf, randomBudgets } from './random-budgets.ts'
+import type { Kind, Requests, Step } from './steps.ts'
+import { WalletModel } from './wallet-model.ts'
+
+/** Far ahead of any real clock, so that Redis drops no record whose life is told by the test's time. */
+export const START_MS = 4_000_000_000_000
+
+const UNITS = [
+  { unit: 'USD', scale: 9 },
+  { unit: 'USD', scale: 9 },
+  { unit: 'USD', scale: 9 },
+  { unit: 'credits', scale: 0 },
+] as const
+const MODELS = ['gpt-5-mini', 'gpt-5-mini', 'claude-sonnet', 'o*+']
+const POLICIES: readonly Pick<HoldRequest, 'onExhausted' | 'overflowPeriod' | 'observe'>[] = [
+  { onExhausted: { mode: 'block' }, overflowPeriod: '', observe: false },
+  { onExhausted: { mode: 'block' }, overflowPeriod: '', observe: false },
+  { onExhausted: { mode: 'negative', floorAtoms: -300n }, overflowPeriod: '', observe: false },
+  { onExhausted: { mode: 'negative', floorAtoms: 0n }, overflowPeriod: '', observe: false },
+  ...['1', '1.25', '0.333333', '2.5', '0', '1000', '0.500001'].map((multiplier, i) => ({
+    onExhausted: { mode: 'overflow', capAtoms: 400n, period: 'month', multiplier } as const,
+    overflowPeriod: i % 2 === 0 ? '2096-10' : '2096-11',
+    observe: i === 3,
+  })),
+  { onExhausted: { mode: 'flag' }, overflowPeriod: '', observe: false },
+  { onExhausted: { mode: 'postpaid' }, overflowPeriod: '', observe: false },
+  { onExhausted: { mode: 'block' }, overflowPeriod: '', observe: true },
+]
+const SCOPES: readonly GrantRequest['appliesTo'][] = [
+  undefined,
+  undefined,
+  undefined,
+  { models: ['gpt-*'] },
+  { models: ['claude-*', '*mini'] },
+  { labels: { team: 'platform' } },
+  { endpoints: ['chat'], upstreams: ['openai'], labels: { team: 'platform' } },
+]
+
+/** How large amounts are in a history: most are small, so that sums meet each other; some are at the end of the range. */
+type Amounts = (random: Random) => bigint
+const small: Amounts = (random) => (random.chance(0.12) ? 0n : BigInt(random.below(200)))
+const large: Amounts = (random) =>
+  random.pick([
+    () => small(random),
+    () => ATOMS_MAX - BigInt(random.below(3)),
+    () => ATOMS_MAX / BigInt(1 + random.below(4)),
+    () => 1_000_000_000_000_000n - BigInt(random.below(2)),
+  ])()
+
+export interface History {
+  readonly random: Random
+  readonly model: WalletModel
+  readonly clock: { nowMs: number }
+  readonly amounts: Amounts
+  /** Few, so that open calls share what there is of overage. */
+  readonly policies: typeof POLICIES
+  readonly budgets: ReturnType<typeof randomBudgets>
+  /** What the plan wants to hear of: edited now and then. */
+  alerts: WalletAlerts | undefined
+  /** Requests of calls by id: at most eight at a time. */
+  readonly calls: HoldRequest[]
+  /** Numbers given to checkpoints so far. */
+  checkpoints: number
+  /** What may be asked once more, as it was. */
+  readonly recent: Step[]
+}
+
+const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+
+/** An id of ours that the seed alone decides: ids break ties. */
+function newId(random: Random, nowMs: number): string {
+  let id = newIdOfChance(nowMs).slice(0, 10)
+  for (let i = 0; i < 16; i++) id += DIGITS[random.below(32)]
+  return id
+}
+
+/** What the wallet could just pay for, with and without overage and open holds, or one more or less. */
+function onTheEdge({ random, model, clock }: History, unit: string): bigint {
+  const balance = model.balanceOf(unit, clock.nowMs)
+  if (!balance) return 0n
+  const { availableAtoms, scopedAtoms, balanceAtoms } = balance
+  const funds = random.pick([availableAtoms, availableAtoms + scopedAtoms, balanceAtoms])
+  const atoms = funds + random.pick([0n, 0n, 0n, 300n, 400n]) + random.pick([-1n, 0n, 0n, 1n])
+  return atoms < 0n ? 0n : atoms > ATOMS_MAX ? ATOMS_MAX : atoms
+}
+
+function call(history: History): HoldRequest {
+  const { random, amounts, clock, model } = history
+  const least = random.below(5)
+  const want = least + random.below(40)
+  const edge = random.chance(0.25)
+  const { unit, scale } = random.pick(UNITS)
+  const budgets = budgetsOf(random, history.budgets, clock.nowMs)
+  return {
+    ...(budgets.length > 0 && { budgets, amounts: amountsOf(random, unit, () => amounts(random)) }),
+    id: newId(random, clock.nowMs - random.pick([0, 0, 0, 0, 0, 0, 0, 0, 0, 5000, 5000, 3_600_000, 3_600_001])),
+    account: model.account,
+    unit,
+    scale,
+    ...random.pick(history.policies),
+    facts: {
+      model: random.pick(MODELS),
+      upstream: random.pick(['openai', 'openai', 'anthropic']),
+      endpoint: 'chat',
+      key: 'k',
+      run: random.pick([undefined, 'a;b,c=d|e']),
+      user: undefined,
+      labels: random.pick([{}, { team: 'platform' }, { other: 'x', team: 'platform' }]),
+    },
+    floorAtoms: random.chance(0.5) ? 0n : small(random),
+    priceVersion: 'v1',
+    onTimeout: random.pick(['known', 'known', 'release', 'full'] as const),
+    ...random.pick([{}, {}, { lateWindowMs: random.pick([7_200_000, 86_400_000, 604_800_000]) }]),
+    fixedAtoms: edge ? onTheEdge(history, unit) : amounts(random),
+    perTokenAtoms: edge ? 0n : BigInt(random.below(4)),
+    leastTokens: least,
+    wantTokens: want,
+    totalTokens: want + random.pick([0, 0, 50]),
+    deadlineMs: random.pick([1, 100, 2000, 4000, 60_000, 60_000]),
+    dryRun: random.chance(0.05),
+    ...(history.alerts && { alerts: history.alerts }),
+    info: '{}',
+  }
+}
+
+/** A call that is open, or another of the history; sometimes with an argument changed. */
+function known(history: History): HoldRequest {
+  const { random, calls, model } = history
+  const open = random.chance(0.6) ? random.pick(model.openCalls) : undefined
+  return changed(random, open ?? calls[random.below(8)] ?? newCall(history))
+}
+
+function newCall(history: History): HoldRequest {
+  if (history.random.chance(0.03)) history.alerts = randomAlerts(history.random, history.clock.nowMs)
+  const request = call(history)
+  history.calls[history.random.below(8)] = request
+  return request
+}
+
+function changed(random: Random, request: HoldRequest): HoldRequest {
+  return random.chance(0.03) ? { ...request, fixedAtoms: (request.fixedAtoms + 1n) % ATOMS_MAX } : request
+}
+
+/** An operation id's life: one a millisecond older is refused. */
+const OPERATION_MS = 35 * 86_400_000
+
+function operation({ random, model, clock }: History) {
+  const operationId = random.chance(0.2)
+    ? `key:${random.below(6)}`
+    : newId(random, clock.nowMs - (random.chance(0.04) ? OPERATION_MS + random.below(2) : 0))
+  return { account: model.account, operationId, reason: 'test', actor: 'test' }
+}
+
+const PERIODS = ['2096-10', '2096-11', '2096-12']
+
+function grantOf({ random, model, clock }: History): string {
+  const known = random.chance(0.1) ? undefined : random.pick(model.grantIds)
+  return known ?? newId(random, clock.nowMs)
+}
+
+/** Most often one of the last, or one that a closed period has a part of. */
+function chargeOf({ random, model }: History): number {
+  if (random.chance(0.1)) return 1 + random.below(99)
+  return (
+    (random.chance(0.3) ? random.pick(model.closedCharges) : undefined) ?? random.pick(model.charges.slice(-3)) ?? 1
+  )
+}
+
+/** Most grants are simply there; some wait for a payment, and some leave their rest to another. */
+function termsOf({ random, clock }: History, baseMs: number): Partial<GrantRequest> {
+  if (random.chance(0.5)) return {}
+  const payment = random.pick(['none', 'pending', 'pending', 'authorized', 'settled'] as const)
+  const availability = random.pick(['on_creation', 'on_authorized', 'on_settled'] as const)
+  if (random.chance(0.6)) return { payment, availability: payment === 'none' ? 'on_creation' : availability }
+  return {
+    rollover: {
+      percentMillionths: random.pick([0, 333_333, 1_000_000, 2_000_000]),
+      minAtoms: random.pick([0n, 0n, 5n]),
+      maxAtoms: random.pick([0n, 20n, 1000n]),
+      expiresAtMs: baseMs + random.pick([500, 2500, 9000]),
+      priority: random.pick([0, 9]),
+      id: newId(random, clock.nowMs),
+    },
+  }
+}
+
+const MAKERS: {
+  readonly [K in Exclude<Kind, 'check'>]: readonly [weight: number, make: (history: History) => Requests[K]]
+} = {
+  hold: [44, (history) => (history.random.chance(0.75) ? newCall(history) : known(history))],
+  settle: [
+    20,
+    (history) => {
+      const { random, amounts } = history
+      // The config may have been edited since the hold: its own terms count, and another unit is a conflict.
+      const terms = {
+        ...known(history),
+        ...(random.chance(0.1) ? random.pick(history.policies) : {}),
+        ...(random.chance(0.02) ? random.pick(UNITS) : {}),
+      }
+      const finalAtoms = random.chance(0.3) ? terms.fixedAtoms : amounts(random)
+      return { terms, finalAtoms, finals: finalsOf(random, terms.unit), info: '{}' }
+    },
+  ],
+  checkpoint: [
+    12,
+    (history) => {
+      const { random, model } = history
+      const id = random.chance(0.7) ? random.pick(model.openCalls)?.id : undefined
+      const extend = {
+        perTokenAtoms: BigInt(random.below(4)),
+        leastTokens: random.below(5),
+        wantTokens: 5 + random.below(20),
+      }
+      return {
+        id: id ?? known(history).id,
+        account: model.account,
+        number: random.chance(0.7) ? ++history.checkpoints : 1 + random.below(6),
+        cumulativeAtoms: small(random),
+        amounts: ['tokens', 'EUR'].map((measure) => ({
+          measure,
+          known: small(random),
+          perToken: BigInt(random.below(3)),
+        })),
+        deadlineMs: random.pick([1, 1000, 4000, 30_000]),
+        extend: random.chance(0.6) ? extend : undefined,
+      }
+    },
+  ],
+  void: [
+    6,
+    (history) => {
+      const { id, account } = known(history)
+      return { id, account, reason: 'test' }
+    },
+  ],
+  grant: [
+    14,
+    (history) => {
+      const { random, amounts, model, clock } = history
+      const effectiveAtMs = random.chance(0.3) ? clock.nowMs + random.pick([-1000, -1, 0, 1, 100, 2000]) : undefined
+      const base = effectiveAtMs ?? clock.nowMs
+      const { reason: _, ...given } = operation(history)
+      const { unit, scale } = random.pick(UNITS)
+      return {
+        ...given,
+        id: newId(random, clock.nowMs),
+        key: random.chance(0.25) ? `key-${random.below(3)}` : undefined,
+        unit,
+        // A wallet that is not there yet would take the wrong scale for its own.
+        scale: random.chance(0.02) && model.has(unit) ? 3 : scale,
+        amountAtoms: 1n + (amounts(random) % ATOMS_MAX),
+        funding: random.pick(['promotional', 'invoiced', 'external'] as const),
+        priority: random.pick([0, 10, 10, 10]),
+        effectiveAtMs,
+        expiresAtMs: random.chance(0.6) ? base + random.pick([0, 1, 100, 1000, 1000, 2000, 6000]) : undefined,
+        appliesTo: random.pick(SCOPES),
+        costBasis: random.pick([undefined, undefined, '0', '0.5', '0.50', '9', '10']),
+        repaysDebt: random.pick([undefined, undefined, true, false]),
+        labels: {},
+        ...termsOf(history, base),
+      }
+    },
+  ],
+  voidGrant: [3, (history) => ({ ...operation(history), grant: grantOf(history) })],
+  clawback: [
+    4,
+    (history) => {
+      const { random, amounts } = history
+      const all = random.chance(0.6)
+      return {
+        ...operation(history),
+        grant: grantOf(history),
+        amountAtoms: all ? undefined : 1n + (amounts(random) % 60n),
+        freeze: random.chance(0.05),
+      }
+    },
+  ],
+  payment: [
+    5,
+    (history) => {
+      const { random } = history
+      const payment = random.pick(['authorized', 'settled', 'settled', 'failed'] as const)
+      return { ...operation(history), grant: grantOf(history), payment }
+    },
+  ],
+  refund: [
+    8,
+    (history) => {
+      const { random, amounts, clock } = history
+      return {
+        ...operation(history),
+        chargeSeq: chargeOf(history),
+        amountAtoms: random.chance(0.3)
+          ? undefined
+          : 1n + ((random.chance(0.7) ? small(random) / 4n : amounts(random)) % ATOMS_MAX),
+        mode: random.pick(['original', 'original', 'new_grant'] as const),
+        grantId: newId(random, clock.nowMs),
+        noteId: newId(random, clock.nowMs),
+      }
+    },
+  ],
+  resolveUnmatched: [
+    3,
+    (history) => {
+      const { random, model } = history
+      const seq = random.chance(0.1) ? 1 + random.below(99) : (random.pick(model.unmatched.slice(-2)) ?? 1)
+      return { ...operation(history), seq, decision: random.pick(['charge', 'charge', 'dismiss'] as const) }
+    },
+  ],
+  resolveFlagged: [
+    2,
+    (history) => {
+      const { random, amounts } = history
+      return {
+        ...operation(history),
+        unit: random.pick(UNITS).unit,
+        amountAtoms: random.chance(0.5) ? undefined : 1n + (amounts(random) % ATOMS_MAX),
+        to: random.pick(['debt', 'overflow', 'written_off'] as const),
+        period: random.pick(PERIODS),
+      }
+    },
+  ],
+  closePeriod: [
+    3,
+    (history) => {
+      const { random, model } = history
+      const known = random.chance(0.7) ? random.pick(model.overflows) : undefined
+      const period = known && known.period !== '2096-12' ? known.period : random.pick(['2096-10', '2096-11'])
+      return {
+        ...operation(history),
+        unit: known?.unit ?? random.pick(UNITS).unit,
+        period,
+        heir: period === '2096-10' ? '2096-11' : '2096-12',
+        force: random.chance(0.5),
+      }
+    },
+  ],
+  stop: [
+    2,
+    (history) => {
+      const { random, calls } = history
+      const [kind, value] = random.pick([
+        ['run', 'a;b,c=d|e'],
+        ['key', 'k'],
+        ['user', 'u'],
+        ['request', calls[random.below(8)]?.id ?? 'x'],
+      ] as const)
+      const stop = { id: 's', kind, value, reason: 'test', cut: false, atMs: 1, actor: 'test' }
+      // Lifted more often than set: a stopped key ends a history's holds.
+      return { ...operation(history), kind, value, stop: random.chance(0.3) ? stop : undefined }
+    },
+  ],
+  adjust: [
+    4,
+    (history) => {
+      const { random, amounts, clock } = history
+      const amountAtoms = (1n + (amounts(random) % ATOMS_MAX)) * random.pick([1n, -1n])
+      return { ...operation(history), grantId: newId(random, clock.nowMs), ...random.pick(UNITS), amountAtoms }
+    },
+  ],
+  freeze: [2, (history) => ({ ...operation(history), frozen: history.random.chance(0.2) })],
+  handOver: [3, ({ random, model }) => ({ account: model.account, upToSeq: random.pick(model.pending) ?? 0 })],
+  sweep: [4, () => null],
+  wait: [
+    14,
+    ({ random, model, clock }) => {
+      const due = random.chance(0.3) ? nextOf(model.edges, clock.nowMs) : undefined
+      if (due !== undefined) clock.nowMs = due - random.pick([0, 0, 1])
+      else if (random.chance(0.06))
+        clock.nowMs += random.pick([3_600_000, 3_600_001, 7_200_000, 86_400_000, 90_000_000])
+      else clock.nowMs += random.pick([1, 1, 10, 500, 3000, -1, -40])
+      return null
+    },
+  ],
+}
+
+function nextOf(timesMs: readonly number[], nowMs: number): number | undefined {
+  return timesMs.reduce<number | undefined>(
+    (next, atMs) => (atMs > nowMs && !(next && next <= atMs) ? atMs : next),
+    undefined,
+  )
+}
+
+type Made = Exclude<Kind, 'check'>
+const WEIGHTED = (Object.keys(MAKERS) as Made[]).flatMap((kind) => Array.from({ length: MAKERS[kind][0] }, () => kind))
+
+export function beginHistory(seed: number, account: string): History {
+  const random = randomFrom(seed)
+  const amounts = random.chance(0.2) ? large : small
+  return {
+    random,
+    model: new WalletModel(account),
+    clock: { nowMs: START_MS },
+    amounts,
+    budgets: random.chance(0.7) ? randomBudgets(random, amounts === large && random.chance(0.5)) : [],
+    policies: [random.pick(POLICIES), random.pick(POLICIES), random.pick(POLICIES)],
+    alerts: random.chance(0.7) ? randomAlerts(random, START_MS) : undefined,
+    calls: [],
+    checkpoints: 0,
+    recent: [],
+  }
+}
+
+/** Of a call that timed out a day and more ago, or of one that nobody knows: it will wait for an operator. */
+function settleTooLate(history: History): Step {
+  const { random, model, clock, amounts } = history
+  const ofOld = { ...call(history), id: newId(random, clock.nowMs - 90_000_000) }
+  const terms = random.pick(model.outlived) ?? ofOld
+  return { kind: 'settle', atMs: clock.nowMs, request: { terms, finalAtoms: amounts(random), info: '{}' } }
+}
+
+/** The same grant once more by another operation: its key alone tells that it was made. */
+function underNewId({ random, clock }: History, request: GrantRequest): GrantRequest {
+  return { ...request, operationId: newId(random, clock.nowMs), id: newId(random, clock.nowMs) }
+}
+
+/** Follows from the seed and what the model has come to by the steps before. */
+export function nextStep(history: History): Step {
+  const { random, recent, clock, model } = history
+  const again = random.chance(0.06) ? random.pick(recent) : undefined
+  // The id of what it leaves to the next is used once.
+  if (again?.kind === 'grant' && !again.request.rollover && random.chance(0.5)) {
+    return { ...again, atMs: clock.nowMs, request: underNewId(history, again.request) }
+  }
+  if (again) return { ...again, atMs: clock.nowMs }
+  const kind = random.pick(WEIGHTED)
+  if (kind === 'resolveUnmatched' && model.waiting.length === 0 && random.chance(0.7)) return settleTooLate(history)
+  // A wait moves the clock.
+  const request = MAKERS[kind][1](history)
+  const step = { kind, atMs: clock.nowMs, request } as Step
+  if (request !== null) recent[random.below(12)] = step
+  return step
+}

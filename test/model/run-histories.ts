@@ -1,0 +1,93 @@
+/** Random histories of one seed after another, several side by side on one connection to a server of their own. */
+import { Redis } from 'ioredis'
+import type { ScriptClient } from '../../src/redis/run-script.ts'
+import type { Script } from '../../src/redis/script-loader.ts'
+import { loadScripts } from '../../src/redis/script-loader.ts'
+import { createWallet } from '../../src/wallet/redis-wallet.ts'
+import { startRedis } from '../support/redis.ts'
+import { type Divergence, type HistoryOptions, playSteps, runHistory } from './random-history.ts'
+import { shrink } from './shrink.ts'
+import type { Step } from './steps.ts'
+
+export const SCRIPTS = new URL('../../redis-scripts', import.meta.url).pathname
+export const STEPS = 150
+const AT_ONCE = 16
+/** Of one history: about 2,000 are usual. A script that never comes to its end is a failure like any other. */
+const CALLS_MAX = 20_000
+
+export interface Failure extends Divergence {
+  readonly seed: number
+}
+
+export interface Histories {
+  /** Of the seeds from `firstSeed` on: the first that was seen to fail, or none. The server is emptied afterwards. */
+  run(firstSeed: number, count: number, options?: HistoryOptions): Promise<Failure | undefined>
+  play(steps: readonly Step[]): Promise<Divergence | undefined>
+  /** Takes the steps out of a failure without which it fails as well. */
+  shrink(failure: Failure): Promise<Failure>
+  /** Others in place of those on disk. */
+  use(scripts: ReadonlyMap<string, Script>): void
+  stop(how?: 'term' | 'kill'): Promise<void>
+}
+
+export function scriptsForModel(texts?: ReadonlyMap<string, string>): ReadonlyMap<string, Script> {
+  return loadScripts(SCRIPTS, { clock: 'argument', ...(texts && { texts }) })
+}
+
+export async function startHistories(): Promise<Histories> {
+  const server = await startRedis()
+  const redis = new Redis(server.url, { enableAutoPipelining: true })
+  let scripts = scriptsForModel()
+  let accounts = 0
+  let isOver = false
+  const makeWallet = (testClock: () => number) =>
+    createWallet(
+      limited(redis, () => isOver),
+      { testClock, scripts },
+    )
+  const play = (steps: readonly Step[]) => playSteps(steps, `case-${++accounts}`, makeWallet)
+  return {
+    play,
+    async run(firstSeed, count, options) {
+      let next = firstSeed
+      let failure: Failure | undefined
+      isOver = false
+      const lane = async (): Promise<void> => {
+        while (next < firstSeed + count && failure === undefined) {
+          const seed = next++
+          const found = await runHistory(seed, `seed-${seed}-${++accounts}`, makeWallet, STEPS, options)
+          if (found !== undefined) failure ??= { seed, ...found }
+          isOver ||= found !== undefined
+        }
+      }
+      await Promise.all(Array.from({ length: AT_ONCE }, lane))
+      isOver = false
+      await redis.flushdb()
+      return failure
+    },
+    async shrink({ seed, ...found }) {
+      return { seed, ...(await shrink(found, play)) }
+    },
+    use(others) {
+      scripts = others
+    },
+    async stop(how) {
+      redis.disconnect()
+      await server.stop(how)
+    },
+  }
+}
+
+/** The client of one history, which ends where another has failed or where this one asks again and again. */
+function limited(client: ScriptClient, isOver: () => boolean): ScriptClient {
+  let left = CALLS_MAX
+  const run = async (act: () => Promise<unknown>): Promise<unknown> => {
+    if (isOver()) throw new Error('another history has failed')
+    if (left-- === 0) throw new Error(`more than ${CALLS_MAX} calls in one history`)
+    return await act()
+  }
+  return {
+    evalsha: (...args) => run(() => client.evalsha(...args)),
+    eval: (...args) => run(() => client.eval(...args)),
+  }
+}
