@@ -1,6 +1,6 @@
 /** The optional headers of a call: run, user, tags, dry run, cost. Read here, removed before forwarding. */
-import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { NAME, nameOrHash } from '../core/name-or-hash.ts'
 import { InvalidCall } from '../providers/provider.ts'
 
 export interface CallerHeaders {
@@ -12,7 +12,6 @@ export interface CallerHeaders {
   readonly streamCost: boolean
 }
 
-const NAME = /^[A-Za-z0-9._:@/+-]{1,128}$/
 const TAGS_MAX = 16
 
 /** Throws InvalidCall for tags that are not `a=b,c=d` of names. */
@@ -36,11 +35,6 @@ const NO_TAGS: Readonly<Record<string, string>> = Object.freeze({})
 function single(value: string | string[] | undefined): string | undefined {
   const first = Array.isArray(value) ? value[0] : value
   return first === undefined || first === '' ? undefined : first
-}
-
-/** A value that is no name is kept as its hash: it stays one counter, and no hostile text enters a key or a label. */
-export function nameOrHash(value: string): string {
-  return NAME.test(value) ? value : `sha256:${createHash('sha256').update(value).digest('hex').slice(0, 32)}`
 }
 
 function readTags(text: string): Readonly<Record<string, string>> {

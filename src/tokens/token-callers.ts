@@ -4,10 +4,9 @@
  */
 import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
 import { LookupBound } from '../accounts/record-cache.ts'
-import { NAME } from '../config/fields.ts'
 import type { JwtIssuer } from '../config/snapshot.ts'
+import { NAME, nameOrHash } from '../core/name-or-hash.ts'
 import { RecentMap } from '../core/recent-map.ts'
-import { nameOrHash } from '../http/caller-headers.ts'
 import { IssuerAway, IssuerKeys } from './issuer-keys.ts'
 import type { TokenProblem, Tokens, VerifiedToken } from './token.ts'
 

@@ -14,7 +14,12 @@ const balance = (more: { posted?: bigint; available?: bigint; held?: bigint; gra
 
 function setUp(
   wallet: Omit<WalletReader, 'counters'>,
-  more: { accounts?: () => Iterable<string>; accountsPerTick?: number; maxSeries?: number } = {},
+  more: {
+    accounts?: () => Iterable<string>
+    others?: (most: number) => Promise<readonly string[]>
+    accountsPerTick?: number
+    maxSeries?: number
+  } = {},
 ) {
   const seen = {
     wallets: [] as WalletGauge[],
@@ -29,6 +34,7 @@ function setUp(
     wallet: { ...wallet, counters: () => Promise.reject(new Error('there are no budgets')) },
     budgets: () => [],
     accounts: more.accounts ?? (() => ['acme']),
+    ...(more.others === undefined ? {} : { others: more.others }),
     ...(more.accountsPerTick === undefined ? {} : { accountsPerTick: more.accountsPerTick }),
     metrics: {
       maxSeries: more.maxSeries ?? 100,
@@ -71,6 +77,27 @@ test('events that were dropped since the last reading are counted', async () => 
   await gauges.tick()
   await gauges.tick()
   expect(seen.dropped).toEqual([['acme', 3]])
+})
+
+test('further accounts have gauges where there is room, and keep them while they cannot be listed', async () => {
+  let fails = false
+  const wallet = {
+    balances: () => Promise.resolve([balance()]),
+    counts: () => Promise.resolve({ openHolds: 0, timeouts: 0, unmatched: 0, eventsDropped: 0 }),
+  }
+  const asked: number[] = []
+  const others = async (most: number) => {
+    asked.push(most)
+    if (fails) throw new Error('away')
+    return ['r1', 'r2', 'r3'].slice(0, most)
+  }
+  const { gauges, seen } = setUp(wallet, { maxSeries: 3, others })
+  await gauges.tick()
+  fails = true
+  await gauges.tick()
+  expect(asked).toEqual([2, 2])
+  expect(seen.wallets.map(({ account }) => account).sort()).toEqual(['acme', 'r1', 'r2'])
+  expect(seen.warnings).toBe(1)
 })
 
 test('holds that timed out since the last reading are counted, whichever script or gateway ended them', async () => {

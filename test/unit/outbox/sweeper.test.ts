@@ -69,6 +69,37 @@ describe.skipIf(!redisAvailable)('the sweeper', () => {
     expect(await redis.call('ZCARD', 'tg:active')).toBe(0)
   })
 
+  test('further accounts are looked at after the start, and where that fails until it does not', async () => {
+    const wallet = fakeWallet({})
+    let listings = 0
+    wallet.fail = (account) => (account === 'o2' && listings < 2 ? away : undefined)
+    const sweeper = createSweeper({
+      wallet,
+      redis,
+      log,
+      accounts: () => ['acme'],
+      async *others() {
+        listings++
+        if (listings === 1) throw away
+        yield ['o1', 'o2']
+        yield ['o3']
+      },
+      nowMs: () => nowMs,
+      intervalMs: 20,
+    })
+    sweeper.start()
+    await until(() => ['acme', 'o1', 'o2', 'o3'].every((account) => wallet.swept.includes(account)))
+    await sweeper.stop()
+    expect(listings).toBe(2)
+  })
+
+  test('a deadline far away is written down, and not kept in mind', async () => {
+    const sweeper = make(fakeWallet({}))
+    sweeper.touch('acme', nowMs + 30 * 86_400_000)
+    await sweeper.stop()
+    expect(await redis.call('ZRANGE', 'tg:active', 0, -1)).toEqual([`${nowMs + 30 * 86_400_000} acme`])
+  })
+
   test('an account in constant use is still looked at each bucket', async () => {
     const wallet = fakeWallet({ acme: [] })
     const sweeper = make(wallet)
