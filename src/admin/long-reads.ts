@@ -22,6 +22,10 @@ export async function longRead<T>(
   response.once('close', end)
   try {
     return await read(gone.signal)
+  } catch (error) {
+    // Nobody reads the answer; it is no fault of the gateway that a log should tell of.
+    if (gone.signal.aborted) throw new AdminError(503, 'overloaded', 'The caller has gone.')
+    throw error
   } finally {
     response.off('close', end)
     running.set(admin, (running.get(admin) ?? 1) - 1)
