@@ -22,7 +22,6 @@ export interface DeliveryContext extends HandOverContext {
   readonly leaseMs: number
   readonly log: Log
   readonly metrics: { webhookDelivered(event: string, result: DeliveryResult): void }
-  readonly now: () => number
   readonly random: () => number
   /** No post is begun any more. */
   readonly stopping: () => boolean

@@ -8,7 +8,6 @@ import { type HandOverContext, handOver, receiversOf } from './hand-over.ts'
 
 export interface EventMarksOptions extends HandOverContext {
   readonly log: Log
-  readonly now: () => number
 }
 
 const FLUSH_MS = 50

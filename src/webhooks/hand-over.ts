@@ -11,6 +11,7 @@ export interface HandOverContext {
   readonly list: DeliveryList
   readonly wallet: EventSource
   readonly snapshot: () => Pick<Snapshot, 'webhooks'>
+  readonly now: () => number
 }
 
 /** Read in one go. */
@@ -25,13 +26,19 @@ export function wants(receiver: Receiver, eventType: string): boolean {
   return anyGlobMatches(receiver.events, eventType)
 }
 
-/** Tells the wallet up to which event every receiver of the account is; where it has none, up to the last. */
+/**
+ * Tells the wallet up to which event every receiver of the account is; where it has none, up to the last. Those that are
+ * behind are marked: who marked one may have been killed before it marked the next.
+ */
 export async function handOver(context: HandOverContext, account: string): Promise<void> {
-  const receivers = receiversOf(context.snapshot(), account)
+  const { snapshot, list, wallet, now } = context
+  const receivers = receiversOf(snapshot(), account)
   if (receivers.length === 0) return handOverAll(context, account)
-  const progress = await context.list.progress(account)
-  const upToSeq = Math.min(...receivers.map(({ id }) => progress.get(id)?.seq ?? 0))
-  if (upToSeq > 0) await context.wallet.eventsHandedOver(account, upToSeq)
+  const progress = await list.progress(account)
+  const seqs = new Map(receivers.map(({ id }) => [id, progress.get(id)?.seq ?? 0]))
+  const [least, most] = [Math.min(...seqs.values()), Math.max(...seqs.values())]
+  for (const [id, seq] of seqs) if (seq < most) await list.mark(id, [account], now())
+  if (least > 0) await wallet.eventsHandedOver(account, least)
 }
 
 async function handOverAll({ wallet }: HandOverContext, account: string): Promise<void> {

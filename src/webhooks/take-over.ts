@@ -3,18 +3,12 @@
  * for, one that was changed is asked again at once, and what only a removed one waited for is done with.
  */
 import type { Receiver } from '../config/snapshot.ts'
-import type { DeliveryList } from './delivery-list.ts'
 import { type HandOverContext, handOver, receiversOf } from './hand-over.ts'
-
-export interface TakeOverContext extends HandOverContext {
-  readonly list: DeliveryList
-  readonly now: () => number
-}
 
 const HAND_OVERS_AT_ONCE = 32
 
 /** Each step can be repeated: a process that dies in the middle leaves the rest to the next start. */
-export async function takeOver(context: TakeOverContext, receivers: readonly Receiver[]): Promise<void> {
+export async function takeOver(context: HandOverContext, receivers: readonly Receiver[]): Promise<void> {
   const { list } = context
   const known = await list.receivers()
   const changed = receivers.filter(({ id, fingerprint }) => known.get(id) !== fingerprint)
@@ -28,7 +22,7 @@ export async function takeOver(context: TakeOverContext, receivers: readonly Rec
 }
 
 async function lookAgain(
-  context: TakeOverContext,
+  context: HandOverContext,
   accounts: readonly string[],
   changed: readonly Receiver[],
 ): Promise<void> {

@@ -4,6 +4,7 @@ import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SILENT_LOG } from '../../../src/log.ts'
 import { startMemoryRedis } from '../../../src/redis/embedded-memory.ts'
+import { DeliveryList } from '../../../src/webhooks/delivery-list.ts'
 import { redisAvailable, startRedis, type TestRedis } from '../../support/redis.ts'
 import { waitFor } from '../../support/wait-for.ts'
 import { SECRET, startReceiver, takenOf, type WebhookReceiver } from '../../support/webhook-receiver.ts'
@@ -275,6 +276,18 @@ describe.skipIf(!redisAvailable)('webhooks', () => {
     one.marks.add('acme')
     await handedOver(['acme'])
     expect(takenOf(hook, 'acme')).toEqual([lost])
+  })
+
+  test('an event that was listed for one receiver alone, when its gateway was killed, reaches the other too', async () => {
+    const [first, second] = [await receiver(), await receiver()]
+    const snapshot = hookSnapshot([{ url: first.url }, { url: second.url }])
+    const one = await gateway(snapshot)
+    await one.deliveries.tick()
+    const seq = events.add('acme')
+    await new DeliveryList(one.redis).mark(snapshot.webhooks[0]?.id ?? '', ['acme'], Date.now())
+    await one.deliveries.tick()
+    await handedOver(['acme'])
+    expect([takenOf(first, 'acme'), takenOf(second, 'acme')]).toEqual([[seq], [seq]])
   })
 
   test('two gateways deliver each event once while both live, in order, and share the work', async () => {
