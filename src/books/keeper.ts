@@ -39,6 +39,7 @@ const ROUND_MS = 30_000
 const CHECK_MS = 3_600_000
 const CHECK_QUIET_MS = 24 * CHECK_MS
 const TRIMMED_AT_ONCE = 1000
+const STOP_MS = 2_000
 /** Of the time: what checking takes at most. */
 const RESTS = 4
 
@@ -55,6 +56,7 @@ export class BooksKeeper {
   #timer: NodeJS.Timeout | undefined
   #running: Promise<void> | undefined
   #stopped = false
+  readonly #rest = new AbortController()
 
   constructor(options: KeeperOptions) {
     this.#options = options
@@ -69,10 +71,12 @@ export class BooksKeeper {
     void next()
   }
 
+  /** What it writes is whole or not there: a long comparison is not waited for. */
   async stop(): Promise<void> {
     this.#stopped = true
     clearTimeout(this.#timer)
-    await this.#running
+    this.#rest.abort()
+    await Promise.race([this.#running, sleep(STOP_MS, undefined, { ref: false })])
   }
 
   /** Every account that is due, one round at a time; never rejects. */
@@ -90,7 +94,8 @@ export class BooksKeeper {
       for (const account of await this.#options.accounts()) {
         if (this.#stopped || !(await first.renew(this.#nowMs()))) return
         const startedMs = performance.now()
-        if (await this.#visit(account)) await sleep(RESTS * (performance.now() - startedMs))
+        if (!(await this.#visit(account))) continue
+        await sleep(RESTS * (performance.now() - startedMs), undefined, { signal: this.#rest.signal }).catch(() => {})
       }
     } catch (error) {
       if (!(error instanceof WalletUnavailable)) this.#options.log.error({ error }, 'the books were not kept')

@@ -3,7 +3,7 @@
  * the account begins there. It is written whole or not at all.
  */
 import { hash } from 'node:crypto'
-import { open, readFile, rename } from 'node:fs/promises'
+import { mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LedgerSnapshot } from '../wallet/ledger.ts'
 import { BooksDamaged, syncDirectory } from './account-files.ts'
@@ -43,6 +43,8 @@ function parsed(text: string): Partial<SnapshotFile> & LedgerSnapshot {
 export async function writeSnapshot(directory: string, account: string, snapshot: LedgerSnapshot): Promise<void> {
   const path = join(directory, 'snapshot.json')
   const { seq, state } = snapshot
+  // An account may be looked at before its first entry is exported.
+  await mkdir(directory, { recursive: true })
   const file = await open(`${path}.new`, 'w')
   try {
     await file.writeFile(`${JSON.stringify({ account, seq, state, hash: digest(account, snapshot) })}\n`)

@@ -17,6 +17,7 @@ import { createScriptCaller } from '../../src/wallet/script-caller.ts'
 import { StatementBuilder } from '../../src/wallet/statement.ts'
 import { EntriesMissing } from '../../src/wallet/wallet-types.ts'
 import { BUDGETS } from '../support/filled-account.ts'
+import { waitFor } from '../support/wait-for.ts'
 import { accountOf, type TestAccount, wholeLedger } from '../support/wallet.ts'
 import { redisTest, withWallet } from '../support/with-wallet.ts'
 
@@ -273,6 +274,24 @@ redisTest(
     clock.nowMs += 1
   },
 )
+
+redisTest('a keeper that rests between two accounts stops at once', async () => {
+  const [one, two] = [accountOf(harness), accountOf(harness)]
+  for (const { account } of [one, two]) {
+    const { of } = books(account)
+    for (let i = 0; i < 300; i++) await of.grant(1n)
+  }
+  const { keeper } = books(one.account, { accounts: async () => [one.account, two.account] })
+  const round = keeper.round()
+  await waitFor('the first is kept', () =>
+    harness.redis.hexists(`tg:{${one.account}}:exported`, 'snapshot').then(Boolean),
+  )
+  const startedMs = performance.now()
+  await keeper.stop()
+  await round
+  expect(performance.now() - startedMs).toBeLessThan(2_000)
+  expect(await harness.redis.hexists(`tg:{${two.account}}:exported`, 'snapshot')).toBe(0)
+})
 
 redisTest('where the config says so it is not frozen', async () => {
   const { account } = accountOf(harness)
