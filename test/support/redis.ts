@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { freePort } from './free-port.ts'
 
 export interface TestRedis {
@@ -42,10 +43,11 @@ export async function startRedis(options: TestRedisOptions = {}): Promise<TestRe
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort())
     const child = spawn(program, serverArguments(port, options), { stdio: ['ignore', 'pipe', 'pipe'] })
-    // Another process can take a free port before the server does: then a new one is tried.
+    // Another process can take a free port before the server does: then a new one is tried, or the same one a little later.
     const problem = await readyOrProblem(child)
     if (problem === undefined) return running(child, port)
-    if (attempt === 5 || options.port !== undefined) throw new Error(`${program} did not start: ${problem}`)
+    if (attempt === 5) throw new Error(`${program} did not start: ${problem}`)
+    if (options.port !== undefined) await sleep(500)
   }
 }
 
