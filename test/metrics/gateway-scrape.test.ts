@@ -85,7 +85,9 @@ describe.skipIf(missing('prometheus') || !redisAvailable)('a real Prometheus tha
     await gateway?.close()
   }, 180_000)
 
-  test.each(watchedExpressions())('$name returns series', async ({ expression }) => {
+  // An account has no series of a drift until its books drift: filled-metrics.ts has one.
+  const seen = watchedExpressions().filter(({ expression }) => !expression.includes('tollgate_drift'))
+  test.each(seen)('$name returns series', async ({ expression }) => {
     // Rules and scrapes come in their own time, on a busy machine later.
     await waitFor(
       async () => (await prometheus.query(withoutFilters(expression))).length > 0,
