@@ -40,6 +40,7 @@ export async function startHistories(): Promise<Histories> {
   let scripts = scriptsForModel()
   let accounts = 0
   let isOver = false
+  let isRunning = false
   const makeWallet = (testClock: () => number) =>
     createWallet(
       limited(redis, () => isOver),
@@ -49,6 +50,8 @@ export async function startHistories(): Promise<Histories> {
   return {
     play,
     async run(firstSeed, count, options) {
+      if (isRunning) throw new Error('one run at a time: the next would take its scripts and empty its server')
+      isRunning = true
       let next = firstSeed
       let failure: Failure | undefined
       isOver = false
@@ -63,6 +66,7 @@ export async function startHistories(): Promise<Histories> {
       await Promise.all(Array.from({ length: AT_ONCE }, lane))
       isOver = false
       await redis.flushdb()
+      isRunning = false
       return failure
     },
     async shrink({ seed, ...found }) {
