@@ -10,7 +10,7 @@ export const BOOKS_STEP: Step = { title: 'The books', run: books }
 async function books(scene: Scene): Promise<void> {
   const { out, finance } = scene
   out.say(
-    'Every act of money is an entry in the ledger of its account, numbered without gaps, and each moves amounts from one place to another: from the fund that paid for a grant into the grant, from the grant to "consumed" or "expired". A hold moves nothing, it only sets aside. This is the ledger of acme:',
+    'Every act of money is an entry in the ledger of its account, numbered without gaps, and each moves amounts from one place to another: from the fund that paid for a grant into the grant, from the grant to "consumed" or "expired". A hold moves nothing, it only sets aside, and an event says that a wallet crossed a line. This is the ledger of acme:',
   )
   out.gap()
   const ledgers = new Map<string, readonly LedgerView[]>()
@@ -84,8 +84,8 @@ function ledgerRows(entry: LedgerView, names: GrantNames): string[][] {
 }
 
 function describe(entry: LedgerView): string {
-  const model = typeof entry['model'] === 'string' ? ` ${entry['model']}` : ''
-  return `${entry.type}${model}`
+  const about = entry.type === 'event' ? entry['event'] : entry['model']
+  return typeof about === 'string' ? `${entry.type} ${about}` : entry.type
 }
 
 /** Grants by the order in which they came, as their ids say nothing to a reader. */
