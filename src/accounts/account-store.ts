@@ -162,7 +162,9 @@ export class AccountStore {
   ): Promise<readonly Listed<KeyRecord>[]> {
     // "!" is the character after the blank, and in no name.
     const [from, to] = account === undefined ? ['-', '+'] : [`[${account} `, `(${account}!`]
-    const members = await this.#members(ACCOUNTS.keyOrder, after === undefined ? from : `(${after}`, to, limit)
+    // A place before the account's own is one of another account.
+    const first = after === undefined || (account !== undefined && after < `${account} `) ? from : `(${after}`
+    const members = await this.#members(ACCOUNTS.keyOrder, first, to, limit)
     if (members.length === 0) return []
     const ids = members.map((member) => member.slice(member.indexOf(' ') + 1))
     const hashes = listOf(await this.#redis.call('HMGET', ACCOUNTS.keyIds, ...ids)).map((hash) => textOf(hash) ?? '')

@@ -4,6 +4,7 @@
  * connection that hears them is lost) nothing is remembered for longer than a second.
  */
 import type { Account, Snapshot, VirtualKey } from '../config/snapshot.ts'
+import { NAME } from '../core/name-or-hash.ts'
 import type { AccountStore } from './account-store.ts'
 import { ABSENT, LookupBound, RecordCache } from './record-cache.ts'
 import { type AccountRecord, type KeyRecord, readAccount, readKey } from './records.ts'
@@ -35,7 +36,8 @@ export type Found<T> = Resolved<T> | { readonly value?: undefined; readonly prob
 interface Kept<Record, Value> {
   readonly record: Record | undefined
   readonly text: string
-  snapshot: Snapshot | undefined
+  /** Of that config: the whole of it would stay in memory for as long as nobody asks for this. */
+  plans: Snapshot['plans'] | undefined
   account: Account | undefined
   resolved: Resolved<Value> | undefined
 }
@@ -98,7 +100,8 @@ export class Callers {
     const ofFiles = snapshot.accounts.get(id)
     if (ofFiles) return { value: ofFiles }
     const kept = this.#accounts.get(id)
-    if (kept === ABSENT) return { problem: 'no_account' }
+    // What is no name is nobody's; remembering it would cost as much as a caller can send.
+    if (kept === ABSENT || (kept === undefined && !NAME.test(id))) return { problem: 'no_account' }
     return kept === undefined ? this.#lookForAccount(id, snapshot) : accountUnder(snapshot, id, kept)
   }
 
@@ -139,9 +142,9 @@ export class Callers {
     if (record === undefined) return { problem: 'unreadable' }
     if (record.expiresAtMs !== undefined && this.#nowMs() >= record.expiresAtMs) return { problem: 'expired' }
     if (account.value === undefined) return account
-    if (kept.resolved === undefined || kept.snapshot !== snapshot || kept.account !== account.value) {
+    if (kept.resolved === undefined || kept.plans !== snapshot.plans || kept.account !== account.value) {
       kept.resolved = resolveKey(snapshot, sha256, record, account.value)
-      kept.snapshot = snapshot
+      kept.plans = snapshot.plans
       kept.account = account.value
     }
     return kept.resolved
@@ -163,16 +166,16 @@ function keep<Record, Value>(
   read: (text: string) => Record | undefined,
 ): Kept<Record, Value> {
   if (before?.text === text) return before
-  return { record: read(text), text, snapshot: undefined, account: undefined, resolved: undefined }
+  return { record: read(text), text, plans: undefined, account: undefined, resolved: undefined }
 }
 
 function accountUnder(snapshot: Snapshot, id: string, kept: KeptAccount): Found<Account> {
   const { record } = kept
   if (record === undefined) return { problem: 'unreadable' }
   if (record.closedAtMs !== undefined) return { problem: 'closed' }
-  if (kept.resolved === undefined || kept.snapshot !== snapshot) {
+  if (kept.resolved === undefined || kept.plans !== snapshot.plans) {
     kept.resolved = resolveAccount(snapshot, id, record)
-    kept.snapshot = snapshot
+    kept.plans = snapshot.plans
   }
   return kept.resolved
 }

@@ -82,7 +82,8 @@ const patch = route({
       const givenOverrides = body.plan_overrides ?? kept.givenOverrides
       // Those that stay must fit another plan too.
       const unit = config.plans.get(plan)?.unit
-      if (unit !== undefined) checkOverrides(config, givenOverrides, unit, false)
+      if (unit !== undefined || body.plan_overrides !== undefined)
+        checkOverrides(config, givenOverrides, unit ?? 'USD', false)
       const closedAtMs = body.status === 'active' ? undefined : kept.closedAtMs
       const fields = { ...kept, plan, givenOverrides, labels: labels ?? kept.labels, closedAtMs }
       checkSize(writeAccount(fields))

@@ -37,7 +37,9 @@ export class IssuerKeys {
     try {
       return await keys(header, token)
     } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey) || this.#nowMs() - this.#triedMs < UNKNOWN_KEY_MS) throw error
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error
+      // One that is under way may bring it.
+      if (this.#running === undefined && this.#nowMs() - this.#triedMs < UNKNOWN_KEY_MS) throw error
       await this.#fetch()
       return await (this.#keys ?? keys)(header, token)
     }
@@ -67,7 +69,10 @@ export class IssuerKeys {
     try {
       const signal = AbortSignal.timeout(FETCH_MS)
       const answer = await fetch(this.#url, { redirect: 'error', signal, headers: { accept: 'application/json' } })
-      if (answer.status !== 200) throw new Error(`it answered ${answer.status}`)
+      if (answer.status !== 200) {
+        await answer.body?.cancel()
+        throw new Error(`it answered ${answer.status}`)
+      }
       const keys = createLocalJWKSet(JSON.parse(await boundedText(answer)) as JSONWebKeySet)
       this.#keys = keys
       this.#fetchedMs = this.#nowMs()

@@ -2,7 +2,7 @@
  * Who calls by a token (JWT) of an issuer that the config names. A token that was verified is remembered until it expires,
  * and for five minutes at most, so that a key that the issuer took back counts no longer than that.
  */
-import { decodeJwt, errors, type JWTPayload, jwtVerify } from 'jose'
+import { decodeJwt, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose'
 import { LookupBound } from '../accounts/record-cache.ts'
 import type { JwtIssuer } from '../config/snapshot.ts'
 import { NAME, nameOrHash } from '../core/name-or-hash.ts'
@@ -14,47 +14,60 @@ const SKEW_SECONDS = 60
 const KEPT_MS = 300_000
 const KEPT_MAX = 10_000
 const VERIFIED_AT_ONCE = 256
+/** For one token; an issuer has two or three at a time. */
+const KEYS_TRIED_MAX = 16
 
 type Checked = VerifiedToken | TokenProblem
 
+interface Issuer {
+  readonly config: JwtIssuer
+  readonly keys: IssuerKeys
+  /** Its own: one whose keys are slow to come holds up no token of another. */
+  readonly bound: LookupBound
+}
+
 export class TokenCallers implements Tokens {
-  readonly #issuers: ReadonlyMap<string, { readonly config: JwtIssuer; readonly keys: IssuerKeys }>
+  readonly #issuers: ReadonlyMap<string, Issuer>
   readonly #nowMs: () => number
   readonly #known = new RecentMap<VerifiedToken>(KEPT_MAX)
-  readonly #bound = new LookupBound(VERIFIED_AT_ONCE)
 
   constructor(issuers: readonly JwtIssuer[], nowMs: () => number = Date.now) {
     this.#nowMs = nowMs
     this.#issuers = new Map(
-      issuers.map((config) => [config.issuer, { config, keys: new IssuerKeys(config.jwksUrl, nowMs) }]),
+      issuers.map((config) => {
+        const keys = new IssuerKeys(config.jwksUrl, nowMs)
+        return [config.issuer, { config, keys, bound: new LookupBound(VERIFIED_AT_ONCE) }]
+      }),
     )
   }
 
   async check(token: string, sha256: string): Promise<Checked> {
     const known = this.#known.get(sha256)
     if (known !== undefined && this.#nowMs() < known.untilMs) return known
-    const checked = await (this.#bound.run(() => this.#verify(token)) ?? ({ problem: 'busy' } as const))
+    const issuer = this.#issuers.get(issuerOf(token))
+    if (issuer === undefined) return invalid('no issuer of the config made it')
+    const checked = await (issuer.bound.run(() => this.#verify(token, issuer)) ?? ({ problem: 'busy' } as const))
     if (checked.problem === undefined) this.#known.set(sha256, checked)
     return checked
   }
 
-  async #verify(token: string): Promise<Checked> {
-    const issuer = this.#issuers.get(issuerOf(token))
-    if (issuer === undefined) return invalid('no issuer of the config made it')
-    const { config, keys } = issuer
+  async #verify(token: string, { config, keys }: Issuer): Promise<Checked> {
+    const options = {
+      issuer: config.issuer,
+      audience: config.audience,
+      algorithms: [...config.algorithms],
+      clockTolerance: SKEW_SECONDS,
+      requiredClaims: ['exp'],
+      currentDate: new Date(this.#nowMs()),
+    }
     try {
-      const { payload } = await jwtVerify(token, keys.find, {
-        issuer: config.issuer,
-        audience: config.audience,
-        algorithms: [...config.algorithms],
-        clockTolerance: SKEW_SECONDS,
-        requiredClaims: ['exp'],
-        currentDate: new Date(this.#nowMs()),
-      })
-      return this.#read(config, payload)
+      return this.#read(config, await payloadOf(token, keys, options))
     } catch (error) {
       if (error instanceof IssuerAway) return { problem: 'issuer_away' }
       if (error instanceof errors.JOSEError) return invalid(reasonOf(error))
+      // What the crypto of Node says of a key that is too short, or none.
+      if (error instanceof TypeError || error instanceof DOMException)
+        return invalid('the key of its issuer that signed it cannot be used')
       throw error
     }
   }
@@ -72,6 +85,25 @@ export class TokenCallers implements Tokens {
     const expiresMs = ((payload.exp as number) + SKEW_SECONDS) * 1000
     const untilMs = Math.min(expiresMs, this.#nowMs() + KEPT_MS)
     return { account, key: textOf(payload, config.keyClaim) ?? 'jwt', labels: Object.fromEntries(labels), untilMs }
+  }
+}
+
+/** A token that names no key may be by any that its algorithm fits. */
+async function payloadOf(token: string, keys: IssuerKeys, options: JWTVerifyOptions): Promise<JWTPayload> {
+  try {
+    return (await jwtVerify(token, keys.find, options)).payload
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error
+    let tried = 0
+    for await (const key of error) {
+      if (++tried > KEYS_TRIED_MAX) break
+      try {
+        return (await jwtVerify(token, key, options)).payload
+      } catch (wrong) {
+        if (!(wrong instanceof errors.JWSSignatureVerificationFailed)) throw wrong
+      }
+    }
+    throw error
   }
 }
 

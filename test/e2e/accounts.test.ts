@@ -307,6 +307,29 @@ run(
   },
 )
 
+run('keys of one account are its own, whatever they are asked for after', async () => {
+  const [first, second] = [await account(), await account()]
+  const [other, own] = [await key(first), await key(second)]
+  const after = encodeURIComponent(`${first} `)
+  const { items } = (await ask('GET', `keys?account=${second}&after=${after}`)).body
+  expect(items.map((item: Json) => item.id)).toEqual([own.id])
+  expect(items).not.toContainEqual(expect.objectContaining({ id: other.id }))
+})
+
+run('overrides are checked also where the plan of the account is out of the files', async () => {
+  const { writeFileSync } = await import('node:fs')
+  const of = await account({ plan: 'small' })
+  writeFileSync(gateway.files.entitlements, ENTITLEMENTS.replace(/ {2}small:.*\n/, ''))
+  await gateway.gateway.reload()
+  const wrong = await ask('PATCH', `accounts/${of}`, { plan_overrides: { max_tokens: 5 } })
+  expect([wrong.status, wrong.body.error.fields?.[0]?.field]).toEqual([422, 'plan_overrides.max_tokens'])
+  const right = await ask('PATCH', `accounts/${of}`, { plan_overrides: { max_output_tokens: 5 } })
+  expect([right.status, right.body.problem]).toEqual([200, 'plan_missing'])
+  writeFileSync(gateway.files.entitlements, ENTITLEMENTS)
+  await gateway.gateway.reload()
+  expect((await ask('GET', `accounts/${of}`)).body.problem).toBe(null)
+})
+
 run('lists merge files and Redis by id, page after page', async () => {
   for (const id of ['aaa', 'acmd', 'acmf', 'zzz']) await ask('POST', 'accounts', { id, plan: 'main' })
   const ids: string[] = []

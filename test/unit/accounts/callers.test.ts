@@ -1,8 +1,11 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import { Callers } from '../../../src/accounts/callers.ts'
 import { type AccountFields, type KeyFields, writeAccount, writeKey } from '../../../src/accounts/records.ts'
 import { parseConfig } from '../../../src/config/parse-config.ts'
 import type { Snapshot } from '../../../src/config/snapshot.ts'
+import { waitFor } from '../../support/wait-for.ts'
 
 function config(plan = 'max_output_tokens: 100', more = ''): Snapshot {
   const entitlements = `version: 1\nplans:\n  pro: { unit: USD, ${plan} }\naccounts:\n  filed: { plan: pro }\n${more}`
@@ -75,6 +78,31 @@ test('a config edit counts at once, without a read', async () => {
   const after = await callers.findKey('k', config('max_output_tokens: 7'))
   expect([after.value?.account.plan.maxOutputTokens, after.value?.plan.maxOutputTokens]).toEqual([7, 5])
   expect(world.reads).toBe(1)
+})
+
+test('a caller that nobody asks for any more keeps no config that is out of force', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const { callers, account, key } = setUp()
+  account('a')
+  key('k', 'a', { givenOverrides: { max_output_tokens: 5 } })
+  const old = await (async () => {
+    const snapshot = config()
+    await callers.findKey('k', snapshot)
+    return new WeakRef(snapshot)
+  })()
+  await waitFor('the old config to go', async () => {
+    collect()
+    return old.deref() === undefined
+  })
+  expect((await callers.findKey('k', config())).value?.id).toBe('key-k')
+})
+
+test('what is no name of an account is nobody’s, without a read and without being remembered', () => {
+  const { callers, world } = setUp()
+  for (const id of ['a b', 'a, b', '', 'a'.repeat(129)])
+    expect(callers.findAccount(id, config())).toEqual({ problem: 'no_account' })
+  expect(world.reads).toBe(0)
 })
 
 test('not heard: one second', async () => {

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, sign } from 'node:crypto'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { JwtIssuer } from '../../../src/config/snapshot.ts'
@@ -5,6 +6,7 @@ import { looksLikeToken } from '../../../src/tokens/token.ts'
 import { TokenCallers } from '../../../src/tokens/token-callers.ts'
 import { sha256 } from '../../support/gateway.ts'
 import { startTokenIssuer, type TokenIssuer } from '../../support/token-issuer.ts'
+import { waitFor } from '../../support/wait-for.ts'
 
 let issuer: TokenIssuer
 let nowMs: number
@@ -145,6 +147,71 @@ test.each<[string, NonNullable<TokenIssuer['answer']>]>([
   issuer.answer = answer
   nowMs += 3_500_000
   expect(await check(await issuer.sign({ org: 'cust-1' }, { expiresIn: '3h' }))).toMatchObject({ account: 'cust-1' })
+})
+
+test('a token that names no key is tried with each that its algorithm fits', async () => {
+  const [first, second, other] = await Promise.all([0, 1, 2].map(() => generateKeyPair('ES256')))
+  const published = await Promise.all(
+    [first, second].map(async (pair, i) => ({ ...(await exportJWK(pair?.publicKey as CryptoKey)), kid: `n${i}` })),
+  )
+  issuer.answer = (_request, response) => response.end(JSON.stringify({ keys: published }))
+  const by = (pair: typeof first): Promise<string> =>
+    new SignJWT({ iss: issuer.url, aud: 'tollgate', org: 'cust-1' })
+      .setProtectedHeader({ alg: 'ES256' })
+      .setExpirationTime('5m')
+      .sign(pair?.privateKey as CryptoKey)
+  expect(await check(await by(first))).toMatchObject({ account: 'cust-1' })
+  expect(await check(await by(second))).toMatchObject({ account: 'cust-1' })
+  expect(await check(await by(other))).toMatchObject({ problem: 'invalid_token' })
+})
+
+test('tokens by a new key that come while it is being fetched wait for it', async () => {
+  await check(await issuer.sign({ org: 'cust-1' }))
+  await issuer.rotate('k2')
+  nowMs += 31_000
+  const found = await Promise.all(
+    ['a', 'b', 'c'].map(async (sub) => check(await issuer.sign({ org: 'cust-1', sub }, { kid: 'k2' }))),
+  )
+  expect(found).toMatchObject([{ key: 'a' }, { key: 'b' }, { key: 'c' }])
+  expect(issuer.fetches).toBe(2)
+})
+
+test('a published key that no signature may be by makes its tokens invalid, not the gateway fail', async () => {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 1024 })
+  const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'short', alg: 'RS256' }
+  issuer.answer = (_request, response) => response.end(JSON.stringify({ keys: [jwk] }))
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const claims = { iss: issuer.url, aud: 'tollgate', org: 'cust-1', exp: Math.floor(nowMs / 1000) + 60 }
+  const signed = `${part({ alg: 'RS256', kid: 'short' })}.${part(claims)}`
+  const token = `${signed}.${sign('sha256', Buffer.from(signed), privateKey).toString('base64url')}`
+  expect(await check(token, callers({ algorithms: ['RS256'] }))).toEqual({
+    problem: 'invalid_token',
+    reason: 'the key of its issuer that signed it cannot be used',
+  })
+})
+
+test('an issuer whose keys are slow to come holds up no token of another', async () => {
+  const slow = await startTokenIssuer()
+  try {
+    const config = { audience: 'tollgate', algorithms: ['ES256'], account: undefined, accountClaim: 'org' }
+    const both = new TokenCallers(
+      [slow, issuer].map(({ url, jwksUrl }) => ({ ...config, issuer: url, jwksUrl, keyClaim: 'sub', labels: {} })),
+      () => nowMs,
+    )
+    let answer = (): void => {}
+    slow.answer = (_request, response) => {
+      answer = () => response.end('{"keys":[]}')
+    }
+    const token = await slow.sign({ org: 'cust-1' })
+    const waiting = Array.from({ length: 256 }, (_, i) => both.check(token, `${i}`))
+    expect(await check(token, both)).toEqual({ problem: 'busy' })
+    expect(await check(await issuer.sign({ org: 'cust-1' }), both)).toMatchObject({ account: 'cust-1' })
+    await waitFor('the fetch', async () => slow.fetches === 1)
+    answer()
+    expect(new Set((await Promise.all(waiting)).map(({ problem }) => problem))).toEqual(new Set(['invalid_token']))
+  } finally {
+    await slow.close()
+  }
 })
 
 test('what a token looks like', () => {
