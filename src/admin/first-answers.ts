@@ -49,7 +49,8 @@ export function operationIdOf(key: string | undefined, nowMs: number): string {
 
 /** Of a POST that can be sent again; undefined: of one without an Idempotency-Key. */
 export function repeatableBy(operationId: string, fingerprint: string): Repeatable | undefined {
-  return isCallersKey(operationId) ? { operationId, fingerprint } : undefined
+  // Apart from the wallet's, whose answers stand beside these: what made an account or a key is none of its operations.
+  return isCallersKey(operationId) ? { operationId: `made:${operationId}`, fingerprint } : undefined
 }
 
 /** Whether an operation can be asked for again. */

@@ -59,7 +59,7 @@ const create = route({
     if (status === 'conflict') throw otherArguments()
     const made = await accountJson(admin, id, nowMs)
     if (!repeat) return { status: 201, body: made }
-    const first = JSON.parse(await admin.wallet.firstAnswer(id, operationId, JSON.stringify(made)))
+    const first = JSON.parse(await admin.wallet.firstAnswer(id, repeat.operationId, JSON.stringify(made)))
     return { status: status === 'replay' ? 200 : 201, body: first }
   },
 })

@@ -147,7 +147,7 @@ const create = route({
     if (status === 'conflict') throw otherArguments()
     const made = { ...keyJson(fields, nowMs), key: null }
     if (!repeat) return { status: 201, body: { ...made, key } }
-    const first = JSON.parse(await admin.wallet.firstAnswer(account, operationId, JSON.stringify(made)))
+    const first = JSON.parse(await admin.wallet.firstAnswer(account, repeat.operationId, JSON.stringify(made)))
     if (status === 'replay') return { status: 200, body: first }
     return { status: 201, body: { ...first, key }, repeat: first }
   },

@@ -84,6 +84,15 @@ describe.skipIf(!redisAvailable)('two gateways on one Redis', () => {
     expect(await ledger()).toHaveLength(1)
   })
 
+  test('a key that is made under the Idempotency-Key of an act of its account is not answered as that', async () => {
+    const headers = key()
+    await first.call('POST', 'accounts/acme/freeze', { body: {}, headers })
+    const wanted = { account: 'acme', id: 'made-second' }
+    const made = await second.call('POST', 'keys', { body: wanted, headers })
+    expect([made.status, made.body]).toMatchObject([201, { ...wanted, key: expect.stringMatching(/^tgk_/) }])
+    expect((await second.call('GET', 'keys')).body.items).toContainEqual(expect.objectContaining(wanted))
+  })
+
   test('a refusal under a key is not for ever: the same key is new to other gateways once a minute has passed', async () => {
     const headers = key()
     const body = { amount: '-1', unit: 'USD', reason: 'r' }
