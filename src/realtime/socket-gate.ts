@@ -23,6 +23,7 @@ import { factsOf, isWebSocket } from '../http/server.ts'
 import { endCall } from '../http/settlement.ts'
 import { TollgateResponse } from '../http/tollgate-response.ts'
 import { writeError } from '../http/write-error.ts'
+import { readProtocols } from '../providers/openai/realtime.ts'
 import { type Provider, SOCKET } from '../providers/provider.ts'
 import { callerResponseHeaders } from '../proxy/headers.ts'
 import { connectUpstream } from './connect-upstream.ts'
@@ -87,8 +88,7 @@ export class SocketGate {
       const found = findRoute(SOCKET, request.url as string, request.headers, snapshot, deps.providers)
       where.dialect = found.dialect
       const metering = 'matches' in found ? found.matches[0]?.operation.metering?.socket : undefined
-      const offered = offeredProtocols(request)
-      const protocols = metering?.readProtocols(offered) ?? { key: undefined, forwarded: offered }
+      const protocols = (metering?.readProtocols ?? readProtocols)(offeredProtocols(request))
       const more = [protocols.key, ...keysInQuery(request.url as string)]
       const key = await callerKey({ callers: deps.callers, tokens: deps.tokens, snapshot, request, id, more })
       where.account = key.account.id

@@ -476,6 +476,14 @@ run.each([
   },
 )
 
+run('a key in a subprotocol goes no further on a path that nothing meters', async () => {
+  simulator.reset()
+  const offered = ['realtime', 'openai-insecure-api-key.key-acme', 'openai-organization.org-1']
+  await raw('/v1/echo/realtime/plain', { authorization: 'Bearer key-acme' }, offered).catch(() => undefined)
+  const seen = simulator.stats.seen.at(-1)
+  expect(seen?.headers).toMatchObject({ 'sec-websocket-protocol': 'realtime', authorization: '…cret' })
+})
+
 run('the answer that opens the socket says what is held', async () => {
   const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/v1/realtime?model=gpt-realtime`, {
     headers: { authorization: 'Bearer key-acme', 'x-tollgate-run': 'run-7' },

@@ -2,7 +2,7 @@
  * `GET …/realtime` as a WebSocket. The model stands in the query: `model`, at Azure also `deployment`, or the deployment
  * in the path. Source: openai-node src/realtime/internal-base.ts; learn.microsoft.com, Azure OpenAI realtime reference.
  */
-import { type CallRequest, type CallSource, InvalidCall, type Metering } from '../provider.ts'
+import { type CallRequest, type CallSource, InvalidCall, type Metering, type SocketMetering } from '../provider.ts'
 import { SilentStream } from '../silent-stream.ts'
 import { openAIError } from './error-event.ts'
 import { modelInPath } from './path-model.ts'
@@ -30,12 +30,17 @@ export const realtimeMetering: Metering = {
     storedId: undefined,
   }),
   socket: {
-    readProtocols: (offered) => ({
-      key: offered.find((name) => name.startsWith(KEY_PROTOCOL))?.slice(KEY_PROTOCOL.length),
-      forwarded: offered.filter((name) => ![KEY_PROTOCOL, ...OWN_PROTOCOLS].some((own) => name.startsWith(own))),
-    }),
+    readProtocols,
     createReader: (call, jsonDepth) => new RealtimeReader(call, jsonDepth),
   },
+}
+
+/** On other paths too: a client in a browser has no other place for its key. */
+export function readProtocols(offered: readonly string[]): ReturnType<SocketMetering['readProtocols']> {
+  return {
+    key: offered.find((name) => name.startsWith(KEY_PROTOCOL))?.slice(KEY_PROTOCOL.length),
+    forwarded: offered.filter((name) => ![KEY_PROTOCOL, ...OWN_PROTOCOLS].some((own) => name.startsWith(own))),
+  }
 }
 
 function readRealtimeCall(_body: Buffer, source: CallSource): CallRequest {
