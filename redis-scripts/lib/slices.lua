@@ -23,6 +23,8 @@ local function post_slices(w, slices, final, drawn, transfers, rare)
     local amount, grant = slices[i].amount, grants[slices[i].id]
     local part = math.min(left, amount)
     grant.held, grant.consumed = grant.held - amount, grant.consumed + part
+    -- First: what becomes debt needs the room that it had while it was held.
+    w.held = w.held - amount
     if part > 0 then
       transfers[#transfers + 1] = 'grant:' .. grant.id .. '>consumed=' .. text_of(part)
       add_drawn(drawn, grant.id, part)
@@ -35,7 +37,6 @@ local function post_slices(w, slices, final, drawn, transfers, rare)
       grants_changed[grant.id] = true
       rare().post_dead_slice(w, grant, amount, part, transfers)
     end
-    w.held = w.held - amount
     left = left - part
   end
   return left
