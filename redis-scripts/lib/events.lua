@@ -301,8 +301,10 @@ local function event_functions()
     again = spec.ends or (spec.part and now + spec.length)
     again = again and text_of(again) or NEVER
     latches[latch] = again .. ':' .. limit
+    -- Of several windows together they may pass what is a whole number here.
+    local spent, held = math.min(ATOMS_MAX, spec.spent), math.min(ATOMS_MAX, spec.held)
     made.add('budget.exceeded', w, 'exceeds=' .. table.concat({
-      counter.id, text_of(spec.start), limit, text_of(spec.spent), text_of(spec.held), text_of(needed), again,
+      counter.id, text_of(spec.start), limit, text_of(spent), text_of(held), text_of(needed), again,
       spec.blocks and 'block' or 'flag', spec.field,
     }, ':'))
     return true
