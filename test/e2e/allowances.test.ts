@@ -3,8 +3,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { runCli } from '../../src/cli/program.ts'
 import { startSimulator } from '../../src/simulator/simulator.ts'
+import { tollgate } from '../support/cli.ts'
 import { sha256, startTestGateway, type TestGateway, writeConfig } from '../support/gateway.ts'
 import { startGatewayProcess } from '../support/gateway-process.ts'
 import { redisAvailable, startRedis } from '../support/redis.ts'
@@ -45,17 +45,9 @@ async function edit(gateway: TestGateway, from: string, to: string): Promise<voi
 }
 
 async function grantsShown(gateway: TestGateway): Promise<string> {
-  let shown = ''
-  const code = await runCli(['grants', 'a0'], {
-    env: { TOLLGATE_ADMIN_URL: gateway.adminUrl, TOLLGATE_ADMIN_TOKEN: gateway.adminToken },
-    print: (text) => {
-      shown += text
-    },
-    printError: () => {},
-    input: (async function* () {})(),
-  })
+  const { code, out } = await tollgate(gateway, 'grants', 'a0')
   expect(code).toBe(0)
-  return shown
+  return out
 }
 
 run.each([1, 2])(

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, expect, test } from 'vitest'
-import { runCli } from '../../src/cli/program.ts'
-import { startTestGateway, type TestGateway } from '../support/gateway.ts'
+import { tollgate } from '../support/cli.ts'
+import { startTestGateway } from '../support/gateway.ts'
 import { redisAvailable, startRedis } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -16,21 +16,6 @@ const dirs: string[] = []
 afterEach(() => {
   for (const dir of dirs.splice(0)) rmSync(dir, { recursive: true, force: true })
 })
-
-async function cli(gateway: TestGateway, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', '']
-  const code = await runCli(args, {
-    env: { TOLLGATE_ADMIN_URL: gateway.adminUrl, TOLLGATE_ADMIN_TOKEN: gateway.adminToken },
-    print: (text) => {
-      out += text
-    },
-    printError: (text) => {
-      err += text
-    },
-    input: (async function* () {})(),
-  })
-  return { code, out, err }
-}
 
 function filesOf(dataDir: string): readonly string[] {
   const names = readdirSync(join(dataDir, 'ledger'), { recursive: true, encoding: 'utf8' })
@@ -50,10 +35,10 @@ run(
         expect(answer.status).toBe(200)
         await answer.arrayBuffer()
       }
-      const verify = () => cli(gateway, 'export', '--verify', '--config', gateway.files.tollgate)
+      const verify = () => tollgate(gateway, 'export', '--verify', '--config', gateway.files.tollgate)
       const isWhole = async () => (await verify()).out.startsWith('Verified 7 entries of 1 account')
       await waitFor('all is exported', isWhole, { withinMs: 30_000, everyMs: 500 })
-      const lines = (await cli(gateway, 'export')).out
+      const lines = (await tollgate(gateway, 'export')).out
         .trim()
         .split('\n')
         .map((line) => JSON.parse(line))
@@ -61,15 +46,17 @@ run(
       // A settle may follow the next call's hold.
       const types = lines.map(({ type }) => type)
       expect(types.toSorted()).toEqual(['grant', 'hold', 'hold', 'hold', 'settle', 'settle', 'settle'])
-      const csv = (await cli(gateway, 'export', '--format', 'csv', '--account', 'acme')).out.trimEnd().split('\r\n')
+      const csv = (await tollgate(gateway, 'export', '--format', 'csv', '--account', 'acme')).out
+        .trimEnd()
+        .split('\r\n')
       expect(csv).toHaveLength(8)
       expect(csv[0]?.split(',').slice(0, 4)).toEqual(['account', 'seq', 'at', 'type'])
       expect(csv.filter((line) => line.includes('gpt-5-mini'))).not.toEqual([])
-      const focus = (await cli(gateway, 'export', '--format', 'focus')).out.trimEnd().split('\r\n').slice(1)
+      const focus = (await tollgate(gateway, 'export', '--format', 'focus')).out.trimEnd().split('\r\n').slice(1)
       const billed = focus.reduce((sum, line) => sum + Number(line.split(',')[0]), 0)
       expect(billed).toBeCloseTo(Number((await gateway.balance())['posted']), 12)
-      expect((await cli(gateway, 'export', '--since', '2999-01-01')).out).toBe('')
-      const wrong = await cli(gateway, 'export', '--format', 'xml')
+      expect((await tollgate(gateway, 'export', '--since', '2999-01-01')).out).toBe('')
+      const wrong = await tollgate(gateway, 'export', '--format', 'xml')
       expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('is none of jsonl, csv, focus, cloudevents')])
       const [file] = filesOf(dataDir)
       const text = readFileSync(file ?? '', 'utf8')
@@ -104,8 +91,8 @@ run('a gateway freezes an account whose state a foreign hand changed, and says s
       expect(metrics).toMatch(/^tollgate_ledger_export_lag_seconds [\d.e+-]+$/m)
       const answer = await second.post('/v1/chat/completions', CHAT)
       expect([answer.status, answer.headers.get('x-tollgate-error')]).toEqual([403, 'account_suspended'])
-      expect((await cli(second, 'doctor', '--repair')).code).toBe(0)
-      expect((await cli(second, 'unfreeze', 'acme')).code).toBe(0)
+      expect((await tollgate(second, 'doctor', '--repair')).code).toBe(0)
+      expect((await tollgate(second, 'unfreeze', 'acme')).code).toBe(0)
       expect((await second.post('/v1/chat/completions', CHAT)).status).toBe(200)
     } finally {
       await second.close()
@@ -119,7 +106,7 @@ run('a gateway freezes an account whose state a foreign hand changed, and says s
 run('without an export in the config there are no books, and verify says so', async () => {
   const gateway = await startTestGateway({})
   try {
-    const { code, err } = await cli(gateway, 'export', '--verify', '--config', gateway.files.tollgate)
+    const { code, err } = await tollgate(gateway, 'export', '--verify', '--config', gateway.files.tollgate)
     expect([code, err]).toEqual([1, expect.stringContaining('exports nothing')])
   } finally {
     await gateway.close()

@@ -1,7 +1,7 @@
 /** What finance and operators put right, through the admin API and the commands, on calls that were really made. */
 import { expect, test } from 'vitest'
-import { runCli } from '../../src/cli/program.ts'
 import { newId } from '../../src/core/ids.ts'
+import { tollgate } from '../support/cli.ts'
 import { entitlementsFor, startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -28,22 +28,6 @@ async function charge(gateway: TestGateway): Promise<string> {
     (await gateway.wallet.ledger('acme', { afterSeq: 0, limit: 1000, type: 'settle' })).find(({ op }) => op === id),
   )
   return `acme:${entry.seq}`
-}
-
-/** Exit code and what was printed. */
-async function tollgate(gateway: TestGateway, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', '']
-  const code = await runCli(args, {
-    env: { TOLLGATE_ADMIN_URL: gateway.adminUrl, TOLLGATE_ADMIN_TOKEN: gateway.adminToken },
-    print: (text) => {
-      out += text
-    },
-    printError: (text) => {
-      err += text
-    },
-    input: (async function* () {})(),
-  })
-  return { code, out, err }
 }
 
 run('a charge is refunded in parts, never beyond what it came to, and money comes back to the wallet', async () => {

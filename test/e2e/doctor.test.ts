@@ -1,7 +1,7 @@
 /** `tollgate doctor` on a running gateway: exit code, what it prints, and calls that go on meanwhile. */
 import { Redis } from 'ioredis'
 import { expect, test } from 'vitest'
-import { runCli } from '../../src/cli/program.ts'
+import { tollgate } from '../support/cli.ts'
 import { entitlementsFor, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 
@@ -26,20 +26,7 @@ async function withGateway(use: (gateway: TestGateway, redis: Redis) => Promise<
   }
 }
 
-async function doctor(gateway: TestGateway, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', '']
-  const code = await runCli(['doctor', ...args], {
-    env: { TOLLGATE_ADMIN_URL: gateway.adminUrl, TOLLGATE_ADMIN_TOKEN: gateway.adminToken },
-    print: (text) => {
-      out += text
-    },
-    printError: (text) => {
-      err += text
-    },
-    input: (async function* () {})(),
-  })
-  return { code, out, err }
-}
+const doctor = (gateway: TestGateway, ...args: string[]) => tollgate(gateway, 'doctor', ...args)
 
 async function call(gateway: TestGateway): Promise<void> {
   const answer = await gateway.post('/v1/chat/completions', CHAT, { 'x-simulate': 'output=10' })

@@ -1,8 +1,8 @@
 /** What happens when credit ends, per account and per key: where it shows, and that a later edit changes no open call. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { runCli } from '../../src/cli/program.ts'
 import { newId } from '../../src/core/ids.ts'
+import { tollgate } from '../support/cli.ts'
 import { sha256, startTestGateway, type TestGateway } from '../support/gateway.ts'
 import { metricOf } from '../support/metrics.ts'
 import { redisAvailable } from '../support/redis.ts'
@@ -185,17 +185,4 @@ function pastTerms() {
     ...{ id: newId(Date.now()), account: 'acme', unit: 'USD', scale: 9, onExhausted, overflowPeriod: '2020-01' },
     ...{ observe: false, facts, floorAtoms: 0n, priceVersion: 'v1', onTimeout: 'known' as const },
   }
-}
-
-async function tollgate(gateway: TestGateway, ...args: string[]): Promise<{ code: number; out: string }> {
-  let out = ''
-  const code = await runCli(args, {
-    env: { TOLLGATE_ADMIN_URL: gateway.adminUrl, TOLLGATE_ADMIN_TOKEN: gateway.adminToken },
-    print: (text) => {
-      out += text
-    },
-    printError: () => {},
-    input: (async function* () {})(),
-  })
-  return { code, out }
 }

@@ -1,6 +1,6 @@
 /** Reports of whether the controls work, and of what observe let pass, on calls that were really made. */
 import { expect, test } from 'vitest'
-import { runCli } from '../../src/cli/program.ts'
+import { tollgate } from '../support/cli.ts'
 import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -30,21 +30,6 @@ async function settled(gateway: TestGateway, count: number): Promise<void> {
     async () =>
       (await gateway.wallet.ledger('acme', { afterSeq: 0, limit: 1000, type: 'settle' })).length === count || undefined,
   )
-}
-
-async function tollgate(gateway: TestGateway, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', '']
-  const code = await runCli(args, {
-    env: { TOLLGATE_ADMIN_URL: gateway.adminUrl, TOLLGATE_ADMIN_TOKEN: gateway.adminToken },
-    print: (text) => {
-      out += text
-    },
-    printError: (text) => {
-      err += text
-    },
-    input: (async function* () {})(),
-  })
-  return { code, out, err }
 }
 
 run('controls: what was refused, trimmed and went to overage, with the numbers that prove it', async () => {

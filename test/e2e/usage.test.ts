@@ -2,9 +2,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { runCli } from '../../src/cli/program.ts'
 import { newId } from '../../src/core/ids.ts'
 import type { HoldTerms } from '../../src/wallet/wallet-types.ts'
+import { tollgate } from '../support/cli.ts'
 import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -37,21 +37,6 @@ async function charge(gateway: TestGateway, tokens: number, headers: Record<stri
 async function usage(gateway: TestGateway, query: string): Promise<{ status: number; body: Json }> {
   const answer = await gateway.admin('GET', `usage?${query}`)
   return { status: answer.status, body: await answer.json() }
-}
-
-async function tollgate(gateway: TestGateway, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', '']
-  const code = await runCli(args, {
-    env: { TOLLGATE_ADMIN_URL: gateway.adminUrl, TOLLGATE_ADMIN_TOKEN: gateway.adminToken },
-    print: (text) => {
-      out += text
-    },
-    printError: (text) => {
-      err += text
-    },
-    input: (async function* () {})(),
-  })
-  return { code, out, err }
 }
 
 run('usage by run, with what was refunded, agrees with the wallet and the statement', async () => {

@@ -68,7 +68,7 @@ redisTest(
         if (/[1-9]/.test(value)) await judge(`${key} ${field} gone`, `${key} gone`, undo)
         else await undo()
       }
-      await redis.hset(name, key === 'acct' ? 'w:XXX' : key === 'budgets' ? 'c:x~USD~lifetime~' : '01BAD', '1|9|7|0')
+      await redis.hset(name, key === 'acct' ? 'w:ZZZ' : key === 'budgets' ? 'c:x~USD~lifetime~' : '01BAD', '1|9|7|0')
       await judge(`${key} of another`, `${key} of another`, () => redis.hdel(name, '01BAD'))
     }
     for (const key of ['order', 'due']) {
