@@ -13,7 +13,7 @@ import { WalletModel } from './wallet-model.ts'
 /** Reads are compared after every so many steps: the answers of all others are, and a history is run again closely. */
 const READ_EACH = 16
 /** One history in so many is compared closely from the first. */
-const CLOSE_EACH = 12
+const CLOSE_EACH = 24
 const CHECK_EACH = 25
 
 export interface Divergence {

@@ -32,6 +32,12 @@ const POLICIES: readonly Pick<HoldRequest, 'onExhausted' | 'overflowPeriod' | 'o
     overflowPeriod: i % 2 === 0 ? '2096-10' : '2096-11',
     observe: i === 3,
   })),
+  // Caps that only the largest amounts come to.
+  ...['0.333333', '1.25'].map((multiplier) => ({
+    onExhausted: { mode: 'overflow', capAtoms: 2_000_000_123_456_789n, period: 'month', multiplier } as const,
+    overflowPeriod: '2096-10',
+    observe: false,
+  })),
   { onExhausted: { mode: 'flag' }, overflowPeriod: '', observe: false },
   { onExhausted: { mode: 'postpaid' }, overflowPeriod: '', observe: false },
   { onExhausted: { mode: 'block' }, overflowPeriod: '', observe: true },
@@ -163,6 +169,25 @@ function operation({ random, model, clock }: History) {
 
 const PERIODS = ['2096-10', '2096-11', '2096-12']
 
+/** As much as there is room for in a number, or one more or less, where amounts are large; else any. */
+function upToTheBrim({ random, model, amounts }: History, what: 'owed' | 'live', unit: string): bigint {
+  if (amounts !== large || !random.chance(0.25)) return amounts(random)
+  const atoms = model.brim(unit)[what] + random.pick([-1n, 0n, 0n, 1n])
+  return atoms < 0n ? 0n : atoms > ATOMS_MAX ? ATOMS_MAX : atoms
+}
+
+/** All of a grant, what is free and spent of it, or what debt has room for beside what is free. */
+function partOf({ random, model }: History, id: string): bigint {
+  const { free, held, consumed, room } = model.partsOf(id)
+  const atoms = random.pick([free + consumed + held, free + consumed, free + room]) + random.pick([-1n, 0n, 0n, 1n])
+  return atoms < 1n ? 1n : atoms
+}
+
+/** Most often one that is paid for by and by. */
+function unpaidOf(history: History): string {
+  return (history.random.chance(0.7) ? history.random.pick(history.model.payables) : undefined) ?? grantOf(history)
+}
+
 function grantOf({ random, model, clock }: History): string {
   const known = random.chance(0.1) ? undefined : random.pick(model.grantIds)
   return known ?? newId(random, clock.nowMs)
@@ -201,14 +226,14 @@ const MAKERS: {
   settle: [
     20,
     (history) => {
-      const { random, amounts } = history
+      const { random } = history
       // The config may have been edited since the hold: its own terms count, and another unit is a conflict.
       const terms = {
         ...known(history),
         ...(random.chance(0.1) ? random.pick(history.policies) : {}),
         ...(random.chance(0.02) ? random.pick(UNITS) : {}),
       }
-      const finalAtoms = random.chance(0.3) ? terms.fixedAtoms : amounts(random)
+      const finalAtoms = random.chance(0.3) ? terms.fixedAtoms : upToTheBrim(history, 'owed', terms.unit)
       return { terms, finalAtoms, finals: finalsOf(random, terms.unit), info: '{}' }
     },
   ],
@@ -247,7 +272,7 @@ const MAKERS: {
   grant: [
     14,
     (history) => {
-      const { random, amounts, model, clock } = history
+      const { random, model, clock } = history
       const effectiveAtMs = random.chance(0.3) ? clock.nowMs + random.pick([-1000, -1, 0, 1, 100, 2000]) : undefined
       const base = effectiveAtMs ?? clock.nowMs
       const { reason: _, ...given } = operation(history)
@@ -259,7 +284,7 @@ const MAKERS: {
         unit,
         // A wallet that is not there yet would take the wrong scale for its own.
         scale: random.chance(0.02) && model.has(unit) ? 3 : scale,
-        amountAtoms: 1n + (amounts(random) % ATOMS_MAX),
+        amountAtoms: 1n + (upToTheBrim(history, 'live', unit) % ATOMS_MAX),
         funding: random.pick(['promotional', 'invoiced', 'external'] as const),
         priority: random.pick([0, 10, 10, 10]),
         effectiveAtMs,
@@ -277,13 +302,13 @@ const MAKERS: {
     4,
     (history) => {
       const { random, amounts } = history
-      const all = random.chance(0.6)
-      return {
-        ...operation(history),
-        grant: grantOf(history),
-        amountAtoms: all ? undefined : 1n + (amounts(random) % 60n),
-        freeze: random.chance(0.05),
-      }
+      const grant = grantOf(history)
+      const amountAtoms = random.chance(0.4)
+        ? undefined
+        : random.chance(0.4)
+          ? partOf(history, grant)
+          : 1n + (amounts(random) % 60n)
+      return { ...operation(history), grant, amountAtoms, freeze: random.chance(0.05) }
     },
   ],
   payment: [
@@ -291,7 +316,7 @@ const MAKERS: {
     (history) => {
       const { random } = history
       const payment = random.pick(['authorized', 'settled', 'settled', 'failed'] as const)
-      return { ...operation(history), grant: grantOf(history), payment }
+      return { ...operation(history), grant: unpaidOf(history), payment }
     },
   ],
   refund: [

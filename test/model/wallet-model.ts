@@ -950,6 +950,30 @@ export class WalletModel {
     return [...this.#state.grants.keys()]
   }
 
+  /** Grants that are paid for by and by. */
+  get payables(): readonly string[] {
+    return [...this.#state.grants.values()].flatMap(({ id, payment }) => (payment === 'none' ? [] : [id]))
+  }
+
+  /** How much more may come to be owed, and to be in grants, until a number is full. */
+  brim(unit: string): { readonly owed: bigint; readonly live: bigint } {
+    return { owed: MAX - this.#mostOwed(unit) - this.#balance(unit).heldAtoms, live: MAX - this.#live(unit) }
+  }
+
+  /** room: what debt has room for. */
+  partsOf(id: string): {
+    readonly free: bigint
+    readonly held: bigint
+    readonly consumed: bigint
+    readonly room: bigint
+  } {
+    const grant = this.#state.grants.get(id)
+    if (!grant) return { free: 0n, held: 0n, consumed: 0n, room: 0n }
+    const { free, held, consumed, request } = grant
+    const room = MAX - this.#owed(request.unit, 'debt') - this.#balance(request.unit).heldAtoms
+    return { free, held, consumed, room }
+  }
+
   get openCalls(): readonly HoldRequest[] {
     return this.#open().map((hold) => hold.request)
   }
