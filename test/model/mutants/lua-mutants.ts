@@ -147,7 +147,9 @@ function operatorEdits(node: LuaNode, text: string): readonly Edit[] {
   const between = text.slice(left.range[1], right.range[0])
   const operator = String(node['operator'])
   const at = between.indexOf(operator)
-  if (at < 0) return []
+  // Text becomes a number by `+ 0`: the same as `- 0`.
+  if (at < 0 || (right.type === 'NumericLiteral' && right['value'] === 0 && (operator === '+' || operator === '-')))
+    return []
   const from = left.range[1] + at
   return (OPERATORS[operator] ?? []).map((other) => ({ from, to: from + operator.length, text: other }))
 }
