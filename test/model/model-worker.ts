@@ -17,7 +17,5 @@ process.on('message', async ({ firstSeed, count }: Batch) => {
   }
   process.send?.(result)
 })
-process.on('disconnect', async () => {
-  await histories.stop()
-  process.exit()
-})
+// The server ends with this process.
+process.on('disconnect', () => process.exit())

@@ -6,8 +6,8 @@ import type { Failure } from './run-histories.ts'
 import { addCounts, type Counts, operationsIn } from './tally.ts'
 
 const WORKER = fileURLToPath(new URL('model-worker.ts', import.meta.url))
-/** Histories a worker is handed at a time: some seconds of work, after which its server is emptied. */
-const BATCH = 64
+/** Histories a worker is handed at a time: a few seconds of work, after which its server is emptied. */
+const BATCH = 32
 
 export interface Batch {
   readonly firstSeed: number
@@ -32,10 +32,9 @@ export interface RunOptions {
   /** 0 to 19, of the workers and their servers. */
   readonly niceness?: number
   readonly onProgress?: (progress: Progress) => void
-  readonly signal?: AbortSignal
 }
 
-/** Ends at the first failure, after enough operations, or when the signal says so. */
+/** Ends at the first failure or after enough operations. */
 export async function runWorkers(
   begin: Progress,
   options: RunOptions,
@@ -45,8 +44,7 @@ export async function runWorkers(
   let handedOut = begin.nextSeed
   // Batches that were done before one of an earlier seed.
   const early = new Map<number, Counts>()
-  const isOver = () =>
-    failure !== undefined || options.signal?.aborted === true || operationsIn(progress.counts) >= options.operations
+  const isOver = () => failure !== undefined || operationsIn(progress.counts) >= options.operations
   const take = ({ firstSeed, counts, failure: found }: BatchResult): void => {
     failure ??= found
     if (found) return

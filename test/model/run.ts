@@ -33,6 +33,7 @@ const begin: Progress = resumed
 const doneBefore = operationsIn(begin.counts)
 const startedMs = performance.now()
 let shownMs = 0
+let doneSoFar = doneBefore
 
 console.log(
   `first seed ${begin.firstSeed}, ${resumed ? `goes on at seed ${begin.nextSeed} after ${doneBefore}` : 0} of ${operations} operations; counts in ${values.file}`,
@@ -42,6 +43,7 @@ function keep(progress: Progress): void {
   // Whole or not at all: a run that is killed here goes on from the file before.
   writeFileSync(`${values.file}.new`, JSON.stringify(progress))
   renameSync(`${values.file}.new`, values.file)
+  doneSoFar = operationsIn(progress.counts)
   if (performance.now() - shownMs < 10_000) return
   shownMs = performance.now()
   console.log(progressLine(progress))
@@ -54,14 +56,18 @@ function progressLine(progress: Progress): string {
   return `${done} operations, next seed ${progress.nextSeed}, ${rate.toFixed(0)} a second, ${((operations - done) / rate / 60).toFixed(1)} minutes left`
 }
 
-const stop = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+// Workers end with this process; what they are at is done again.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    console.log(`stopped after ${doneSoFar} operations, 0 divergences; the same command goes on`)
+    process.exit(0)
+  })
+}
 const { progress, failure } = await runWorkers(begin, {
   operations,
   workers: Number(values.workers),
   niceness: Number(values.nice),
   onProgress: keep,
-  signal: stop.signal,
 })
 
 console.log(describeCounts(progress.counts))
@@ -69,8 +75,6 @@ if (failure) {
   console.log(`seed ${failure.seed}: the scripts differ from the model\n${failure.problem}`)
   console.log(printCase(`seed ${failure.seed}`, failure.steps))
   process.exitCode = 1
-} else if (stop.signal.aborted) {
-  console.log(`stopped after ${operationsIn(progress.counts)} operations, 0 divergences; the same command goes on`)
 } else {
   const seconds = (performance.now() - startedMs) / 1000
   console.log(
