@@ -11,6 +11,7 @@ import { BatchFiles } from './http/batch-files.ts'
 import type { CallDependencies } from './http/call-dependencies.ts'
 import type { OpenCall } from './http/call-guard.ts'
 import { type DeniedModel, DeniedModels } from './http/denied-models.ts'
+import { sliceWaits } from './http/hold-keeper.ts'
 import { HoldSizing } from './http/hold-sizing.ts'
 import { ProviderObjects } from './http/provider-objects.ts'
 import { createGatewayServer } from './http/server.ts'
@@ -76,6 +77,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
   options.store.onReload(({ result }) => {
     if (result !== 'rejected') denied.clear()
   })
+  const waits = sliceWaits()
   const exact = new ExactCounter(options.log)
   const warm = (): void => {
     if (asksForExact(options.store.current())) exact.warm()
@@ -91,6 +93,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
     sweeper: options.sweeper,
     pools: options.pools,
     credentials: options.credentials,
+    sliceWaits: waits,
     longCalls: options.longCalls,
     allowances: options.allowances,
     callers: options.callers,
@@ -145,6 +148,7 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
       clearInterval(stopCalls)
       stopAll(openCalls)
       clearInterval(ticker)
+      waits.close()
       cuts.stop()
       await sharing.stop()
       exact.close()

@@ -7,6 +7,7 @@ import type { Provider } from '../providers/provider.ts'
 import type { UpstreamCredentials } from '../proxy/credentials/upstream-credentials.ts'
 import type { Passthrough } from '../proxy/passthrough.ts'
 import type { UpstreamPools } from '../proxy/upstream.ts'
+import type { CommandDeadlines } from '../redis/command-deadlines.ts'
 import type { ExactCounter } from '../tokenizer/exact-counter.ts'
 import type { Tokens } from '../tokens/token.ts'
 import type { AllowanceKeeper } from '../wallet/allowance-keeper.ts'
@@ -38,6 +39,7 @@ export interface CallDependencies {
   readonly batchFiles: BatchFiles
   readonly uploads: UploadBudget
   readonly uploadClock: UploadClock
+  readonly sliceWaits: Pick<CommandDeadlines, 'start'>
   readonly longCalls: Pick<LongCalls, 'register' | 'ended' | 'hurry' | 'askNow' | 'goesOn'>
   readonly allowances: Pick<AllowanceKeeper, 'covers' | 'ensure'>
   readonly sizing: HoldSizing

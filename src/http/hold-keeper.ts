@@ -1,12 +1,13 @@
 /** Keeps the hold of an open call: renews its deadline, and asks for the next slice of a stream in good time. */
 import type { Atoms } from '../core/money.ts'
+import { CommandDeadlines } from '../redis/command-deadlines.ts'
 import type { CheckpointResult } from '../wallet/wallet-types.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import { measuredProgress } from './call-budgets.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 
-/** How long a stream waits for its next slice (WALLET section 3). */
-const SLICE_WAIT_MS = 300
+/** How long a stream waits for its next slice: 300 ms (WALLET section 3) at the latest, as limits end at a tick of 25 ms. */
+const SLICE_WAIT_MS = 275
 /** Next slice of a stream without slices whose provider goes far beyond the limit it was given. */
 const RUNAWAY_SLICE_TOKENS = 1_024
 
@@ -24,6 +25,11 @@ export interface KeptCall {
   onNoSlice(refusal: SliceRefusal | undefined): void
 }
 
+/** The waits of all streams of a process: an event loop that stood still while the slice came cuts no stream. */
+export function sliceWaits(): CommandDeadlines {
+  return new CommandDeadlines(SLICE_WAIT_MS)
+}
+
 export class HoldKeeper {
   readonly #deps: CallDependencies
   readonly #admitted: AdmittedCall
@@ -35,7 +41,7 @@ export class HoldKeeper {
   #refusal: SliceRefusal | undefined
   /** Nothing may pass until a slice comes. */
   #waiting = false
-  #timer: NodeJS.Timeout | undefined
+  #endWait: (() => void) | undefined
   #closed = false
 
   constructor(deps: CallDependencies, admitted: AdmittedCall, call: KeptCall) {
@@ -87,15 +93,15 @@ export class HoldKeeper {
     if (this.#waiting) return
     this.#waiting = true
     if (!this.#asking) this.#ask()
-    this.#timer = setTimeout(onTimeout, SLICE_WAIT_MS, this)
+    this.#endWait = this.#deps.sliceWaits.start(() => this.#timedOut())
   }
 
   close(): void {
     this.#closed = true
-    clearTimeout(this.#timer)
+    this.#endWait?.()
   }
 
-  timedOut(): void {
+  #timedOut(): void {
     if (this.#waiting && !this.#closed) this.#call.onNoSlice(this.#refusal)
   }
 
@@ -143,7 +149,7 @@ export class HoldKeeper {
     if (result.status === 'checkpointed') {
       this.#refusal = undefined
       this.#waiting = false
-      clearTimeout(this.#timer)
+      this.#endWait?.()
       this.#call.onSlice(result.tokens * this.#admitted.call.answers)
     } else if (this.#waiting && this.#refusal) {
       this.#call.onNoSlice(result)
@@ -153,8 +159,4 @@ export class HoldKeeper {
       if (this.#waiting) this.#ask()
     }
   }
-}
-
-function onTimeout(keeper: HoldKeeper): void {
-  keeper.timedOut()
 }

@@ -12,7 +12,7 @@ export class CommandTimedOut extends Error {}
 
 interface Pending {
   readonly startedMs: number
-  readonly reject: (error: Error) => void
+  readonly onLimit: (error: Error) => void
 }
 
 export class CommandDeadlines {
@@ -32,24 +32,30 @@ export class CommandDeadlines {
   /** The promise's own outcome, or CommandTimedOut. */
   bound<Value>(promise: Promise<Value>): Promise<Value> {
     return new Promise((resolve, reject) => {
-      const pending: Pending = { startedMs: this.#activeMs, reject }
-      this.#pending.add(pending)
+      const end = this.start(reject)
       promise.then(
         (value) => {
-          this.#pending.delete(pending)
+          end()
           resolve(value)
         },
         (error) => {
-          this.#pending.delete(pending)
+          end()
           reject(error)
         },
       )
     })
   }
 
+  /** Calls `onLimit` at the limit, unless the function that it gives was called before. */
+  start(onLimit: (error: Error) => void): () => void {
+    const pending: Pending = { startedMs: this.#activeMs, onLimit }
+    this.#pending.add(pending)
+    return () => this.#pending.delete(pending)
+  }
+
   /** The connection is gone: none of them will be answered. */
   failAll(error: Error): void {
-    for (const pending of this.#pending) pending.reject(error)
+    for (const pending of this.#pending) pending.onLimit(error)
     this.#pending.clear()
   }
 
@@ -65,7 +71,7 @@ export class CommandDeadlines {
     for (const pending of this.#pending) {
       if (this.#activeMs - pending.startedMs < this.#limitMs) return
       this.#pending.delete(pending)
-      pending.reject(new CommandTimedOut('Command timed out'))
+      pending.onLimit(new CommandTimedOut('Command timed out'))
     }
   }
 }
