@@ -69,12 +69,17 @@ async function grant(account: string): Promise<void> {
   await wallet.grant(creditRequest(parseAmount('100000'), { account }))
 }
 
-function post(stream: boolean, url = gateway.url, key = TEST_KEY): Promise<Response> {
+function post(stream: boolean, { url = gateway.url, maxTokens = 100 } = {}): Promise<Response> {
   return fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-    body: JSON.stringify({ model: 'gpt-5-mini', max_tokens: 100, stream, messages: [{ role: 'user', content: 'hi' }] }),
+    headers: { authorization: `Bearer ${TEST_KEY}`, 'content-type': 'application/json' },
+    body: chatBody(stream, maxTokens),
   })
+}
+
+function chatBody(stream: boolean, maxTokens: number): string {
+  const messages = [{ role: 'user', content: 'hi' }]
+  return JSON.stringify({ model: 'gpt-5-mini', max_tokens: maxTokens, stream, messages })
 }
 
 async function held(): Promise<string | undefined> {
@@ -144,7 +149,7 @@ function* repeated(piece: string | Buffer, times: number, last: string): Generat
 }
 
 run(
-  '20 callers that read nothing of 20 MB streams: the upstream waits, memory does not grow, and the answers are whole after',
+  '20 callers that stop reading 20 MB streams at once: the upstream waits, memory does not grow, and the answers are whole after',
   async () => {
     const taken = { bytes: 0 }
     const piece = event('a '.repeat(4_000))
@@ -155,7 +160,7 @@ run(
     }
     const request = bytesOf(true)
     // The first streams of a process grow its heap to working size: what is measured is what waits, not what warms up.
-    await Promise.all(Array.from({ length: 8 }, async () => readThrough(await post(true))))
+    await Promise.all(Array.from({ length: 8 }, async () => readThrough(await post(true, { maxTokens: 100_000_000 }))))
     upstream.requests.length = 0
     taken.bytes = 0
     const sockets = await Promise.all(Array.from({ length: 20 }, () => rawSocket(gateway.url)))
@@ -163,12 +168,9 @@ run(
     onTestFinished(() => {
       for (const socket of sockets) socket.destroy()
     })
+    let bytes = 0
     const growth = await growthDuring(async () => {
-      for (const socket of sockets) {
-        socket.pause()
-        socket.write(request)
-      }
-      await waitFor('20 streams', () => upstream.requests.length >= 20)
+      ;[bytes = 0] = await Promise.all(sockets.map((socket) => startStream(socket, request)))
       await new Promise((resolve) => setTimeout(resolve, 2_000))
     })
     // Buffered whole it would be 400 MiB.
@@ -176,7 +178,6 @@ run(
     expect(taken.bytes).toBeLessThan(300 * MIB)
     // One of them reads on: its answer is whole.
     const first = sockets[0] as Socket
-    let bytes = 0
     let tail = ''
     first.on('data', (chunk) => {
       bytes += chunk.length
@@ -190,13 +191,20 @@ run(
   },
 )
 
-function bytesOf(stream: boolean): string {
-  const body = JSON.stringify({
-    model: 'gpt-5-mini',
-    max_tokens: 100_000_000,
-    stream,
-    messages: [{ role: 'user', content: 'hi' }],
+/** Sends the request, and reads the first bytes of its answer and no more: how many they were. */
+async function startStream(socket: Socket, request: string): Promise<number> {
+  socket.write(request)
+  const head = await new Promise<Buffer>((resolve) => {
+    socket.once('data', resolve)
+    socket.once('close', () => resolve(Buffer.from('closed')))
   })
+  socket.pause()
+  expect(head.toString('latin1')).toMatch(/^HTTP\/1\.1 200 /)
+  return head.length
+}
+
+function bytesOf(stream: boolean): string {
+  const body = chatBody(stream, 100_000_000)
   return `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${TEST_KEY}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
 }
 
@@ -289,7 +297,7 @@ run(
   'an upstream that falls silent in a stream: an error event, what was produced is charged, the upstream is closed',
   async () => {
     await withSilentUpstream('text/event-stream', event('one two three'), async (url, silent) => {
-      const got = await post(true, url)
+      const got = await post(true, { url })
       const text = await got.text()
       expect(text).toContain('"upstream_timeout"')
       expect(text).not.toContain('[DONE]')
@@ -301,11 +309,11 @@ run(
 
 run('an upstream that falls silent in JSON: 504, or a connection that breaks off once bytes have gone', async () => {
   await withSilentUpstream('application/json', '{"id":', async (url) => {
-    const got = await post(false, url)
+    const got = await post(false, { url })
     expect([got.status, got.headers.get('x-tollgate-error')]).toEqual([504, 'upstream_timeout'])
   })
   await withSilentUpstream('application/json', `{"id":"${'a'.repeat(400_000)}`, async (url) => {
-    const broken = await post(false, url)
+    const broken = await post(false, { url })
     expect(broken.status).toBe(200)
     await expect(broken.text()).rejects.toThrow()
   })
@@ -349,7 +357,7 @@ run('a stream that goes on for ever ends at upstream_total_timeout', async () =>
   })
   try {
     const startedMs = performance.now()
-    const got = await post(true, other.url)
+    const got = await post(true, { url: other.url })
     expect(await got.text()).toContain('"upstream_timeout"')
     // Silence would end it after 120 s, nothing else before 15 min.
     expect(performance.now() - startedMs).toBeLessThan(20_000)
@@ -466,7 +474,7 @@ run.each([
   })
   try {
     for (const stream of [false, true]) {
-      const got = await post(stream, other.url)
+      const got = await post(stream, { url: other.url })
       expect(statuses).toContain(got.status)
       const id = idOf(got)
       await got.arrayBuffer().catch(() => undefined)
