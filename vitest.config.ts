@@ -12,7 +12,7 @@ export default defineConfig({
     // Most tests wait, for processes or for time to pass: vitest's own choice, one core fewer than there are, idles.
     maxWorkers: availableParallelism() + 1,
     sequence: { sequencer: SlowFirstSequencer },
-    runner: './test/support/skipping-runner.ts',
+    runner: './test/support/test-runner.ts',
     reporters: ['default', './test/support/summary-reporter.ts'],
   },
 })

@@ -25,7 +25,7 @@ let gateway: GatewayProcess
 beforeAll(async () => {
   if (!redisAvailable) return
   redis = await startRedis()
-  server = createServer((request, response) => {
+  server = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
     void readHashed(request).then((body) => {
       if (body === undefined) return
       whole.push({ path: request.url as string, ...body })

@@ -41,7 +41,7 @@ const env: Record<string, string | undefined> = Object.fromEntries(CLOUD_ENV.map
 beforeAll(async () => {
   if (!redisAvailable) return
   dir = mkdtempSync(join(tmpdir(), 'tollgate-auth-'))
-  cloud = createServer((request, response) => {
+  cloud = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
     const path = request.url as string
     asked.push(path)
     response.setHeader('metadata-flavor', 'Google')

@@ -12,19 +12,22 @@ export interface ReplayUpstream {
 /** Which recording, and how it is cut, is said in the headers x-recording and x-cut. */
 export async function startReplayUpstream(recordings: readonly Recording[], seed: number): Promise<ReplayUpstream> {
   const byId = new Map(recordings.map((recording) => [recording.id, recording]))
-  const server: Server = createServer((request: IncomingMessage, response: ServerResponse) => {
-    const recording = byId.get(request.headers['x-recording'] as string)
-    request.resume()
-    request.on('end', () => {
-      if (!recording) {
-        response.writeHead(500).end('no such recording')
-        return
-      }
-      response.writeHead(recording.response.status, recording.response.headers)
-      const body = Buffer.from(recording.response.bodyBase64, 'base64')
-      send(response, pieces(body, request.headers['x-cut'] as Cut, seed), 0)
-    })
-  })
+  const server: Server = createServer(
+    { keepAliveTimeout: 65_000 },
+    (request: IncomingMessage, response: ServerResponse) => {
+      const recording = byId.get(request.headers['x-recording'] as string)
+      request.resume()
+      request.on('end', () => {
+        if (!recording) {
+          response.writeHead(500).end('no such recording')
+          return
+        }
+        response.writeHead(recording.response.status, recording.response.headers)
+        const body = Buffer.from(recording.response.bodyBase64, 'base64')
+        send(response, pieces(body, request.headers['x-cut'] as Cut, seed), 0)
+      })
+    },
+  )
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     port: (server.address() as AddressInfo).port,

@@ -26,7 +26,7 @@ export async function startTokenIssuer(): Promise<TokenIssuer> {
     privateKeys.set(kid, privateKey)
     return { ...(await exportJWK(publicKey)), kid, alg: 'ES256', use: 'sig' }
   }
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
     fetches++
     if (issuer.answer) return issuer.answer(request, response)
     response.setHeader('content-type', 'application/json').end(JSON.stringify({ keys: published }))

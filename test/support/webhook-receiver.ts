@@ -39,7 +39,7 @@ export async function startReceiver(options: ReceiverOptions = {}): Promise<Webh
   const posts: Posted[] = []
   const taken: Posted[] = []
   const webhook = new Webhook(SECRET)
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
     let body = ''
     request.setEncoding('utf8')
     request.on('data', (chunk: string) => {

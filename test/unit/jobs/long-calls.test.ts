@@ -30,7 +30,7 @@ let started: (() => Promise<void>)[]
 
 beforeEach(async () => {
   ;[answers, asked, atOnce, delayMs, started] = [[], [], { now: 0, most: 0 }, 0, []]
-  server = createServer((request, response) => {
+  server = createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
     asked.push(request.url as string)
     atOnce.most = Math.max(atOnce.most, ++atOnce.now)
     const [status, body, headers = {}] = answers.length > 1 ? (answers.shift() ?? [500, {}]) : (answers[0] ?? [500, {}])
