@@ -6,16 +6,17 @@ import { type RunnerTask, type RunnerTestFile, type RunnerTestSuite, TestRunner 
 const HELPERS: Readonly<Record<string, string>> = { redis: 'support/redis.ts', prometheus: 'support/prometheus.ts' }
 
 /**
- * Tests of processes that race with each other and with time: under CI, where they share few cores with other files,
- * each has a second try. The run's end names those that needed it; what fails twice is red.
+ * Tests that know no time but what they are told: of money, of what is counted. All others, of processes that race with
+ * each other and with the clock, have a second try under CI, where they share few cores with other files. The run's end
+ * names those that needed it; what fails twice is red.
  */
-const TIMED = ['/test/faults/', '/test/e2e/', '/test/metrics/']
+const ONE_TRY = ['/test/model/', '/test/scripts/', '/test/recordings/', '/test/unit/core/', '/test/unit/providers/']
 
 /** Skips what the machine cannot run, and gives a second try to what a busy machine disturbs. */
 export default class ProjectTestRunner extends TestRunner {
   onCollected(files: RunnerTestFile[]): void {
     if (process.env['CI'] === 'true')
-      for (const file of files) if (TIMED.some((part) => file.filepath.includes(part))) retryOnce(file)
+      for (const file of files) if (!ONE_TRY.some((part) => file.filepath.includes(part))) retryOnce(file)
     skipWithoutPrograms(files)
   }
 }
