@@ -1,6 +1,6 @@
 import { formatProblem } from '../config/problem.ts'
 import { FILE_BYTES_MAX } from '../config/read-yaml.ts'
-import type { Plan, Snapshot, Upstream, UpstreamAuth } from '../config/snapshot.ts'
+import type { JwtIssuer, Plan, Snapshot, Upstream, UpstreamAuth } from '../config/snapshot.ts'
 import { formatAmount } from '../core/money.ts'
 import { AdminError } from './admin-error.ts'
 import { timeText } from './render-wallet.ts'
@@ -63,6 +63,19 @@ function shownAuth(auth: UpstreamAuth): unknown {
   }
 }
 
+function issuerJson(issuer: JwtIssuer): object {
+  return {
+    issuer: issuer.issuer,
+    audience: issuer.audience,
+    jwks_url: shownUrl(issuer.jwksUrl),
+    algorithms: issuer.algorithms,
+    account_claim: issuer.accountClaim ?? null,
+    account: issuer.account ?? null,
+    key_claim: issuer.keyClaim,
+    labels: issuer.labels,
+  }
+}
+
 /** What is in force, without secrets: no key, argument, hash, token, header value or Redis password. */
 function configJson(snapshot: Snapshot): object {
   const { settings } = snapshot
@@ -80,9 +93,11 @@ function configJson(snapshot: Snapshot): object {
     },
     redis: { url: settings.redis.url === '' ? 'embedded' : shownUrl(settings.redis.url) },
     data_dir: settings.dataDir,
+    auth: { jwt: settings.jwt.map(issuerJson) },
     units: Object.fromEntries(settings.unitScales),
     upstreams: Object.fromEntries(settings.upstreams.map((upstream) => [upstream.name, upstreamJson(upstream)])),
     plans: Object.fromEntries([...snapshot.plans].map(([name, plan]) => [name, planJson(plan)])),
+    defaults: { plan: snapshot.defaultPlan?.name ?? null },
     accounts: Object.fromEntries(
       [...snapshot.accounts.values()].map(({ id, plan, labels }) => [
         id,

@@ -503,9 +503,30 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
         'view-me',
         'hooksecret',
         'hooktoken',
+        'jwkspassword',
+        'jwkscode',
       ]) {
         expect(text).not.toContain(secret)
       }
+    })
+
+    test('the config shows whose tokens count, and the plan of accounts known by a token alone', async () => {
+      const { body } = await admin.call('GET', 'config')
+      expect(body.auth).toEqual({
+        jwt: [
+          {
+            issuer: 'https://login.example',
+            audience: 'tollgate',
+            jwks_url: 'https://keys:***@login.example/keys',
+            algorithms: ['RS256'],
+            account_claim: 'org_id',
+            account: null,
+            key_claim: 'sub',
+            labels: { team: 'groups' },
+          },
+        ],
+      })
+      expect(body.defaults).toEqual({ plan: 'pro' })
     })
 
     test('receivers of events are listed and tested without their secrets', async () => {
