@@ -215,10 +215,10 @@ async function start(
 }
 
 /** Loaded only where the config names an issuer. */
-async function openTokens(issuers: Settings['jwt']): Promise<Tokens | undefined> {
+async function openTokens(issuers: Settings['jwt'], metrics: Metrics, log: Log): Promise<Tokens | undefined> {
   if (issuers.length === 0) return undefined
   const { TokenCallers } = await import('./tokens/token-callers.ts')
-  return new TokenCallers(issuers)
+  return new TokenCallers(issuers, { metrics, log })
 }
 
 /** What each process of the gateway has: its connection, its wallet, its outbox. */
@@ -362,7 +362,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
     directory,
     callers: known.callers,
     eventMarks,
-    tokens: await openTokens(settings.jwt),
+    tokens: await openTokens(settings.jwt, metrics, log),
     async close(withinMs) {
       known.stop()
       await pools.close()

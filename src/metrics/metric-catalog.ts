@@ -56,6 +56,11 @@ export const METRICS = {
   ),
   otherModels: counter('other_model_total', 'upstream model', 'Answers by another model than was asked for.'),
   unmeteredBytes: counter('unmetered_bytes_total', 'upstream direction', 'Bytes on paths that are left unmetered.'),
+  issuerFetches: counter(
+    'issuer_fetches_total',
+    'issuer result',
+    'Fetches of the keys of an issuer of tokens, by result.',
+  ),
   polls: counter('polls_total', 'upstream result', 'Questions how a call stands that goes on after its answer.'),
   jobsOpen: gauge('jobs_open', '', 'max', 'Calls that go on after their answer and have no end yet.'),
   webhookDeliveries: counter('webhook_deliveries_total', 'event result', 'Posts of events to receivers, by result.'),

@@ -109,6 +109,17 @@ export class Metrics {
       this.#families.holdRatio.observe([], Number(heldAtoms) / Number(chargedAtoms))
   }
 
+  /** The issuers of tokens that the config names. */
+  issuers(issuers: Iterable<string>): void {
+    for (const issuer of issuers)
+      for (const result of ['fetched', 'failed']) this.#families.issuerFetches.touch([issuer, result])
+  }
+
+  /** The keys of an issuer were asked for. */
+  issuerFetch(issuer: string, result: 'fetched' | 'failed'): void {
+    this.#families.issuerFetches.add([issuer, result], 1)
+  }
+
   /** An event was posted to a receiver, or given up. */
   webhookDelivered(event: string, result: 'delivered' | 'failed' | 'gone' | 'given_up'): void {
     this.#families.webhookDeliveries.add([event, result], 1)

@@ -1,6 +1,7 @@
 /**
  * The public keys of one issuer: fetched from the URL of the config alone, when the first token comes, each ten minutes,
- * and when a token names a key that is not among them. Where the issuer is away those of the last hour still count.
+ * and when a token names a key that is not among them. Where the issuer is away those of the last hour still count. Each
+ * fetch is told of as it ends.
  */
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
 
@@ -18,17 +19,30 @@ export class IssuerAway extends Error {
   override readonly name = 'IssuerAway'
 }
 
+/** How a fetch ended. */
+export type KeysFetch =
+  | { readonly result: 'fetched' }
+  /** `error`: what to look into; a JWKS is public, and nothing of the token is in it. `kept`: earlier keys still count. */
+  | { readonly result: 'failed'; readonly error: unknown; readonly kept: boolean }
+
+export interface IssuerKeysOptions {
+  readonly nowMs: () => number
+  readonly onFetch: (fetch: KeysFetch) => void
+}
+
 export class IssuerKeys {
   readonly #url: string
   readonly #nowMs: () => number
+  readonly #onFetch: IssuerKeysOptions['onFetch']
   #keys: JWTVerifyGetKey | undefined
   #fetchedMs = Number.NEGATIVE_INFINITY
   #triedMs = Number.NEGATIVE_INFINITY
   #running: Promise<void> | undefined
 
-  constructor(url: string, nowMs: () => number) {
+  constructor(url: string, options: IssuerKeysOptions) {
     this.#url = url
-    this.#nowMs = nowMs
+    this.#nowMs = options.nowMs
+    this.#onFetch = options.onFetch
   }
 
   /** Throws IssuerAway, or jose's own error for a key that is not there. */
@@ -46,14 +60,18 @@ export class IssuerKeys {
   }
 
   async #current(): Promise<JWTVerifyGetKey> {
-    const age = this.#nowMs() - this.#fetchedMs
-    if (this.#keys !== undefined && age < KEPT_MS) {
+    if (this.#keys !== undefined && this.#kept()) {
+      const age = this.#nowMs() - this.#fetchedMs
       if (age >= REFRESH_MS && this.#nowMs() - this.#triedMs >= UNKNOWN_KEY_MS) void this.#fetch().catch(() => {})
       return this.#keys
     }
     if (this.#running === undefined && this.#nowMs() - this.#triedMs < AGAIN_MS) throw new IssuerAway('just tried')
     await this.#fetch()
     return this.#keys as JWTVerifyGetKey
+  }
+
+  #kept(): boolean {
+    return this.#nowMs() - this.#fetchedMs < KEPT_MS
   }
 
   /** Calls at the same time share one. */
@@ -76,7 +94,9 @@ export class IssuerKeys {
       const keys = createLocalJWKSet(JSON.parse(await boundedText(answer)) as JSONWebKeySet)
       this.#keys = keys
       this.#fetchedMs = this.#nowMs()
+      this.#onFetch({ result: 'fetched' })
     } catch (error) {
+      this.#onFetch({ result: 'failed', error, kept: this.#kept() })
       throw new IssuerAway((error as Error).message, { cause: error })
     }
   }

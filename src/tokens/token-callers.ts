@@ -7,7 +7,9 @@ import { LookupBound } from '../accounts/record-cache.ts'
 import type { JwtIssuer } from '../config/snapshot.ts'
 import { NAME, nameOrHash } from '../core/name-or-hash.ts'
 import { RecentMap } from '../core/recent-map.ts'
-import { IssuerAway, IssuerKeys } from './issuer-keys.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics/metrics.ts'
+import { IssuerAway, IssuerKeys, type KeysFetch } from './issuer-keys.ts'
 import type { TokenProblem, Tokens, VerifiedToken } from './token.ts'
 
 const SKEW_SECONDS = 60
@@ -26,16 +28,29 @@ interface Issuer {
   readonly bound: LookupBound
 }
 
+export interface TokenCallersOptions {
+  readonly log: Log
+  readonly metrics: Pick<Metrics, 'issuers' | 'issuerFetch'>
+  readonly nowMs?: () => number
+}
+
 export class TokenCallers implements Tokens {
   readonly #issuers: ReadonlyMap<string, Issuer>
   readonly #nowMs: () => number
   readonly #known = new RecentMap<VerifiedToken>(KEPT_MAX)
 
-  constructor(issuers: readonly JwtIssuer[], nowMs: () => number = Date.now) {
+  constructor(issuers: readonly JwtIssuer[], options: TokenCallersOptions) {
+    const { log, metrics, nowMs = Date.now } = options
     this.#nowMs = nowMs
+    metrics.issuers(issuers.map(({ issuer }) => issuer))
     this.#issuers = new Map(
       issuers.map((config) => {
-        const keys = new IssuerKeys(config.jwksUrl, nowMs)
+        const tell = tellOutages(config.issuer, log)
+        const onFetch = (fetch: KeysFetch): void => {
+          metrics.issuerFetch(config.issuer, fetch.result)
+          tell(fetch)
+        }
+        const keys = new IssuerKeys(config.jwksUrl, { nowMs, onFetch })
         return [config.issuer, { config, keys, bound: new LookupBound(VERIFIED_AT_ONCE) }]
       }),
     )
@@ -85,6 +100,27 @@ export class TokenCallers implements Tokens {
     const expiresMs = ((payload.exp as number) + SKEW_SECONDS) * 1000
     const untilMs = Math.min(expiresMs, this.#nowMs() + KEPT_MS)
     return { account, key: textOf(payload, config.keyClaim) ?? 'jwt', labels: Object.fromEntries(labels), untilMs }
+  }
+}
+
+/** A line as an outage begins, one when the last keys that were kept are too old, and one as it ends: not one a fetch. */
+function tellOutages(issuer: string, log: Log): (fetch: KeysFetch) => void {
+  let told: 'nothing' | 'kept' | 'refused' = 'nothing'
+  return (fetch) => {
+    if (fetch.result === 'fetched') {
+      if (told !== 'nothing') log.info({ issuer }, 'the keys of an issuer of tokens can be fetched again')
+      told = 'nothing'
+      return
+    }
+    const now = fetch.kept ? 'kept' : 'refused'
+    if (told === now || told === 'refused') return
+    told = now
+    log.error(
+      { issuer, error: fetch.error },
+      fetch.kept
+        ? 'the keys of an issuer of tokens cannot be fetched; those of the last hour still count'
+        : 'the keys of an issuer of tokens cannot be fetched; its callers are answered 503',
+    )
   }
 }
 

@@ -68,6 +68,7 @@ export function countTraffic(metrics: Metrics): void {
   metrics.unmeteredBytes('openai', 'received', 2048)
   metrics.overhead('admit', 0.0006)
   metrics.redisCall('hold', 0.0004)
+  for (const result of ['fetched', 'failed'] as const) metrics.issuerFetch('https://login.example', result)
   metrics.polled('openai', 'open')
   metrics.jobsOpen(2)
   for (const result of ['delivered', 'failed', 'gone', 'given_up'] as const)

@@ -33,6 +33,9 @@ const prices = `
   - { match: { model: "*" }, from: 2020-01-01, per_million: { input: "1", output: "1000" } }
 `
 
+/** An issuer of whom nobody has a token: its keys are not asked for, and its series are there. */
+const settings = `auth: { jwt: [ { issuer: "https://login.example", audience: tollgate, jwks_url: "https://login.example/keys", account_claim: org } ] }`
+
 type Account = keyof typeof ACCOUNTS
 
 describe.skipIf(missing('prometheus') || !redisAvailable)('a real Prometheus that scraped a running gateway', () => {
@@ -54,7 +57,7 @@ describe.skipIf(missing('prometheus') || !redisAvailable)('a real Prometheus tha
   }
 
   beforeAll(async () => {
-    gateway = await startTestGateway({ entitlements, prices })
+    gateway = await startTestGateway({ entitlements, prices, settings })
     await Promise.all([gateway.grant('1000', 'plain'), gateway.grant('1000', 'dear'), gateway.grant('0.5', 'sliced')])
     prometheus = await startPrometheus(new URL(gateway.adminUrl).host)
     await Promise.all([

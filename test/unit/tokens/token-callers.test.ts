@@ -2,6 +2,8 @@ import { generateKeyPairSync, sign } from 'node:crypto'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { JwtIssuer } from '../../../src/config/snapshot.ts'
+import type { Log } from '../../../src/log.ts'
+import { createMetrics, type Metrics } from '../../../src/metrics/metrics.ts'
 import { looksLikeToken } from '../../../src/tokens/token.ts'
 import { TokenCallers } from '../../../src/tokens/token-callers.ts'
 import { sha256 } from '../../support/gateway.ts'
@@ -11,6 +13,15 @@ import { waitFor } from '../../support/wait-for.ts'
 let issuer: TokenIssuer
 let nowMs: number
 let tokens: TokenCallers
+let log: ReturnType<typeof linesLog>
+let metrics: Metrics
+
+function linesLog(): Log & { readonly lines: string[] } {
+  const lines: string[] = []
+  const write = (level: string) => (fields: Readonly<Record<string, unknown>>, message: string) =>
+    void lines.push(`${level} ${fields['issuer']}: ${message}; ${(fields['error'] as Error | undefined)?.message}`)
+  return { lines, debug: write('debug'), info: write('info'), warn: write('warn'), error: write('error') }
+}
 
 function callers(more: Partial<JwtIssuer> = {}): TokenCallers {
   const config = {
@@ -24,13 +35,15 @@ function callers(more: Partial<JwtIssuer> = {}): TokenCallers {
     labels: { team: 'team', admin: 'admin' },
     ...more,
   }
-  return new TokenCallers([config], () => nowMs)
+  return new TokenCallers([config], { log, metrics, nowMs: () => nowMs })
 }
 const check = (token: string, by = tokens) => by.check(token, sha256(token))
 
 beforeEach(async () => {
   issuer = await startTokenIssuer()
   nowMs = Date.now()
+  metrics = createMetrics({ maxSeries: 10 })
+  log = linesLog()
   tokens = callers()
 })
 afterEach(() => issuer.close())
@@ -149,6 +162,45 @@ test.each<[string, NonNullable<TokenIssuer['answer']>]>([
   expect(await check(await issuer.sign({ org: 'cust-1' }, { expiresIn: '3h' }))).toMatchObject({ account: 'cust-1' })
 })
 
+const fetched = async (): Promise<Record<string, number>> => {
+  const families = await metrics.export()
+  const values = families.find(({ name }) => name === 'tollgate_issuer_fetches_total')?.values ?? []
+  return Object.fromEntries(values.map(({ labels, value }) => [`${labels['issuer']} ${labels['result']}`, value]))
+}
+
+test('an issuer that is away is told of once an outage with the cause, and each fetch is counted', async () => {
+  expect(await fetched()).toEqual({ [`${issuer.url} fetched`]: 0, [`${issuer.url} failed`]: 0 })
+  const long = await issuer.sign({ org: 'cust-1' }, { expiresIn: '6h' })
+  let failed = 0
+  const failing = async (times: number, stepMs: number): Promise<void> => {
+    for (let i = 0; i < times; i++) {
+      await tokens.check(long, `failing-${nowMs}`)
+      failed++
+      await waitFor('the fetch', async () => (await fetched())[`${issuer.url} failed`] === failed)
+      nowMs += stepMs
+    }
+  }
+  issuer.answer = (_request, response) => response.writeHead(500).end()
+  await failing(3, 1_000)
+  const refused = `error ${issuer.url}: the keys of an issuer of tokens cannot be fetched; its callers are answered 503; it answered 500`
+  expect(log.lines).toEqual([refused])
+  issuer.answer = undefined
+  await check(long)
+  const back = `info ${issuer.url}: the keys of an issuer of tokens can be fetched again; undefined`
+  expect(log.lines).toEqual([refused, back])
+  // Away while its keys are still kept, and beyond that.
+  issuer.answer = (_request, response) => response.end('<html>')
+  nowMs += 600_000
+  await failing(3, 60_000)
+  nowMs += 3_600_000
+  await failing(3, 1_000)
+  expect(log.lines.slice(2)).toEqual([
+    expect.stringMatching(/^error .*; those of the last hour still count; Unexpected token/),
+    expect.stringMatching(/^error .*; its callers are answered 503; Unexpected token/),
+  ])
+  expect(await fetched()).toEqual({ [`${issuer.url} fetched`]: 1, [`${issuer.url} failed`]: 9 })
+})
+
 test('a token that names no key is tried with each that its algorithm fits', async () => {
   const [first, second, other] = await Promise.all([0, 1, 2].map(() => generateKeyPair('ES256')))
   const published = await Promise.all(
@@ -196,7 +248,7 @@ test('an issuer whose keys are slow to come holds up no token of another', async
     const config = { audience: 'tollgate', algorithms: ['ES256'], account: undefined, accountClaim: 'org' }
     const both = new TokenCallers(
       [slow, issuer].map(({ url, jwksUrl }) => ({ ...config, issuer: url, jwksUrl, keyClaim: 'sub', labels: {} })),
-      () => nowMs,
+      { log, metrics, nowMs: () => nowMs },
     )
     let answer = (): void => {}
     slow.answer = (_request, response) => {
