@@ -16,6 +16,7 @@ import { addedAnswer, batchAnswer, batches, mistralJobs, xaiRequests } from './b
 import { batchJobReader, xaiRequestsReader } from './batch-job.ts'
 import { readOpenAILine } from './batch-lines.ts'
 import { chatMetering } from './chat.ts'
+import { compactMetering } from './compact.ts'
 import { completionsMetering } from './completions.ts'
 import { embeddingsMetering } from './embeddings.ts'
 import { openAIErrorBody } from './error-event.ts'
@@ -32,6 +33,8 @@ import { transcriptionsMetering } from './transcriptions.ts'
 
 const chat = metered('chat', chatMetering)
 const responses = metered('responses', responsesMetering)
+const compact = metered('responses', compactMetering)
+const countTokens = free('count_tokens', { readsBody: true })
 const completions = metered('completions', completionsMetering)
 const embeddings = metered('embeddings', embeddingsMetering)
 const images = metered('images', imagesMetering)
@@ -79,6 +82,8 @@ function matchCall(segments: readonly string[]): OperationMatch | undefined {
   const last = segments.at(-1)
   if (last === 'completions') return of(segments.at(-2) === 'chat' ? chat : completions)
   if (last === 'responses') return of(responses)
+  if (segments.at(-2) === 'responses' && last === 'compact') return of(compact)
+  if (segments.at(-2) === 'responses' && last === 'input_tokens') return of(countTokens)
   if (last === 'embeddings') return of(embeddings)
   return matchMedia(last ?? '', segments.at(-2) ?? '')
 }

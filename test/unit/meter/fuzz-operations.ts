@@ -47,6 +47,7 @@ const CALLS: readonly (readonly [Format, string, object])[] = [
   ['openai', '/v1/chat/completions', TEXT],
   ['openai', '/v1/completions', TEXT],
   ['openai', '/v1/responses', { ...INPUT, stream: true }],
+  ['openai', '/v1/responses/compact', INPUT],
   ['openai', '/v1/embeddings', INPUT],
   ['openai', '/v1/images/generations', TEXT],
   ['openai', '/v1/images/edits', TEXT],

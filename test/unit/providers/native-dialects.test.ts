@@ -359,6 +359,33 @@ describe('rerank', () => {
   })
 })
 
+describe('a conversation that is made shorter', () => {
+  const body = { model: 'gpt-5.2', input: [{ role: 'user', content: 'Add three.' }], previous_response_id: 'resp_0' }
+  const { call } = prepared('openai', '/v1/responses/compact', body)
+
+  test('is charged as a response is, and what it names must be the account’s own', () => {
+    const usage = {
+      input_tokens: 154,
+      input_tokens_details: { cached_tokens: 64 },
+      output_tokens: 163,
+      output_tokens_details: { reasoning_tokens: 100 },
+      total_tokens: 317,
+    }
+    const answer = { id: 'resp_1', object: 'response.compaction', output: [{ id: 'cmp_1', type: 'compaction' }], usage }
+    const facts = readWhole(prepared('openai', '/v1/responses/compact', body), answer)
+    expect(counts(facts.usage)).toEqual({ tokens: { input: 90, cached_input: 64, output: 163 }, reasoning: 100 })
+    expect(facts.providerId).toBe('resp_1')
+    expect(call.objects).toEqual(['resp_0'])
+  })
+
+  test('takes no limit: what it may write is held at the output rate', () => {
+    const text = JSON.stringify(body)
+    expect(sent('/v1/responses/compact', text, 50)).toBe(text)
+    expect([call.generates, call.input.parts]).toEqual([false, { output: 16_384 }])
+    expect(call.input.highTokens).toBeGreaterThan(16_384)
+  })
+})
+
 describe('the text of documents', () => {
   test('a page counts as an image', () => {
     const call = prepared('openai', '/v1/ocr', {
