@@ -159,6 +159,29 @@ export const COMPOSED: readonly Composed[] = [
     providerId: 'chatcmpl-1',
   },
   {
+    name: 'chat, stream, usage inside the last choice alone',
+    format: 'openai',
+    path: '/v1/chat/completions',
+    request: chatRequest,
+    streaming: true,
+    body: sse(
+      delta('a'),
+      chunk({
+        choices: [
+          {
+            index: 0,
+            delta: {},
+            finish_reason: 'stop',
+            usage: { prompt_tokens: 19, completion_tokens: 13, total_tokens: 32, cached_tokens: 4 },
+          },
+        ],
+      }),
+      '[DONE]',
+    ),
+    usage: { tokens: { input: 15, cached_input: 4, output: 13 } },
+    providerId: 'chatcmpl-1',
+  },
+  {
     name: 'chat, stream, an error inside the 200',
     format: 'openai',
     path: '/v1/chat/completions',

@@ -5,6 +5,7 @@
  * OpenAI counts cached tokens and audio inside `prompt_tokens`, reasoning and audio inside `completion_tokens`; they
  * are taken apart here so that each token stands in one kind. The copies differ:
  * - cached tokens under five names; llama.cpp has them in `timings.cache_n`;
+ * - Reka and others name the counts as the Responses API does (`input_tokens`, `output_tokens`);
  * - xAI leaves reasoning out of `completion_tokens` (total = prompt + completion + reasoning); Vercel's gateway leaves
  *   it out of the total too (known by its `market_cost`); Gemini's compatible API shows it in the total alone;
  * - Mistral leaves audio out of `prompt_tokens`: it shows in the total;
@@ -25,7 +26,9 @@ const CACHED_NAMES = [
   'cached_prompt_tokens',
 ]
 const WRITTEN_NAMES = ['cache_write_tokens', 'cache_creation_input_tokens', 'cache_creation_tokens']
-const TOTALS = ['prompt_tokens', 'completion_tokens', 'total_tokens']
+const PROMPT_NAMES = ['prompt_tokens', 'input_tokens']
+const COMPLETION_NAMES = ['completion_tokens', 'output_tokens']
+const TOTALS = [...PROMPT_NAMES, ...COMPLETION_NAMES, 'total_tokens']
 /** A total may be off by one; what is more was billed. */
 const ROUNDING = 1
 
@@ -58,8 +61,8 @@ interface Whole {
 
 function readWhole(usage: Fields): Whole {
   const total = readCount(usage, 'total_tokens')
-  const completion = readCount(usage, 'completion_tokens') ?? 0
-  const prompt = readCount(usage, 'prompt_tokens') ?? Math.max(0, (total ?? 0) - completion)
+  const completion = firstCount(usage, COMPLETION_NAMES) ?? 0
+  const prompt = firstCount(usage, PROMPT_NAMES) ?? Math.max(0, (total ?? 0) - completion)
   const reasoning = readReasoning(usage)
   const beyond = total === undefined ? 0 : total - prompt - completion
   const audio = missingAudio(usage, beyond)
@@ -74,10 +77,7 @@ function readWhole(usage: Fields): Whole {
 }
 
 function readReasoning(usage: Fields): number | undefined {
-  return (
-    readCount(memberObject(usage, 'completion_tokens_details'), 'reasoning_tokens') ??
-    readCount(usage, 'reasoning_tokens')
-  )
+  return readCount(completionDetails(usage), 'reasoning_tokens') ?? readCount(usage, 'reasoning_tokens')
 }
 
 /** Perplexity's deep research bills pages that it cites and its reasoning on top of prompt and completion. */
@@ -98,7 +98,19 @@ function missingAudio(usage: Fields, beyond: number): number {
 }
 
 function promptDetails(usage: Fields): Fields | undefined {
-  return memberObject(usage, 'prompt_tokens_details') ?? memberObject(usage, 'prompt_token_details')
+  return firstObject(usage, ['prompt_tokens_details', 'prompt_token_details', 'input_tokens_details'])
+}
+
+function completionDetails(usage: Fields): Fields | undefined {
+  return firstObject(usage, ['completion_tokens_details', 'output_tokens_details'])
+}
+
+function firstObject(usage: Fields, names: readonly string[]): Fields | undefined {
+  for (const name of names) {
+    const object = memberObject(usage, name)
+    if (object) return object
+  }
+  return undefined
 }
 
 function splitInput(usage: Fields, prompt: number, timings: unknown, flags: string[]): Usage['tokens'] {
@@ -128,7 +140,7 @@ function missingAudioPart(usage: Fields): number {
   const total = readCount(usage, 'total_tokens') ?? 0
   return missingAudio(
     usage,
-    total - (readCount(usage, 'prompt_tokens') ?? 0) - (readCount(usage, 'completion_tokens') ?? 0),
+    total - (firstCount(usage, PROMPT_NAMES) ?? 0) - (firstCount(usage, COMPLETION_NAMES) ?? 0),
   )
 }
 
@@ -178,7 +190,7 @@ export function takeApartInput(parts: InputParts): Usage['tokens'] {
 }
 
 function splitOutput(usage: Fields, whole: Whole, flags: string[]): { tokens: Usage['tokens']; reasoning?: number } {
-  const details = memberObject(usage, 'completion_tokens_details')
+  const details = completionDetails(usage)
   const audio = Math.min(readCount(details, 'audio_tokens') ?? 0, whole.completion)
   const image = Math.min(readCount(details, 'image_tokens') ?? 0, whole.completion - audio)
   const output = whole.completion - audio - image

@@ -1,8 +1,8 @@
 /**
  * Reads the events of a chat or legacy completion as they pass.
  *
- * Usage may be in a last chunk without choices (asked for), beside the last choices, in every chunk, or under `x_groq`:
- * the last one wins. The end is `[DONE]`, or in dialects without it a finish reason and a framed end of the body.
+ * Usage may be in a last chunk without choices (asked for), beside the last choices or inside one of them (Moonshot), in
+ * every chunk, or under `x_groq`: the last one wins. The end is `[DONE]`, or in dialects without it a finish reason and a framed end of the body.
  * Sources: openai-node src/resources/chat/completions/completions.ts, ChatCompletionChunk; recorded traffic.
  */
 import type { Usage } from '../../core/usage.ts'
@@ -181,9 +181,13 @@ export class CompletionStream implements StreamReader {
     }
     if (!chunk) return 'pass'
     this.#readHead(chunk)
-    for (const choice of asArray(chunk['choices'])) this.#readFinish(asObject(choice))
+    const choices = asArray(chunk['choices']).map(asObject)
+    for (const choice of choices) this.#readFinish(choice)
     if (asObject(chunk['error']) || asText(chunk['error'])) this.failed = true
-    const usage = readChatUsage(chunk['usage'] ?? asObject(chunk['x_groq'])?.['usage'], chunk['timings'])
+    const usage = readChatUsage(
+      chunk['usage'] ?? asObject(chunk['x_groq'])?.['usage'] ?? usageInChoice(choices),
+      chunk['timings'],
+    )
     if (!usage) return 'pass'
     this.#takeUsage(usage)
     const alone = Array.isArray(chunk['choices']) && chunk['choices'].length === 0
@@ -249,6 +253,10 @@ export class CompletionStream implements StreamReader {
     const completion = this.outputTokens
     return { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion }
   }
+}
+
+function usageInChoice(choices: readonly (Readonly<Record<string, unknown>> | undefined)[]): unknown {
+  return choices.find((choice) => asObject(choice?.['usage']))?.['usage']
 }
 
 function scanDelta(data: Buffer, scan: Scan): void {
