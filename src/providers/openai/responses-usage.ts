@@ -2,8 +2,12 @@
  * Reads `usage` of a response: of the whole JSON body, or of `response.completed`, `.incomplete`, `.failed`.
  *
  * `input_tokens` includes cached and cache-written ones, `output_tokens` includes reasoning (at xAI too). Hosted tools
- * are billed by the call and stand in no count: each `web_search_call` and `file_search_call` item is one.
- * Source: openai-node src/resources/responses/responses.ts, ResponseUsage and ResponseOutputItem.
+ * are billed by the call and stand in no count of tokens: each `web_search_call` and `file_search_call` item is one,
+ * unless the usage itself says how many were billed. xAI lists attempts, and bills those that succeeded
+ * (`server_side_tool_usage_details`), a search of X as one of the web; Perplexity lists no calls at all
+ * (`tool_calls_details`).
+ * Sources: openai-node src/resources/responses/responses.ts, ResponseUsage and ResponseOutputItem;
+ * docs.x.ai/developers/tools/tool-usage-details and /pricing; docs.perplexity.ai/guides/pricing, "Tool Pricing".
  */
 import type { UnitCounts, Usage } from '../../core/usage.ts'
 import { isBadCount, memberObject, readCount } from '../counts.ts'
@@ -32,7 +36,7 @@ export function readResponsesUsage(value: unknown, calls: ToolCalls): Usage | un
   const stated = readCount(memberObject(usage, 'output_tokens_details'), 'reasoning_tokens')
   if (stated !== undefined && stated > output) flags.push('reasoning_beyond_output')
   flags.push(...(calls.images?.flags ?? []))
-  const units = unitCounts(calls)
+  const units = unitCounts(billedCalls(usage) ?? calls)
   return {
     tokens: { ...inputTokens(usage, inputTotal ?? 0, flags), output },
     ...(stated === undefined ? {} : { reasoning: Math.min(stated, output) }),
@@ -67,6 +71,21 @@ function inputTokens(usage: Readonly<Record<string, unknown>>, prompt: number, f
     video: 0,
     flags,
   })
+}
+
+/** What the usage itself states; undefined: nothing. */
+function billedCalls(usage: Readonly<Record<string, unknown>>): ToolCalls | undefined {
+  const xai = memberObject(usage, 'server_side_tool_usage_details')
+  if (xai)
+    return {
+      webSearches: (readCount(xai, 'web_search_calls') ?? 0) + (readCount(xai, 'x_search_calls') ?? 0),
+      fileSearches: readCount(xai, 'file_search_calls') ?? 0,
+    }
+  const perplexity = memberObject(usage, 'tool_calls_details')
+  if (!perplexity) return undefined
+  const searches = Object.keys(perplexity).filter((name) => name.includes('search'))
+  const invocations = searches.map((name) => readCount(memberObject(perplexity, name), 'invocation') ?? 0)
+  return { webSearches: invocations.reduce((sum, count) => sum + count, 0), fileSearches: 0 }
 }
 
 function unitCounts(calls: ToolCalls): UnitCounts | undefined {

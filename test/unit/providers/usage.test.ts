@@ -87,6 +87,16 @@ describe('usage of chat completions and their dialects: each token stands in one
       { prompt_tokens: 5, completion_tokens: 7, total_tokens: 52 },
       { input: 5, output: 47 },
     ],
+    [
+      'the names of the Responses API: Reka',
+      {
+        input_tokens: 20,
+        input_tokens_details: { cached_tokens: 4 },
+        output_tokens: 5,
+        output_tokens_details: { reasoning_tokens: 3 },
+      },
+      { input: 16, cached_input: 4, output: 5 },
+    ],
     ['a total off by one', { prompt_tokens: 5, completion_tokens: 7, total_tokens: 13 }, { input: 5, output: 7 }],
     ['a total that is too small', { prompt_tokens: 5, completion_tokens: 7, total_tokens: 2 }, { input: 5, output: 7 }],
     [
@@ -186,6 +196,28 @@ describe('usage of responses', () => {
       units: { web_search: 2, file_search: 1 },
       raw: usage,
     })
+  })
+
+  test.each([
+    [
+      'xAI: the calls that succeeded, those of X among them, whatever was tried',
+      { server_side_tool_usage_details: { web_search_calls: 1, x_search_calls: 2, file_search_calls: 3 } },
+      { web_search: 3, file_search: 3 },
+    ],
+    [
+      'xAI: none that succeeded',
+      { server_side_tool_usage_details: { web_search_calls: 0, x_search_calls: 0, code_interpreter_calls: 2 } },
+      undefined,
+    ],
+    [
+      'Perplexity: invocations of tools that search',
+      { tool_calls_details: { web_search: { invocation: 2 }, fetch_url: { invocation: 5 } } },
+      { web_search: 2 },
+    ],
+    ['where nothing says what was billed: the items', {}, { web_search: 4, file_search: 1 }],
+  ])('hosted tools are counted as they were billed: %s', (_name, more, units) => {
+    const usage = { input_tokens: 5, output_tokens: 2, ...more }
+    expect(readResponsesUsage(usage, { webSearches: 4, fileSearches: 1 })?.units).toEqual(units)
   })
 })
 
