@@ -37,7 +37,8 @@ local function slot_of_item(item)
 end
 
 --[[
-As finish does, with what a timeout or a late end comes to: final_of(item). The hold then keeps what was posted.
+As finish does, with what a timeout or a late end comes to: final_of(item). The hold then keeps what was posted: nothing
+where the window is gone.
 ]]
 function further.finish(hold, final_of, late)
   local list, entry = read_kept(hold.budgets), {}
@@ -56,8 +57,8 @@ function further.finish(hold, final_of, late)
       windows.prune(counter)
       touch(counter)
       entry[#entry + 1] = counter.id .. '@' .. text_of(item.start) .. ':' .. text_of(final)
+      item.amount = final
     end
-    item.amount = final
   end
   hold.budgets = pack_kept(list)
   return #entry > 0 and ';budgets=' .. concat(entry, ',') or ''
@@ -126,8 +127,9 @@ function further.extend(hold, list, each_of, tokens, known_of)
     local more = (each_of[item.measure] or 0) * tokens
     local slot, counter = slot_of_item(item)
     item.known = math.max(item.known, known_of[item.measure] or 0)
-    item.amount = item.amount + more
+    -- A counter may have ended under a hold that holds nothing of it: what is not counted there must not leave it again.
     if slot and more > 0 then
+      item.amount = item.amount + more
       slot.held = slot.held + more
       touch(counter)
       entry[#entry + 1] = counter.id .. '@' .. text_of(item.start) .. ':' .. text_of(more)

@@ -236,8 +236,8 @@ export class CounterModel {
         counter.touchedMs = nowMs
         const { field, measure } = item.budget
         counted.push({ id: counter.id, field, measure, start: item.start, amount: final })
+        item.amount = final
       }
-      item.amount = final
     }
     return counted
   }
@@ -286,10 +286,10 @@ export class CounterModel {
       const more = (eachOf[item.budget.measure] ?? 0n) * BigInt(tokens)
       const known = knownOf[item.budget.measure] ?? 0n
       if (known > item.known) item.known = known
-      item.amount += more
       const counter = this.#counters.get(item.budget.field)
       const slot = counter?.slots.find((candidate) => candidate.start === item.start)
       if (!counter || !slot || more === 0n) continue
+      item.amount += more
       slot.held += more
       counter.touchedMs = nowMs
     }
