@@ -1,7 +1,8 @@
 /**
  * How many searches a grounded answer is billed for. Gemini 3 and later: each distinct query that is not empty. Earlier
- * models: one for a prompt whose answer rests on at least one result, however many queries were made. Grounding with
- * Google Maps is billed by the prompt and is counted with them.
+ * models: one for a prompt whose answer rests on at least one result, however many queries were made; pages that the
+ * caller named (URL context) are results too, but of no query. Grounding with Google Maps is billed by the prompt and is
+ * counted with them.
  * Sources: ai.google.dev/gemini-api/docs/google-search, "Pricing"; ai.google.dev/gemini-api/docs/pricing;
  * cloud.google.com/vertex-ai/generative-ai/pricing, "Grounding".
  */
@@ -22,7 +23,7 @@ export function countSearches({ queries, chunks }: Grounding, model: string): nu
   const fromMaps = chunks.some((chunk) => asObject(asObject(chunk)?.['maps']) !== undefined)
   const distinct = new Set(queries.map(asText).filter((query) => query !== undefined && query.trim() !== '')).size
   if (billsQueries(model)) return distinct > 0 ? distinct : fromMaps ? 1 : 0
-  return fromWeb || fromMaps ? 1 : 0
+  return (fromWeb && distinct > 0) || fromMaps ? 1 : 0
 }
 
 /** What a call with a search tool is held for. */

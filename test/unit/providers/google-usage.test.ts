@@ -149,6 +149,7 @@ describe('searches are counted as they are billed', () => {
     ['queries without a result', 'gemini-3.5-flash', ['a'], [], 1],
     ['a prompt, however many queries', 'gemini-2.5-flash', ['a', 'b'], [web, web], 1],
     ['a prompt without a result', 'gemini-2.5-flash', ['a', 'b'], [], 0],
+    ['pages that the caller named', 'gemini-2.5-flash', [], [web], 0],
     ['a map', 'gemini-3.5-flash', [], [{ maps: { uri: 'x' } }], 1],
     ['a map of an earlier model', 'gemini-2.5-pro', [], [{ maps: { uri: 'x' } }], 1],
     ['documents of one’s own', 'gemini-2.5-pro', [], [{ retrievedContext: { uri: 'x' } }], 0],
