@@ -31,7 +31,7 @@ const MEANING: Readonly<Record<ServiceTier, string>> = {
   priority: 'calls that the provider serves first',
   scale: 'calls served from OpenAI’s scale tier',
   reserved: 'calls served from capacity that was bought ahead (Bedrock, Vertex)',
-  fast: 'calls with Anthropic’s `speed: fast`',
+  fast: 'calls with Anthropic’s `speed: fast` or OpenAI’s `service_tier: fast`',
   us: 'calls that Anthropic ran within the United States alone (`inference_geo: us`)',
   fast_us: 'the same with `speed: fast`',
   performance: 'calls at Groq’s performance tier',

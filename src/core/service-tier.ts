@@ -1,8 +1,10 @@
 /** Names of the classes of service that change a price, and how providers spell them. */
 
 /**
- * batch, flex, priority: OpenAI, Google, AWS and others. scale, reserved: capacity that was bought ahead. fast:
- * Anthropic; us, fast_us: the same or the default one kept within the United States. performance: Groq. optimized: AWS's inference of low latency. search_…: how much Perplexity's models read of the web, which sets their request fee.
+ * batch, flex, priority: OpenAI, Google, AWS and others. scale, reserved: capacity that was bought ahead. fast: Anthropic,
+ * and OpenAI's newer name of priority; us, fast_us: Anthropic's default one and its fast one, kept within the United
+ * States. performance: Groq. optimized: AWS's inference of low latency. search_…: how much Perplexity's models read of the
+ * web, which sets their request fee.
  */
 export const SERVICE_TIERS = [
   'batch',

@@ -110,7 +110,7 @@ describe('of the source', () => {
 })
 
 test.each<[string, string, string, Record<string, unknown>]>([
-  ['a mini’s batch', 'https://api.openai.com/v1', 'gpt-5-mini', { batch: '0.5', priority: '1.8' }],
+  ['a mini’s batch', 'https://api.openai.com/v1', 'gpt-5-mini', { batch: '0.5', priority: '1.8', fast: '1.8' }],
   ['a fine-tune’s batch', 'https://api.openai.com/v1', 'ft:gpt-4o-2024-08-06:acme::x', { batch: '0.5' }],
   [
     'Claude’s',
