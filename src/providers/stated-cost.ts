@@ -4,7 +4,8 @@
  * - xAI: `cost_in_usd_ticks`, in 1e-10 USD. Azure's Grok has the member and always 0 in it: that states nothing.
  * - Perplexity: `cost` is an object with `total_cost`; of a stream only the last chunk's is complete.
  * - OpenRouter, Vercel, Avian: `cost`. With a key of the caller's own (`is_byok`) it is the gateway's fee alone; what the
- *   model's provider takes stands beside it, as `cost_details.upstream_inference_cost` or Vercel's `market_cost`.
+ *   model's provider takes stands beside it, as `cost_details.upstream_inference_cost` or Vercel's `market_cost`. Where
+ *   that is missing nothing states what the call cost.
  * - DeepInfra: `estimated_cost`.
  * Sources: openrouter.ai/docs/use-cases/usage-accounting, docs.x.ai/docs/key-information/consumption-and-rate-limits,
  * vercel.com/docs/ai-gateway; recorded traffic of each.
@@ -27,8 +28,8 @@ export function readStatedCost(value: unknown): string | undefined {
   if (parts) return inOtherMoney(parts['currency']) ? undefined : numberText(parts['total_cost'])
   const cost = numberText(usage['cost']) ?? numberText(usage['estimated_cost'])
   if (cost === undefined || usage['is_byok'] !== true) return cost
-  const upstream = memberObject(usage, 'cost_details')?.['upstream_inference_cost'] ?? usage['market_cost']
-  return sum(cost, numberText(upstream))
+  const upstream = numberText(memberObject(usage, 'cost_details')?.['upstream_inference_cost'] ?? usage['market_cost'])
+  return upstream === undefined ? undefined : sum(cost, upstream)
 }
 
 /** The same as a member of the answer's facts, there only where a cost is stated. */
@@ -51,6 +52,6 @@ function divided(text: string, by: number): string {
   return NUMBER.test(text) ? new Plain(text).div(by).toFixed() : text
 }
 
-function sum(a: string, b: string | undefined): string {
-  return b !== undefined && NUMBER.test(a) && NUMBER.test(b) ? new Plain(a).plus(b).toFixed() : a
+function sum(a: string, b: string): string {
+  return NUMBER.test(a) && NUMBER.test(b) ? new Plain(a).plus(b).toFixed() : a
 }

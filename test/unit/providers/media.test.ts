@@ -360,6 +360,7 @@ test.each([
   [{ cost: '0.002565', market_cost: '0.003' }, '0.002565'],
   [{ cost: 0, is_byok: true, cost_details: { upstream_inference_cost: 0.0000036 } }, '0.0000036'],
   [{ cost: 0.0001, is_byok: true, cost_details: { upstream_inference_cost: null }, market_cost: 0.002 }, '0.0021'],
+  [{ cost: 0, is_byok: true, cost_details: { upstream_inference_cost: null } }, undefined],
   [{ cost: 0.5, is_byok: false, cost_details: { upstream_inference_cost: 0.1 } }, '0.5'],
   [{ cost: { currency: 'EUR', total_cost: 1 } }, undefined],
   [{ estimated_cost: 0.000012 }, '0.000012'],
