@@ -8,7 +8,7 @@
  * - Reka and others name the counts as the Responses API does (`input_tokens`, `output_tokens`);
  * - xAI leaves reasoning out of `completion_tokens` (total = prompt + completion + reasoning); Vercel's gateway leaves
  *   it out of the total too (known by its `market_cost`); Gemini's compatible API shows it in the total alone;
- * - Mistral leaves audio out of `prompt_tokens`: it shows in the total;
+ * - Mistral leaves audio out of `prompt_tokens`, and what its connectors read: both show in the total;
  * - Perplexity's deep research leaves cited pages and reasoning out of everything, and bills them where its cost says so.
  * Sources: openai-node src/resources/completions.ts, CompletionUsage; recorded traffic of each of them.
  */
@@ -65,8 +65,8 @@ function readWhole(usage: Fields): Whole {
   const prompt = firstCount(usage, PROMPT_NAMES) ?? Math.max(0, (total ?? 0) - completion)
   const reasoning = readReasoning(usage)
   const beyond = total === undefined ? 0 : total - prompt - completion
-  const audio = missingAudio(usage, beyond)
-  if (audio > 0) return { prompt: prompt + audio, completion, reasoning }
+  const unseen = missingAudio(usage, beyond) || missingConnectors(usage, beyond)
+  if (unseen > 0) return { prompt: prompt + unseen, completion, reasoning }
   const apart = billedApart(usage)
   if (apart) return { prompt: prompt + apart.citations, completion: completion + apart.reasoning, reasoning }
   if (reasoning !== undefined && (beyond === reasoning || usage['market_cost'] !== undefined))
@@ -95,6 +95,12 @@ function missingAudio(usage: Fields, beyond: number): number {
   const audio = readCount(promptDetails(usage), 'audio_tokens') ?? 0
   if (audio > 0) return beyond === audio ? audio : 0
   return (readCount(usage, 'prompt_audio_seconds') ?? 0) > 0 ? beyond : 0
+}
+
+/** What the provider's tools put into the prompt, where only the total counts it. */
+function missingConnectors(usage: Fields, beyond: number): number {
+  const read = readCount(usage, 'connector_tokens') ?? 0
+  return beyond > ROUNDING && beyond >= read ? read : 0
 }
 
 function promptDetails(usage: Fields): Fields | undefined {
@@ -202,7 +208,11 @@ function splitOutput(usage: Fields, whole: Whole, flags: string[]): { tokens: Us
 
 function searches(usage: Fields): Pick<Usage, 'units'> {
   const tools = memberObject(usage, 'server_tool_use_details') ?? memberObject(usage, 'server_tool_use')
-  const count = readCount(tools, 'web_search_requests') ?? readCount(usage, 'num_search_queries') ?? 0
+  const connectors = memberObject(usage, 'connectors')
+  const count =
+    readCount(tools, 'web_search_requests') ??
+    readCount(usage, 'num_search_queries') ??
+    (readCount(connectors, 'web_search') ?? 0) + (readCount(connectors, 'web_search_premium') ?? 0)
   return count > 0 ? { units: { web_search: count } } : {}
 }
 

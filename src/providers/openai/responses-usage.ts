@@ -10,7 +10,7 @@
  * docs.x.ai/developers/tools/tool-usage-details and /pricing; docs.perplexity.ai/guides/pricing, "Tool Pricing".
  */
 import type { UnitCounts, Usage } from '../../core/usage.ts'
-import { isBadCount, memberObject, readCount } from '../counts.ts'
+import { firstCount, isBadCount, memberObject, readCount } from '../counts.ts'
 import { asArray, asObject } from '../read-fields.ts'
 import { takeApartInput } from './chat-usage.ts'
 import { imageToolUsage } from './image-tool.ts'
@@ -63,9 +63,9 @@ function inputTokens(usage: Readonly<Record<string, unknown>>, prompt: number, f
   const details = memberObject(usage, 'input_tokens_details')
   return takeApartInput({
     prompt,
-    cached: readCount(details, 'cached_tokens') ?? readCount(usage, 'cached_tokens') ?? 0,
+    cached: firstCount(details, ['cached_tokens', 'cache_read_input_tokens']) ?? readCount(usage, 'cached_tokens') ?? 0,
     cachedAudio: 0,
-    written: readCount(details, 'cache_write_tokens') ?? 0,
+    written: firstCount(details, ['cache_write_tokens', 'cache_creation_input_tokens']) ?? 0,
     audio: readCount(details, 'audio_tokens') ?? 0,
     image: readCount(details, 'image_tokens') ?? 0,
     video: 0,

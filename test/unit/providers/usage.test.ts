@@ -83,6 +83,11 @@ describe('usage of chat completions and their dialects: each token stands in one
       { input: 9, audio_input: 375, output: 248 },
     ],
     [
+      'what connectors read, in the total alone: Mistral',
+      { prompt_tokens: 188, completion_tokens: 55, total_tokens: 7355, connector_tokens: 7112 },
+      { input: 7300, output: 55 },
+    ],
+    [
       'reasoning in the total alone: Gemini compatible',
       { prompt_tokens: 5, completion_tokens: 7, total_tokens: 52 },
       { input: 5, output: 47 },
@@ -135,6 +140,14 @@ describe('usage of chat completions and their dialects: each token stands in one
     expect(read?.tokens).toEqual(tokens)
     expect(read?.flags).toBeUndefined()
     expect(read?.raw).toBe(usage)
+  })
+
+  test.each([
+    [{ connectors: { web_search: 1, web_search_premium: 2, code_interpreter: 1 } }, { web_search: 3 }],
+    [{ connectors: { code_interpreter: 1 } }, undefined],
+    [{ server_tool_use_details: { web_search_requests: 2 } }, { web_search: 2 }],
+  ])('searches in %j', (more, units) => {
+    expect(readChatUsage({ prompt_tokens: 5, completion_tokens: 7, ...more })?.units).toEqual(units)
   })
 
   test('llama.cpp states its cache beside usage', () => {
@@ -195,6 +208,17 @@ describe('usage of responses', () => {
       reasoning: 40,
       units: { web_search: 2, file_search: 1 },
       raw: usage,
+    })
+  })
+
+  test('cached tokens under Anthropic’s names: Perplexity', () => {
+    const details = { cache_creation_input_tokens: 3, cache_read_input_tokens: 4 }
+    const usage = { input_tokens: 20, input_tokens_details: details, output_tokens: 5 }
+    expect(readResponsesUsage(usage, NO_CALLS)?.tokens).toEqual({
+      input: 13,
+      cached_input: 4,
+      cache_write_5m: 3,
+      output: 5,
     })
   })
 
