@@ -1,8 +1,8 @@
 /**
  * The model of a call whose path names one. There the path decides and the body is not looked at by the server, so
- * another model in the body must not decide here: Azure's `/openai/deployments/NAME/…`, Hugging Face's
- * `/models/OWNER/NAME/v1/…`. A prompt template of Portkey's (`/prompts/ID/completions`) stands in for a model that the
- * body leaves out.
+ * another model in the body must not decide here: Azure's `/openai/deployments/NAME/…`, OpenAI's retired
+ * `/v1/engines/NAME/…`, Hugging Face's `/models/OWNER/NAME/v1/…`. A prompt template of Portkey's
+ * (`/prompts/ID/completions`) stands in for a model that the body leaves out.
  * Sources: learn.microsoft.com, "Azure OpenAI in Microsoft Foundry Models REST API reference"; recorded traffic.
  */
 import { pathSegments } from '../path-segments.ts'
@@ -37,6 +37,10 @@ export function modelInPath(path: string): string | undefined {
   const segments = pathSegments(path)
   const deployment = segments[segments.lastIndexOf('deployments') + 1]
   if (segments.includes('deployments') && deployment) return named(deployment)
+  // Docker's /engines/… without a version name what runs the model, not the model.
+  const engines = segments.lastIndexOf('engines')
+  const engine = segments[engines + 1]
+  if (engines > 0 && segments[engines - 1] === 'v1' && engine) return named(engine)
   const start = segments.indexOf('models') + 1
   const end = segments.lastIndexOf('v1')
   return start > 0 && end > start ? named(segments.slice(start, end).join('/')) : undefined

@@ -15,6 +15,8 @@ describe('the model that the path names is the one that serves, whatever the bod
     ['/openai/deployments/prod-4o/chat/completions', { model: 'cheap' }, 'prod-4o'],
     ['/openai/deployments/my%20own/embeddings', {}, 'my own'],
     ['/openai/deployments/old/completions', { model: null }, 'old'],
+    ['/v1/engines/davinci/completions', { prompt: 'x', model: 'cheap' }, 'davinci'],
+    ['/engines/llama.cpp/v1/chat/completions', { model: 'ai/smollm2' }, 'ai/smollm2'],
     ['/hf-inference/models/google/gemma-2b/v1/chat/completions', { model: 'tgi' }, 'google/gemma-2b'],
     ['/v1/prompts/pp-weather/completions', { variables: {} }, 'pp-weather'],
     ['/v1/prompts/pp-weather/completions', { model: 'gpt-5' }, 'gpt-5'],
