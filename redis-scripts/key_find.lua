@@ -16,4 +16,4 @@ local value = redis.call('HGET', KEYS[2], ARGV[1])
 if not value then
   return {}
 end
-return { value, redis.call('HGET', KEYS[1], string.match(value, '^%S+')) or '' }
+return { value, redis.call('HGET', KEYS[1], string.match(value, '^%S+') or '') or '' }

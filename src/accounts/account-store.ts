@@ -10,6 +10,7 @@ import { createScriptCaller, type Reply, type ScriptCaller, statusOf } from '../
 import {
   type AccountFields,
   type AccountRecord,
+  accountOfKey,
   type KeyFields,
   type KeyRecord,
   readAccount,
@@ -23,6 +24,23 @@ export interface Listed<Record> {
   readonly id: string
   readonly record: Record | undefined
   readonly gone?: true
+}
+
+/** Of a key that was revoked: `record` undefined where what stood there cannot be read. */
+export interface Revoked {
+  readonly account: string
+  readonly record: KeyRecord | undefined
+}
+
+/** What stands in Redis is no record of this version. The message names the place, and what to do; it is for an operator. */
+export class UnreadableRecord extends Error {
+  override readonly name = 'UnreadableRecord'
+
+  constructor(what: 'account' | 'key', id: string, place: string, remedy: string) {
+    super(
+      `The record of the ${what} "${id}" cannot be read: another version of Tollgate, or another program, wrote what Redis has at ${place}. Calls by it are refused. Run the version that wrote it, or ${remedy}`,
+    )
+  }
 }
 
 /** Of a POST that may be sent again: the same id, the same fingerprint. */
@@ -61,7 +79,7 @@ export class AccountStore {
     return statusOf(await this.#scripts.call('account_create', keys, args), CREATED)
   }
 
-  /** The record after the change; undefined: there is no such account. */
+  /** The record after the change; undefined: there is no such account. Throws UnreadableRecord. */
   updateAccount(id: string, change: (kept: AccountRecord) => AccountFields): Promise<AccountRecord | undefined> {
     return this.#change(
       () => this.readAccount(id),
@@ -73,9 +91,10 @@ export class AccountStore {
     )
   }
 
+  /** Throws UnreadableRecord. */
   async readAccount(id: string): Promise<AccountRecord | undefined> {
     const text = await this.accountText(id)
-    return text === undefined ? undefined : (readAccount(text) ?? unreadable('account', id))
+    return text === undefined ? undefined : (readAccount(text) ?? unreadableAccount(id))
   }
 
   /** As it stands there. */
@@ -115,7 +134,7 @@ export class AccountStore {
     return statusOf(await this.#scripts.call('key_create', keys, args), KEY_CREATED)
   }
 
-  /** The record after the change; undefined: there is no such key. */
+  /** The record after the change; undefined: there is no such key. Throws UnreadableRecord. */
   updateKey(id: string, change: (kept: KeyRecord) => KeyFields): Promise<KeyRecord | undefined> {
     let sha256 = ''
     return this.#change(
@@ -124,7 +143,7 @@ export class AccountStore {
         if (found === undefined) return undefined
         sha256 = found
         const text = textOf(await this.#redis.call('HGET', ACCOUNTS.keys, sha256))
-        return text === undefined ? undefined : (readKey(text) ?? unreadable('key', id))
+        return text === undefined ? undefined : (readKey(text) ?? unreadableKey(id, sha256))
       },
       (kept) => {
         const text = writeKey(change(kept))
@@ -134,18 +153,24 @@ export class AccountStore {
     )
   }
 
-  /** Its last record; undefined: there is no such key. Of one that was revoked before, again for 35 days. */
-  async revokeKey(id: string): Promise<KeyRecord | undefined> {
+  /**
+   * Its last record; undefined: there is no such key. Of one that was revoked before, again for 35 days. Whatever its
+   * record says: a key that cannot be read is taken away all the same.
+   */
+  async revokeKey(id: string): Promise<Revoked | undefined> {
     const keys = [ACCOUNTS.keys, ACCOUNTS.keyIds, ACCOUNTS.keyOrder, revokedKey(id)]
     const reply = await this.#scripts.call('key_revoke', keys, [id])
     if (statusOf(reply, REVOKED) === 'unknown_key') return undefined
-    return readKey(String(reply[1])) ?? unreadable('key', id)
+    const text = String(reply[1])
+    return { account: accountOfKey(text) ?? '', record: readKey(text) }
   }
 
+  /** Throws UnreadableRecord. */
   async readKey(id: string): Promise<KeyRecord | undefined> {
     const sha256 = textOf(await this.#redis.call('HGET', ACCOUNTS.keyIds, id))
-    const text = sha256 === undefined ? undefined : textOf(await this.#redis.call('HGET', ACCOUNTS.keys, sha256))
-    return text === undefined ? undefined : (readKey(text) ?? unreadable('key', id))
+    if (sha256 === undefined) return undefined
+    const text = textOf(await this.#redis.call('HGET', ACCOUNTS.keys, sha256))
+    return text === undefined ? undefined : (readKey(text) ?? unreadableKey(id, sha256))
   }
 
   /** One round trip, of calls: the key and the account that it belongs to, as they stand there. */
@@ -214,8 +239,12 @@ function listed<Record>(id: string, text: unknown, read: (text: string) => Recor
   return typeof text === 'string' ? { id, record: read(text) } : { id, record: undefined, gone: true }
 }
 
-function unreadable(what: string, id: string): never {
-  throw new Error(
-    `the record of ${what} "${id}" in Redis cannot be read: another version, or another program, wrote it`,
-  )
+function unreadableAccount(id: string): never {
+  const write = `HSET ${ACCOUNTS.records} ${id} '{"v":1,"plan":"PLAN","created_at":0}'`
+  throw new UnreadableRecord('account', id, `${ACCOUNTS.records}, field ${id}`, `put a record there: ${write}`)
+}
+
+function unreadableKey(id: string, sha256: string): never {
+  const remedy = `revoke the key (DELETE /admin/v1/keys/${id}) and make another.`
+  throw new UnreadableRecord('key', id, `${ACCOUNTS.keys}, field ${sha256}`, remedy)
 }

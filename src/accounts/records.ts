@@ -2,6 +2,7 @@
 import * as z from 'zod'
 import { labels, type PlanOverrides, planOverrides } from '../config/entitlements-schema.ts'
 import { glob } from '../config/fields.ts'
+import { NAME } from '../core/name-or-hash.ts'
 
 type Labels = Readonly<Record<string, string>>
 
@@ -92,16 +93,23 @@ export function writeKey(fields: KeyFields): string {
   return `${account} ${JSON.stringify({ ...writeCommon(fields), id, acts_for, expires_at: expiresAtMs })}`
 }
 
+/** What stands before the record of a key; undefined where that is no account. */
+export function accountOfKey(text: string): string | undefined {
+  const account = text.slice(0, Math.max(0, text.indexOf(' ')))
+  return NAME.test(account) ? account : undefined
+}
+
 /** Undefined for what no gateway of this version has written. */
 export function readKey(text: string): KeyRecord | undefined {
-  const blank = text.indexOf(' ')
-  const json = parseJson(text.slice(blank + 1))
+  const account = accountOfKey(text)
+  if (account === undefined) return undefined
+  const json = parseJson(text.slice(account.length + 1))
   const read = keyForm.safeParse(json)
   if (!read.success) return undefined
   const { data } = read
   return {
     id: data.id,
-    account: text.slice(0, blank),
+    account,
     labels: data.labels,
     givenOverrides: givenOverrides(json),
     overrides: data.plan_overrides,

@@ -36,8 +36,12 @@ function keyJson(record: KeyFields, nowMs: number, revoked = false) {
 function listedJson({ id: place, record, gone }: Listed<KeyRecord>, nowMs: number) {
   if (record) return keyJson(record, nowMs)
   const [account = '', id = ''] = place.split(' ')
+  return gone ? undefined : unreadableJson(account, id, 'unreadable')
+}
+
+function unreadableJson(account: string, id: string, status: 'unreadable' | 'revoked') {
   const nothing = { account, id, labels: {}, givenOverrides: {}, actsFor: [], createdAtMs: 0, expiresAtMs: undefined }
-  return gone ? undefined : { ...keyJson(nothing, nowMs), status: 'unreadable', created_at: null }
+  return { ...keyJson(nothing, 0), status, created_at: null }
 }
 
 function fileKeyJson(key: VirtualKey) {
@@ -195,7 +199,8 @@ const revoke = route({
     const id = path['key'] ?? ''
     const revoked = await admin.kept.revokeKey(id)
     if (revoked === undefined) throw unknownKey(admin, id)
-    return { status: 200, body: keyJson(revoked, nowMs, true) }
+    const { record, account } = revoked
+    return { status: 200, body: record ? keyJson(record, nowMs, true) : unreadableJson(account, id, 'revoked') }
   },
 })
 

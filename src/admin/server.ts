@@ -4,6 +4,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { z } from 'zod'
+import { UnreadableRecord } from '../accounts/account-store.ts'
 import { isLoopback } from '../config/loopback.ts'
 import type { AdminToken } from '../config/snapshot.ts'
 import { METRICS_CONTENT_TYPE } from '../metrics/merge-metrics.ts'
@@ -145,6 +146,8 @@ class AdminHandler {
         'wallet_unavailable',
         'Redis does not answer; try again with the same Idempotency-Key.',
       )
+    } else if (thrown instanceof UnreadableRecord) {
+      error = new AdminError(409, 'conflict', thrown.message)
     } else if (thrown instanceof EntriesMissing) {
       error = new AdminError(404, 'unknown_entries', thrown.message)
     } else {

@@ -64,6 +64,9 @@ export async function listKeysCommand(admin: AdminClient, account: string | unde
 export async function revokeKeyCommand(admin: AdminClient, id: string, output: Output): Promise<void> {
   const body = await admin.delete<KeyJson>(`keys/${part(id)}`)
   if (output.json) printJson(output, body)
-  else
-    output.print(`Revoked: ${body.id} of ${body.account}; no new call passes with it, open ones end as they would.\n`)
+  else {
+    // A record that could not be read may have named none.
+    const of = body.account === '' ? '' : ` of ${body.account}`
+    output.print(`Revoked: ${body.id}${of}; no new call passes with it, open ones end as they would.\n`)
+  }
 }

@@ -1,4 +1,5 @@
 /** Accounts and keys that no file has: made, used, changed, revoked by the admin API, on a real Redis. */
+import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { sha256, startTestGateway, TEST_KEY, type TestGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
@@ -140,6 +141,54 @@ run('a revoked key is refused at once, also where it was just used; its repeat a
   expect([again.status, again.body.error.code]).toEqual([409, 'conflict'])
   expect((await ask('PATCH', `keys/${made.id}`, { labels: {} })).status).toBe(404)
 })
+
+run(
+  'a record that cannot be read: its change is refused with the place and the remedy, and the key revoked',
+  async () => {
+    const made = await funded()
+    const connection = new Redis(gateway.redis.url)
+    try {
+      await connection.hset('tg:{#accounts}:keys', sha256(made.key), `${made.account} {"v":2}`)
+      const patched = await ask('PATCH', `keys/${made.id}`, { labels: {} })
+      expect([patched.status, patched.body.error]).toEqual([
+        409,
+        {
+          code: 'conflict',
+          message: `The record of the key "${made.id}" cannot be read: another version of Tollgate, or another program, wrote what Redis has at tg:{#accounts}:keys, field ${sha256(made.key)}. Calls by it are refused. Run the version that wrote it, or revoke the key (DELETE /admin/v1/keys/${made.id}) and make another.`,
+          fields: [],
+        },
+      ])
+      const revoked = await ask('DELETE', `keys/${made.id}`)
+      expect([revoked.status, revoked.body]).toMatchObject([
+        200,
+        { id: made.id, account: made.account, status: 'revoked', created_at: null },
+      ])
+      expect(await outcome(call({ 'x-api-key': made.key }))).toBe('401 invalid_key')
+
+      const other = await key(made.account)
+      await connection.hset('tg:{#accounts}:records', made.account, '<html>')
+      for (const [method, body] of [
+        ['PATCH', { labels: {} }],
+        ['DELETE', undefined],
+      ] as const) {
+        const refused = await ask(method, `accounts/${made.account}`, body)
+        expect([refused.status, refused.body.error.code]).toEqual([409, 'conflict'])
+        expect(refused.body.error.message).toContain(
+          `tg:{#accounts}:records, field ${made.account}. Calls by it are refused.`,
+        )
+      }
+      expect((await ask('GET', `accounts/${made.account}`)).body.problem).toBe('unreadable')
+      expect(await outcome(call({ 'x-api-key': other.key }))).toBe('403 not_entitled')
+      // What the message says to do.
+      const { message } = (await ask('PATCH', `accounts/${made.account}`, {})).body.error
+      const [, place, field, text] = /HSET (\S+) (\S+) '(.*)'$/.exec(message) ?? []
+      await connection.hset(String(place), String(field), String(text).replace('PLAN', 'main'))
+      expect((await ask('PATCH', `accounts/${made.account}`, { labels: { a: 'b' } })).body.labels).toEqual({ a: 'b' })
+    } finally {
+      connection.disconnect()
+    }
+  },
+)
 
 run('a key ends to the millisecond, and can be given more time', async () => {
   const made = await funded()

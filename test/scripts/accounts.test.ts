@@ -1,4 +1,5 @@
 /** Every status of the scripts that keep the list of accounts and keys, and that each change is told. */
+import { createHash } from 'node:crypto'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { AccountStore } from '../../src/accounts/account-store.ts'
@@ -36,6 +37,7 @@ const key = (id: string, of: string) => ({
   ...{ id, account: of, labels: {}, givenOverrides: {}, actsFor: [], createdAtMs: 1, expiresAtMs: undefined },
 })
 const repeat = (operationId: string, fingerprint: string) => ({ operationId, fingerprint })
+const hashText = (text: string): string => createHash('sha256').update(text).digest('hex')
 const hashOf = (digit: string): string => digit.repeat(64)
 
 run('account_create: created, replay, conflict, exists', async () => {
@@ -79,8 +81,8 @@ run('key_create: created, replay, conflict, unknown_account, exists; key_find fi
 run('key_update and key_revoke: done, replay, unknown_key, revoked; told by its SHA-256', async () => {
   await store.createKey(hashOf('7'), key('gone', 'of-files'), true, undefined)
   expect((await store.updateKey('gone', (kept) => ({ ...kept, actsFor: ['x*'] })))?.actsFor).toEqual(['x*'])
-  expect((await store.revokeKey('gone'))?.actsFor).toEqual(['x*'])
-  expect((await store.revokeKey('gone'))?.id).toBe('gone')
+  expect((await store.revokeKey('gone'))?.record?.actsFor).toEqual(['x*'])
+  expect((await store.revokeKey('gone'))?.record?.id).toBe('gone')
   expect(await store.revokeKey('never')).toBeUndefined()
   expect(await store.updateKey('gone', (kept) => kept)).toBeUndefined()
   expect(await store.createKey(hashOf('8'), key('gone', 'of-files'), true, undefined)).toBe('revoked')
@@ -111,13 +113,36 @@ run('a record of another version is unreadable, and only that one', async () => 
   expect(page[0]).toEqual({ id: 'odd', record: undefined })
 })
 
+run.each([
+  ['of another version', 'of-files {"v":2,"id":"odd-key"}', 'of-files'],
+  ['that is no JSON', 'of-files <html>', 'of-files'],
+  ['without an account', '{"v":1,"id":"odd-key","created_at":1}', ''],
+  ['of another account, which is none', 'a#b {"v":1,"id":"odd-key","created_at":1}', ''],
+  ['that is a blank', ' ', ''],
+  ['of nothing', '', ''],
+])('a key with a record %s is refused, not changed, and revoked', async (_name, value, of) => {
+  const id = `odd-key-${hashText(value).slice(0, 8)}`
+  const sha256 = hashText(value)
+  await store.createKey(sha256, key(id, 'of-files'), true, undefined)
+  await redis.call('HSET', 'tg:{#accounts}:keys', sha256, value)
+  expect(await store.findKey(sha256)).toEqual({ key: value, account: undefined })
+  await expect(store.updateKey(id, (kept) => kept)).rejects.toThrow(
+    `wrote what Redis has at tg:{#accounts}:keys, field ${sha256}.`,
+  )
+  for (const _again of [1, 2]) expect(await store.revokeKey(id)).toEqual({ account: of, record: undefined })
+  expect(await store.findKey(sha256)).toBeUndefined()
+  expect((await store.keysAfter('of-files', undefined, 100)).filter((listed) => listed.id.endsWith(id))).toEqual(
+    of === '' ? [{ id: `of-files ${id}`, record: undefined, gone: true }] : [],
+  )
+})
+
 run('a full Redis makes no more accounts, and still revokes and closes', async () => {
   await store.createAccount('full', account(), undefined)
   await store.createKey(hashOf('f'), key('full', 'full'), false, undefined)
   await redis.call('CONFIG', 'SET', 'maxmemory', '1')
   try {
     await expect(store.createAccount('more', account(), undefined)).rejects.toThrow('OOM')
-    expect((await store.revokeKey('full'))?.id).toBe('full')
+    expect((await store.revokeKey('full'))?.record?.id).toBe('full')
     expect(await store.updateAccount('full', (kept) => ({ ...kept, closedAtMs: 5 }))).toMatchObject({ closedAtMs: 5 })
   } finally {
     await redis.call('CONFIG', 'SET', 'maxmemory', '0')
