@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Allowance, allowanceChanges, allowancePeriods, type WantedGrant } from '../core/allowance.ts'
 import { newId } from '../core/ids.ts'
+import { RecentMap } from '../core/recent-map.ts'
 import type { Log } from '../log.ts'
 import type { RedisClient } from '../redis/client.ts'
 import { type AdminResult, type Grant, type Wallet, WalletUnavailable } from './wallet-types.ts'
@@ -22,6 +23,11 @@ const AGAIN_MS = 60_000
 // Another process may change the same account meanwhile: what it left is read again.
 const ROUNDS_MAX = 5
 const NAMES_AT_ONCE = 500
+/**
+ * Accounts of which it is known what they have: some 60 MB where there are so many. Those that each round looks at stay
+ * up to half of them; an issuer's tokens may name ever new accounts, and what is forgotten costs a look when it is due.
+ */
+const KNOWN_MAX = 500_000
 /** Between two rounds over the other accounts, and between two pages of one: very many cost a hundredth of a core. */
 const OTHERS_EVERY_MS = 60_000
 const PAGE_PAUSE_MS = 50
@@ -36,6 +42,8 @@ export interface AllowanceKeeperOptions {
   readonly log: Log
   readonly intervalMs?: number
   readonly nowMs?: () => number
+  /** Accounts that are remembered, at most. */
+  readonly knownMax?: number
 }
 
 /** Of a closed account the allowance is undefined: what runs ends, and none follows. Both throw WalletUnavailable. */
@@ -58,13 +66,14 @@ interface Covered {
   readonly dueMs: number
 }
 
+/** Of an account without an allowance that was never given one, or has none of it any more. */
+const NOTHING: Covered = { terms: '', untilMs: Number.NEGATIVE_INFINITY, dueMs: Number.POSITIVE_INFINITY }
+
 export class AllowanceKeeper {
   readonly #options: AllowanceKeeperOptions
   readonly #nowMs: () => number
-  readonly #covered = new Map<string, Covered>()
+  readonly #covered: RecentMap<Covered>
   readonly #running = new Map<string, Promise<void>>()
-  /** Accounts in the set of Redis, as far as this process knows; undefined: not read yet. */
-  #listed: Set<string> | undefined
   #ticker: NodeJS.Timeout | undefined
   #round: Promise<void> | undefined
   #othersRound: Promise<void> | undefined
@@ -75,6 +84,7 @@ export class AllowanceKeeper {
   constructor(options: AllowanceKeeperOptions) {
     this.#options = options
     this.#nowMs = options.nowMs ?? Date.now
+    this.#covered = new RecentMap(options.knownMax ?? KNOWN_MAX)
   }
 
   /** In one process of a gateway; the others look after the accounts whose calls they get. */
@@ -108,7 +118,6 @@ export class AllowanceKeeper {
   /** Another Redis answers: what was made is not known to be there. */
   forget(): void {
     this.#covered.clear()
-    this.#listed = undefined
   }
 
   /** One round over all accounts that are due; asked for meanwhile, another follows. */
@@ -132,12 +141,9 @@ export class AllowanceKeeper {
   }
 
   async #lookAtOthers(): Promise<void> {
-    this.#listed ??= await this.#readListed()
     for await (const page of this.#options.others?.pages() ?? []) {
       if (this.#stopped) return
-      const nowMs = this.#nowMs()
-      const due = page.filter(({ id, allowance }) => this.#isDue(id, allowance, nowMs))
-      if (!(await this.#seeAll(due.map(({ id }) => id)))) return
+      if (!(await this.#seeAll(await this.#dueOf(page)))) return
       await sleep(PAGE_PAUSE_MS, undefined, { ref: false })
     }
   }
@@ -159,13 +165,31 @@ export class AllowanceKeeper {
   }
 
   async #look(): Promise<void> {
-    this.#listed ??= await this.#readListed()
+    await this.#seeAll(await this.#dueOf(this.#configured()))
+  }
+
+  *#configured(): Generator<AccountAllowance & { readonly id: string }> {
+    for (const [id, { plan }] of this.#options.accounts()) yield { id, allowance: plan.allowance }
+  }
+
+  async #dueOf(accounts: Iterable<AccountAllowance & { readonly id: string }>): Promise<readonly string[]> {
     const nowMs = this.#nowMs()
     const due: string[] = []
-    for (const [account, { plan }] of this.#options.accounts()) {
-      if (this.#isDue(account, plan.allowance, nowMs)) due.push(account)
+    const unknown: string[] = []
+    for (const { id, allowance } of accounts) {
+      const covered = this.#covered.get(id)
+      if (allowance) {
+        if (covered === undefined || covered.terms !== allowance.terms || covered.dueMs <= nowMs) due.push(id)
+      } else if (covered === undefined) unknown.push(id)
+      else if (covered !== NOTHING) due.push(id)
     }
-    await this.#seeAll(due)
+    // An allowance may have been taken away while no gateway ran.
+    const listed = await this.#listedAmong(unknown)
+    for (const id of unknown) {
+      if (listed.has(id)) due.push(id)
+      else if (this.#covered.get(id) === undefined) this.#covered.set(id, NOTHING)
+    }
+    return due
   }
 
   /** False where Redis is away. */
@@ -198,17 +222,11 @@ export class AllowanceKeeper {
       const terms = (await this.#allowanceOf(account).catch(() => undefined))?.allowance?.terms ?? ''
       // Each of its calls comes by here.
       const known = this.#covered.get(account)
-      if (known?.terms === terms && nowMs < known.dueMs) return true
+      if (known !== NOTHING && known?.terms === terms && nowMs < known.dueMs) return true
       this.#options.log.error({ error, account }, 'an allowance failed')
       this.#covered.set(account, { terms, untilMs: nowMs, dueMs: nowMs + AGAIN_MS })
     }
     return true
-  }
-
-  #isDue(account: string, allowance: Allowance | undefined, nowMs: number): boolean {
-    const covered = this.#covered.get(account)
-    if (!allowance) return covered !== undefined || this.#listed?.has(account) === true
-    return covered === undefined || covered.terms !== allowance.terms || covered.dueMs <= nowMs
   }
 
   #see(account: string): Promise<void> {
@@ -262,10 +280,8 @@ export class AllowanceKeeper {
   }
 
   async #forget(account: string): Promise<void> {
-    this.#covered.delete(account)
-    if (!this.#listed?.has(account)) return
     await this.#options.redis.call('SREM', ALLOWANCES_KEY, account)
-    this.#listed.delete(account)
+    this.#covered.set(account, NOTHING)
   }
 
   #make(account: string, allowance: Allowance, wanted: WantedGrant): Promise<AdminResult<Grant>> {
@@ -307,25 +323,20 @@ export class AllowanceKeeper {
     return (await this.#void(account, grant)).status === 'done'
   }
 
-  async #readListed(): Promise<Set<string>> {
-    const names = new Set<string>()
-    let cursor = '0'
-    do {
-      const reply = await this.#options.redis.call('SSCAN', ALLOWANCES_KEY, cursor, 'COUNT', NAMES_AT_ONCE)
-      const [next, page] = reply as [unknown, unknown[]]
-      for (const name of page) names.add(String(name))
-      cursor = String(next)
-    } while (cursor !== '0')
-    return names
+  /** Those of them that were given an allowance. */
+  async #listedAmong(accounts: readonly string[]): Promise<ReadonlySet<string>> {
+    const listed = new Set<string>()
+    for (let i = 0; i < accounts.length; i += NAMES_AT_ONCE) {
+      const names = accounts.slice(i, i + NAMES_AT_ONCE)
+      const reply = (await this.#options.redis.call('SMISMEMBER', ALLOWANCES_KEY, ...names)) as readonly unknown[]
+      for (const [at, is] of reply.entries()) if (Number(is) === 1) listed.add(names[at] as string)
+    }
+    return listed
   }
 
   /** Before the first grant is made: one that nobody knows of could not be taken away. */
   async #list(accounts: readonly string[]): Promise<void> {
-    const fresh = accounts.filter((account) => !this.#listed?.has(account))
-    for (let i = 0; i < fresh.length; i += NAMES_AT_ONCE) {
-      const names = fresh.slice(i, i + NAMES_AT_ONCE)
-      await this.#options.redis.call('SADD', ALLOWANCES_KEY, ...names)
-      for (const name of names) this.#listed?.add(name)
-    }
+    for (let i = 0; i < accounts.length; i += NAMES_AT_ONCE)
+      await this.#options.redis.call('SADD', ALLOWANCES_KEY, ...accounts.slice(i, i + NAMES_AT_ONCE))
   }
 }

@@ -30,6 +30,7 @@ type Accounts = Map<string, { plan: { allowance?: Allowance | undefined } }>
 function keeperOf(
   accounts: Accounts,
   wallet: ConstructorParameters<typeof AllowanceKeeper>[0]['wallet'] = harness.wallet,
+  more: { readonly knownMax?: number } = {},
 ) {
   const redis = { call: (command: string, ...args: (string | number)[]) => harness.redis.call(command, ...args) }
   return new AllowanceKeeper({
@@ -38,6 +39,7 @@ function keeperOf(
     accounts: () => accounts,
     log: SILENT_LOG,
     nowMs: () => harness.clock.nowMs,
+    ...more,
   })
 }
 
@@ -236,6 +238,32 @@ redisTest('where another Redis answers, what was made in the first is made again
   await keeper.tick()
   expect([await available(account), await harness.redis.sismember(ALLOWANCES_KEY, account.account)]).toEqual([100n, 1])
 })
+
+redisTest(
+  'of ever new accounts those used lately are remembered; one that is forgotten is not granted twice',
+  async () => {
+    const allowance = monthly(100n)
+    const names = Array.from({ length: 60 }, (_, i) => `ever-new-${i}`)
+    const accounts: Accounts = new Map(names.map((name) => [name, { plan: { allowance } }]))
+    const keeper = keeperOf(accounts, harness.wallet, { knownMax: 20 })
+    for (const name of names) {
+      await keeper.ensure(name)
+      expect([keeper.covers(name, allowance), keeper.covers('ever-new-0', allowance)]).toEqual([true, true])
+    }
+    const covered = names.filter((name) => keeper.covers(name, allowance))
+    expect(covered).toContain('ever-new-0')
+    expect(covered.length).toBeLessThanOrEqual(20)
+    await keeper.ensure('ever-new-1')
+    await keeper.tick()
+    expect((await harness.wallet.balances('ever-new-1'))[0]).toMatchObject({ availableAtoms: 100n, pendingAtoms: 100n })
+    // Taken away from all of them, also from those that are not remembered.
+    for (const name of names) accounts.set(name, { plan: { allowance: undefined } })
+    await keeper.tick()
+    const left = await Promise.all(names.map(async (name) => (await harness.wallet.balances(name))[0]?.pendingAtoms))
+    expect(new Set(left)).toEqual(new Set([0n]))
+    expect(await harness.redis.call('SMISMEMBER', ALLOWANCES_KEY, ...names)).toEqual(names.map(() => 0))
+  },
+)
 
 redisTest('1,000 accounts get theirs without a stalled event loop', async () => {
   const accounts: Accounts = new Map()
