@@ -1,7 +1,7 @@
 /** A ledger entry taken apart. How it is packed: redis-scripts/README.md. */
 import { type Atoms, formatAmount } from '../core/money.ts'
 import { readExceeded, readValues } from './budget-events.ts'
-import { readSlices } from './packed.ts'
+import { readPayment, readSlices } from './packed.ts'
 import { field } from './script-caller.ts'
 import type { LedgerEntry } from './wallet-types.ts'
 
@@ -84,6 +84,7 @@ const EXTRA: Readonly<Record<string, ReadValue>> = {
   timed_out: flag,
   dismissed: flag,
   at_price: amount,
+  payment: readPayment,
   policy: (value) => value,
   /** Of the call, as the scripts have them, but with & for ; */
   facts: (value) => value,

@@ -48,11 +48,16 @@ const STATES: Readonly<Record<string, Grant['state']>> = {
 const PAYMENTS: readonly Grant['payment'][] = ['none', 'pending', 'authorized', 'settled', 'failed']
 const AVAILABILITIES: readonly Grant['availability'][] = ['on_creation', 'on_authorized', 'on_settled']
 
+/** By its letter. */
+export function readPayment(letter: string): Grant['payment'] {
+  return PAYMENTS.find((word) => word.startsWith(letter || 'n')) ?? 'none'
+}
+
 /** payment,availability,rollover, each by its letter. */
 function readTerms(text: string): Pick<Grant, 'payment' | 'availability'> {
   const [payment = 'n', availability = 'c'] = text.split(',')
   return {
-    payment: PAYMENTS.find((word) => word.startsWith(payment || 'n')) ?? 'none',
+    payment: readPayment(payment),
     availability: AVAILABILITIES.find((word) => word.charAt(3) === availability) ?? 'on_creation',
   }
 }

@@ -150,6 +150,10 @@ run('a payment makes a grant usable, and a chargeback makes debt of what was spe
       code: 0,
       out: expect.stringContaining('the grant is usable'),
     })
+    const { items } = (await (await gateway.admin('GET', 'accounts/acme/ledger?type=payment')).json()) as {
+      items: unknown[]
+    }
+    expect(items).toMatchObject([{ type: 'payment', grant: made.id, payment: 'settled' }])
     await charge(gateway)
     expect(await tollgate(gateway, 'payment', 'acme', made.id, 'authorized')).toMatchObject({
       code: 1,

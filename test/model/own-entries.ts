@@ -47,7 +47,7 @@ const OWN: { readonly [K in Kind]?: readonly [statuses: Readonly<Record<string, 
   ],
   voidGrant: [{ done: 'grant_void' }, ofGrant],
   clawback: [{ done: 'clawback' }, ofGrant],
-  payment: [{ done: 'payment' }, (request) => ({ ...ofGrant(request), payment: request.payment.slice(0, 1) })],
+  payment: [{ done: 'payment' }, (request) => ({ ...ofGrant(request), payment: request.payment })],
   adjust: [
     { done: 'adjust' },
     (request, model) => ({

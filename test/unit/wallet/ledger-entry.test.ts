@@ -57,6 +57,14 @@ describe('an entry', () => {
     })
   })
 
+  test.each([
+    ['a', 'authorized'],
+    ['s', 'settled'],
+    ['f', 'failed'],
+  ])('of a payment says in a word how far it is: %s is %s', (letter, word) => {
+    expect(entry(9, 'payment', '', `grant=G1;payment=${letter}`).fields).toEqual({ grant: 'G1', payment: word })
+  })
+
   test('of a hold has its slices', () => {
     expect(entry(1, 'hold', '', 'tokens=8;slices=A:10,B:20;over=overflow:2026-11=5;price=v%2F1').fields).toEqual({
       tokens: 8,
