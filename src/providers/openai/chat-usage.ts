@@ -12,9 +12,10 @@
  * - Perplexity's deep research leaves cited pages and reasoning out of everything, and bills them where its cost says so.
  * Sources: openai-node src/resources/completions.ts, CompletionUsage; recorded traffic of each of them.
  */
-import type { Usage } from '../../core/usage.ts'
+import type { Usage, UsagePass } from '../../core/usage.ts'
 import { firstCount, isBadCount, memberObject, readCount } from '../counts.ts'
-import { asObject } from '../read-fields.ts'
+import { asArray, asObject, asText } from '../read-fields.ts'
+import { totalInput, totalOutput } from '../usage-totals.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -49,6 +50,23 @@ export function readChatUsage(value: unknown, timings?: unknown): Usage | undefi
     raw: value,
     ...(flags.length > 0 ? { flags } : {}),
   }
+}
+
+/**
+ * The same with the runs that a system of several models (Groq's Compound) says it was made of, each on its own model, as
+ * it bills them; `breakdown`: the member `usage_breakdown` beside the usage. Runs that are not the whole of it are left out.
+ */
+export function withBreakdown(usage: Usage | undefined, breakdown: unknown): Usage | undefined {
+  if (!usage || breakdown === undefined) return usage
+  const models = asArray(asObject(breakdown)?.['models']).map(asObject)
+  const runs = models.map((run) => readChatUsage(run?.['usage']))
+  if (runs.length === 0 || runs.includes(undefined)) return usage
+  const sum = (total: (one: Usage) => number): number => runs.reduce((all, run) => all + total(run as Usage), 0)
+  if (sum(totalInput) !== totalInput(usage) || sum(totalOutput) !== totalOutput(usage)) return usage
+  const passes = models.map(
+    (run, index): UsagePass => ({ model: asText(run?.['model']), tokens: (runs[index] as Usage).tokens }),
+  )
+  return { ...usage, passes }
 }
 
 interface Whole {

@@ -8,7 +8,7 @@ import { highestLimit, readLimits } from '../output-limit.ts'
 import type { AnswerFacts, CallRequest, CallSource, InputEstimate, Metering, StreamReader } from '../provider.ts'
 import { asArray, asText, readFlag, readWholeNumber } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
-import { readChatUsage } from './chat-usage.ts'
+import { readChatUsage, withBreakdown } from './chat-usage.ts'
 import { CompletionStream } from './completion-stream.ts'
 import { readUsageRequest } from './include-usage.ts'
 import { chatLimitName } from './limit-name.ts'
@@ -42,7 +42,7 @@ export const chatMetering: Metering = {
   prepare: (raw, call, edits) => prepareOpenAI(raw, call, edits, chatLimitName(edits.upstream)),
   outputLimitName: (call: CallRequest, upstream: Upstream): string => ownLimitName(call, chatLimitName(upstream)),
   createStreamReader: (call): StreamReader => new CompletionStream(call, 'chat.completion.chunk'),
-  jsonMembers: ['id', 'model', 'usage', 'service_tier', 'timings', 'x_groq', 'error'],
+  jsonMembers: ['id', 'model', 'usage', 'usage_breakdown', 'service_tier', 'timings', 'x_groq', 'error'],
   readJson: readCompletionJson,
 }
 
@@ -98,7 +98,7 @@ export function readCompletionJson(members: Readonly<Record<string, unknown>>, c
   const usage = members['usage'] ?? (members['x_groq'] as { readonly usage?: unknown } | null | undefined)?.usage
   const providerId = asText(members['id'])
   return {
-    usage: readChatUsage(usage, members['timings']),
+    usage: withBreakdown(readChatUsage(usage, members['timings']), members['usage_breakdown']),
     model: asText(members['model']),
     providerId,
     ...statedCostOf(usage),

@@ -15,7 +15,7 @@ import { dataEvent } from '../sse-event.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { usageInTail } from '../usage-in-tail.ts'
 import { totalInput, totalOutput } from '../usage-totals.ts'
-import { readChatUsage } from './chat-usage.ts'
+import { readChatUsage, withBreakdown } from './chat-usage.ts'
 import { completionErrorEvent } from './error-event.ts'
 import type { OpenAIParsed } from './openai-call.ts'
 import { answeredTier } from './price-tier.ts'
@@ -189,7 +189,7 @@ export class CompletionStream implements StreamReader {
       chunk['timings'],
     )
     if (!usage) return 'pass'
-    this.#takeUsage(usage)
+    this.#takeUsage(withBreakdown(usage, chunk['usage_breakdown']))
     const alone = Array.isArray(chunk['choices']) && chunk['choices'].length === 0
     return alone && (this.#call.parsed as OpenAIParsed).usageIsOurs ? 'drop' : 'pass'
   }

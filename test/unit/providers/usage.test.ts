@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Usage } from '../../../src/core/usage.ts'
 import { mergeUsage, readMessagesUsage } from '../../../src/providers/messages/messages-usage.ts'
-import { readChatUsage } from '../../../src/providers/openai/chat-usage.ts'
+import { readChatUsage, withBreakdown } from '../../../src/providers/openai/chat-usage.ts'
 import { readResponsesUsage } from '../../../src/providers/openai/responses-usage.ts'
 import { totalInput, totalOutput } from '../../../src/providers/usage-totals.ts'
 
@@ -148,6 +148,25 @@ describe('usage of chat completions and their dialects: each token stands in one
     [{ server_tool_use_details: { web_search_requests: 2 } }, { web_search: 2 }],
   ])('searches in %j', (more, units) => {
     expect(readChatUsage({ prompt_tokens: 5, completion_tokens: 7, ...more })?.units).toEqual(units)
+  })
+
+  test('a system of several models is billed by each run on its own model: Groq’s Compound', () => {
+    const run = (model: string, prompt_tokens: number, completion_tokens: number) => ({
+      model,
+      usage: { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens },
+    })
+    const whole = readChatUsage({ prompt_tokens: 100, completion_tokens: 50, total_tokens: 150 })
+    const runs = [run('llama-3.3-70b-versatile', 60, 30), run('openai/gpt-oss-120b', 40, 20)]
+    expect(withBreakdown(whole, { models: runs })).toEqual({
+      ...whole,
+      passes: [
+        { model: 'llama-3.3-70b-versatile', tokens: { input: 60, output: 30 } },
+        { model: 'openai/gpt-oss-120b', tokens: { input: 40, output: 20 } },
+      ],
+    })
+    // What does not add up, or cannot be read, is no account of the whole.
+    for (const models of [runs.slice(1), [...runs, { model: 'x' }], [], 'x'])
+      expect(withBreakdown(whole, { models })).toBe(whole)
   })
 
   test('llama.cpp states its cache beside usage', () => {
