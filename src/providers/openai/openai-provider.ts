@@ -52,6 +52,8 @@ const cancelledResponse = free('responses', { nudges: true })
 const deletedResponse = free('responses', { deletes: true })
 const deletedChat = free('chat', { deletes: true })
 
+/** Of servers of open models (vLLM, llama.cpp), at their root: `/v1/tokenize` is Cohere's. */
+const COUNTING_CALLS = new Set(['tokenize', 'detokenize', 'apply-template'])
 const IMAGE_CALLS = new Set(['generations', 'edits', 'variations'])
 
 export const openAIProvider: Provider = {
@@ -81,7 +83,8 @@ function matchCall(segments: readonly string[]): OperationMatch | undefined {
   if (native) return of(native)
   const last = segments.at(-1)
   if (last === 'completions') return of(segments.at(-2) === 'chat' ? chat : completions)
-  if (last === 'responses') return of(responses)
+  // Perplexity's Agent API is a responses API under its own name.
+  if (last === 'responses' || (last === 'agent' && segments.at(-2) === 'v1')) return of(responses)
   if (segments.at(-2) === 'responses' && last === 'compact') return of(compact)
   if (segments.at(-2) === 'responses' && last === 'input_tokens') return of(countTokens)
   if (last === 'embeddings') return of(embeddings)
@@ -103,6 +106,7 @@ function matchMedia(last: string, before: string): OperationMatch | undefined {
   // xAI's and Deepgram's names of the same.
   if (last === 'tts' || last === 'speak') return of(speech)
   if (last === 'stt' || last === 'listen') return of(transcriptions)
+  if (COUNTING_CALLS.has(last) && before !== 'v1') return of(countTokens)
   return last === 'moderations' ? of(moderations) : undefined
 }
 

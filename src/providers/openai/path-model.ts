@@ -18,7 +18,14 @@ export function readCallModel(fields: Fields, path: string): string {
   const segments = pathSegments(path)
   if ((fields['model'] === undefined || fields['model'] === null) && segments.at(-3) === 'prompts')
     return named(segments.at(-2) as string)
-  return readModel(fields)
+  return readModelOrFirst(fields)
+}
+
+/** OpenRouter takes a list of models without one of their own: the first is asked first. */
+export function readModelOrFirst(fields: Fields, hint = ''): string {
+  const { model, models } = fields
+  const first = (model === undefined || model === null) && Array.isArray(models) ? (models[0] as unknown) : undefined
+  return readModel(typeof first === 'string' ? { model: first } : fields, hint)
 }
 
 /**

@@ -11,7 +11,7 @@ import {
   type Metering,
   type StreamReader,
 } from '../provider.ts'
-import { asArray, asObject, asText, readFlag, readModel } from '../read-fields.ts'
+import { asArray, asObject, asText, readFlag } from '../read-fields.ts'
 import { statedCostOf } from '../stated-cost.ts'
 import { heldImageTool } from './image-tool.ts'
 import { idsOfItems, keptObjects } from './kept-objects.ts'
@@ -28,6 +28,7 @@ import {
 } from './openai-call.ts'
 import { readOtherModels } from './other-models.ts'
 import { exactTexts } from './own-model.ts'
+import { readModelOrFirst } from './path-model.ts'
 import { answeredTier, askedTier } from './price-tier.ts'
 import { responseJob } from './response-job.ts'
 import { ResponsesStream } from './responses-stream.ts'
@@ -51,7 +52,10 @@ function readResponsesCall(raw: Buffer, source: CallSource): CallRequest {
   const body = readOpenAIBody(raw, source.jsonDepth)
   const fields = body.value
   const template = fields['prompt'] !== undefined && fields['prompt'] !== null
-  const model = readModel(fields, template ? ' It is needed beside a prompt template too, to know the price.' : '')
+  const model = readModelOrFirst(
+    fields,
+    template ? ' It is needed beside a prompt template too, to know the price.' : '',
+  )
   const limits = readLimits(body, LIMITS, 1)
   const conversation = readReferences(fields)
   const objects = idsInBody(fields)

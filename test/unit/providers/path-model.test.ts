@@ -22,6 +22,9 @@ describe('the model that the path names is the one that serves, whatever the bod
     ['/v1/prompts/pp-weather/completions', { model: 'gpt-5' }, 'gpt-5'],
     ['/models/chat/completions', { model: 'grok-4' }, 'grok-4'],
     ['/v1/chat/completions', { model: 'gpt-5' }, 'gpt-5'],
+    ['/api/v1/chat/completions', { models: ['a/b', 'c/d'] }, 'a/b'],
+    ['/api/v1/chat/completions', { models: ['a/b'], model: 'c/d' }, 'c/d'],
+    ['/api/v1/responses', { models: ['a/b'], model: null }, 'a/b'],
   ])('%s %j', (path, body, model) => {
     expect(modelOf(path, body)).toBe(model)
   })
@@ -31,6 +34,9 @@ describe('the model that the path names is the one that serves, whatever the bod
     [`/openai/deployments/${'m'.repeat(257)}/chat/completions`, {}],
     ['/openai/deployments//chat/completions', {}],
     ['/v1/chat/completions', {}],
+    ['/v1/chat/completions', { models: [] }],
+    ['/v1/chat/completions', { models: [{ model: 'a/b' }] }],
+    ['/v1/responses', { models: 'a/b' }],
   ])('none that can be read is refused: %s', (path, body) => {
     expect(() => modelOf(path, body)).toThrow(InvalidCall)
   })
