@@ -186,11 +186,14 @@ function further.resets_at(spec, needed)
   if spec.ends then return text_of(spec.ends) end
   local counter = counters[spec.field]
   if not spec.part or not counter then return '' end
-  local room = spec.limit - spec.spent - spec.held
-  for _, slot in ipairs(windows.slots_of(counter)) do
+  -- From the newest part on, as long as they fit: what all come to may be more than is exact.
+  local room, slots = spec.limit - needed, windows.slots_of(counter)
+  if room < 0 then return '' end
+  for i = #slots, 1, -1 do
+    local slot = slots[i]
     if windows.counts_now(spec, slot) then
-      room = room + slot.spent + slot.held
-      if needed <= room then return text_of(slot.start + spec.part + spec.length) end
+      room = room - slot.spent - slot.held
+      if room < 0 then return text_of(slot.start + spec.part + spec.length) end
     end
   end
   return ''
