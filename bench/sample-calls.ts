@@ -5,25 +5,27 @@ import type { BudgetCount, GrantRequest, HoldRequest, SettleRequest } from '../s
 
 const CALL = { key: 'bench', upstream: 'openai', model: 'gpt-bench', endpoint: 'chat' }
 const INFO = JSON.stringify(CALL)
-/** As src/http/settle-info.ts writes it, with the usage of a chat completion of OpenAI word for word. */
+/** Of a chat completion of OpenAI, word for word. */
+export const OPENAI_USAGE = {
+  prompt_tokens: 192,
+  completion_tokens: 160,
+  total_tokens: 352,
+  prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
+  completion_tokens_details: {
+    reasoning_tokens: 0,
+    audio_tokens: 0,
+    accepted_prediction_tokens: 0,
+    rejected_prediction_tokens: 0,
+  },
+}
+/** As src/http/settle-info.ts writes it. */
 const SETTLE_INFO = JSON.stringify({
   ...CALL,
   provider_request_id: 'chatcmpl-BxW3kq0Zr1dPnVtL8mYc2sGhJ4eUa',
   answered_model: 'gpt-bench-2026-01-01',
   tokens: { input: 192, output: 160 },
   usage_source: 'provider',
-  usage: boundedRaw({
-    prompt_tokens: 192,
-    completion_tokens: 160,
-    total_tokens: 352,
-    prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
-    completion_tokens_details: {
-      reasoning_tokens: 0,
-      audio_tokens: 0,
-      accepted_prediction_tokens: 0,
-      rejected_prediction_tokens: 0,
-    },
-  }),
+  usage: boundedRaw(OPENAI_USAGE),
   price_version: '2026-01-01',
   cost: '0.000368',
   cost_unit: 'USD',

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { WalletUnavailable } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { readRedisPage } from '../wallet/ledger.ts'
+import { unpackInfo } from '../wallet/packed-info.ts'
 import type { ScriptCaller } from '../wallet/script-caller.ts'
 import {
   accountDirectory,
@@ -249,7 +250,7 @@ export class Exporter {
       common = Math.max(common, page.firstSeq - 1)
       const lines = await readEntries(directory, account, common + 1, endSeq + 1, page.entries.length)
       const same = lines.findIndex(
-        (line, i) => line.packed !== page.entries[i]?.packed || line.info !== page.entries[i]?.info,
+        (line, i) => line.packed !== page.entries[i]?.packed || unpackInfo(line.info) !== page.entries[i]?.info,
       )
       if (same >= 0) return common + same
       if (lines.length === 0) return common

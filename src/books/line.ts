@@ -1,5 +1,5 @@
 /**
- * One line of the exported books: an entry as the ledger has it, chained to the one before by SHA-256.
+ * One line of the exported books: an entry as the ledger has it, its info as JSON, chained to the one before by SHA-256.
  *
  *   {"account":"acme","seq":7,"entry":"settle|…","info":"{…}","prev":"<64 hex>","hash":"<64 hex>"}
  *

@@ -10,6 +10,7 @@ import { findEnd } from './find-end.ts'
 import { readRawEntry } from './ledger.ts'
 import { decodeEntry } from './ledger-entry.ts'
 import { readOpenHold, readOverage, readSlices } from './packed.ts'
+import { packInfo } from './packed-info.ts'
 import { field, type Reply, type ScriptCaller, statusOf } from './script-caller.ts'
 import {
   type CheckpointRequest,
@@ -87,7 +88,7 @@ function holdArguments(request: HoldRequest, idMs: number): string[] {
     ...terms,
     price,
     dryRun,
-    request.info,
+    packInfo(request.info),
     budgets,
     amounts,
     encodeAlerts(request.alerts),
@@ -227,7 +228,7 @@ function callSettle(scripts: ScriptCaller, request: SettleRequest, idMs: number,
       terms.id,
       `${idMs},${terms.scale},${request.finalAtoms},${lookedUp}`,
       terms.unit,
-      request.info,
+      packInfo(request.info),
       encodeFinals(request.finals),
       encodePolicy(terms),
       encodeFacts(terms.facts),

@@ -2,6 +2,7 @@
 import { type Atoms, formatAmount } from '../core/money.ts'
 import { readExceeded, readValues } from './budget-events.ts'
 import { readPayment, readSlices } from './packed.ts'
+import { unpackInfo } from './packed-info.ts'
 import { field } from './script-caller.ts'
 import type { LedgerEntry } from './wallet-types.ts'
 
@@ -58,7 +59,7 @@ function readBalances(text: string): Readonly<Record<string, Atoms>> {
 }
 
 function readInfo(info: string): Readonly<Record<string, unknown>> {
-  return info === '' ? {} : (JSON.parse(info) as Record<string, unknown>)
+  return info === '' ? {} : (JSON.parse(unpackInfo(info)) as Record<string, unknown>)
 }
 
 type ReadValue = (value: string, scale: number) => unknown

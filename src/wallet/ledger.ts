@@ -3,6 +3,7 @@
  * is an error, never left out.
  */
 import { decodeEntry } from './ledger-entry.ts'
+import { unpackInfo } from './packed-info.ts'
 import { field, type ScriptCaller } from './script-caller.ts'
 import { EntriesMissing, type LedgerEntry, type LedgerPage } from './wallet-types.ts'
 
@@ -104,7 +105,7 @@ export async function readRedisPage(
   const reply = await scripts.call('ledger', [keys.ledger], [String(fromSeq), String(limit), type ?? ''])
   const entries: RawEntry[] = []
   for (let i = 2; i < reply.length; i += 3) {
-    entries.push({ seq: Number(reply[i]), packed: field(reply, i + 1), info: field(reply, i + 2) })
+    entries.push({ seq: Number(reply[i]), packed: field(reply, i + 1), info: unpackInfo(field(reply, i + 2)) })
   }
   const seq = (text: string | undefined): number | undefined => (text ? Number(text) : undefined)
   return { entries, firstSeq: seq(reply[0]), lastSeq: seq(reply[1]) }

@@ -5,12 +5,22 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect } from 'vitest'
-import { accountDirectory, listFiles, type OpenFile, readEntries } from '../../src/books/account-files.ts'
+import {
+  accountDirectory,
+  listFiles,
+  type OpenFile,
+  openEnd,
+  readEntries,
+  writeEntries,
+} from '../../src/books/account-files.ts'
 import { AllAccounts } from '../../src/books/all-accounts.ts'
+import { BooksArchive } from '../../src/books/archive.ts'
 import { BooksTarget } from '../../src/books/books-target.ts'
 import { Exporter, type ExporterOptions } from '../../src/books/exporter.ts'
 import { type VerifiedAccount, verifyBooks } from '../../src/books/verify.ts'
 import type { Log } from '../../src/log.ts'
+import { readPage } from '../../src/wallet/ledger.ts'
+import { packInfo, unpackInfo } from '../../src/wallet/packed-info.ts'
 import { createScriptCaller } from '../../src/wallet/script-caller.ts'
 import { accountOf, type TestAccount } from '../support/wallet.ts'
 import { redisTest, withWallet } from '../support/with-wallet.ts'
@@ -68,7 +78,11 @@ async function booksOf(account: string) {
 
 async function ledgerOf(account: string) {
   const entries = await harness.redis.xrange(`tg:{${account}}:ledger`, '-', '+')
-  return entries.map(([id, [, packed, , info]]) => ({ seq: Number(id.split('-')[0]), packed, info }))
+  return entries.map(([id, [, packed = '', , info = '']]) => ({
+    seq: Number(id.split('-')[0]),
+    packed,
+    info: unpackInfo(info),
+  }))
 }
 
 async function expectWhole(account: string): Promise<void> {
@@ -234,6 +248,25 @@ redisTest(
     expect(kept.map((line) => JSON.parse(line).hash)).toEqual(lost.slice(7).map(({ hash }) => hash))
   },
 )
+
+redisTest('an entry is the same whether the books have its JSON, or packed as the ledger has it', async () => {
+  const account = await used(2)
+  await exporterOf([account.account], {}, 'older/').round()
+  await used(1, account)
+  const directory = accountDirectory(path, account.account)
+  const packed = (await ledgerOf(account.account)).slice(5).map((entry) => ({ ...entry, info: packInfo(entry.info) }))
+  expect(packed.some(({ info }) => info.startsWith('\u0001'))).toBe(true)
+  await writeEntries(directory, account.account, await openEnd(directory, account.account, 5), packed)
+  await harness.redis.del('tg:books-lease:older/')
+  expect(await exporterOf([account.account], {}, 'older/').round()).toEqual({ exported: 0, failed: 0 })
+  expect(said).toEqual([])
+  await used(1, account)
+  await harness.redis.xtrim(`tg:{${account.account}}:ledger`, 'MINID', '9-0')
+  const archive = new BooksArchive([path])
+  const scripts = createScriptCaller(harness.redis, { testClock: () => harness.clock.nowMs, archive })
+  const { entries } = await readPage(scripts, account.account, 6, 100, 'settle')
+  expect(entries.map(({ fields }) => fields)).toMatchObject([{ user: 'ü0' }])
+})
 
 redisTest(
   'a full disk stops the export, which says so once, loses nothing, and goes on when there is room',

@@ -3,14 +3,19 @@ import { boundedRaw } from '../../../src/core/usage-fields.ts'
 
 test.each([
   [
-    'counts of zero are left out of its parts, and parts that had nothing else',
+    'it is as it came, counts of zero too',
     {
       prompt_tokens: 192,
       completion_tokens: 0,
       prompt_tokens_details: { cached_tokens: 64, audio_tokens: 0 },
       completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
     },
-    { prompt_tokens: 192, completion_tokens: 0, prompt_tokens_details: { cached_tokens: 64 } },
+    {
+      prompt_tokens: 192,
+      completion_tokens: 0,
+      prompt_tokens_details: { cached_tokens: 64, audio_tokens: 0 },
+      completion_tokens_details: { reasoning_tokens: 0, audio_tokens: 0 },
+    },
   ],
   [
     'what is no count of zero stays as the provider said it',
