@@ -1,17 +1,29 @@
 /**
  * Reads the events of a transcription: `transcript.text.delta`, `.segment`, and `.done`, which states the usage; some
- * servers let `[DONE]` follow. Source: openai-node src/resources/audio/transcriptions.ts, TranscriptionStreamEvent.
+ * servers let `[DONE]` follow. Mistral's are `transcription.text.delta`, `.segment` and `.done`; vLLM sends chunks like a
+ * chat's, which `[DONE]` ends.
+ * Sources: openai-node src/resources/audio/transcriptions.ts, TranscriptionStreamEvent; mistralai/client-ts
+ * docs/models/components/transcriptionstreameventsdata.md; vllm entrypoints, TranscriptionStreamResponse.
  */
 import type { Usage } from '../../core/usage.ts'
 import type { ErrorFacts } from '../../errors.ts'
 import { DeltaCounter } from '../delta-tokens.ts'
 import type { AnswerFacts, CallRequest, EventVerdict, StreamEvent, StreamReader } from '../provider.ts'
-import { asObject, asText } from '../read-fields.ts'
+import { asArray, asObject, asText } from '../read-fields.ts'
 import { usageInTail } from '../usage-in-tail.ts'
 import { completionErrorEvent } from './error-event.ts'
 import { countedTranscript, readTranscriptUsage, type TranscriptionParsed } from './transcription-usage.ts'
 
+type Fields = Readonly<Record<string, unknown>>
+
 const DONE = Buffer.from('[DONE]')
+const TEXTS = new Set([
+  'transcript.text.delta',
+  'transcript.text.segment',
+  'transcription.text.delta',
+  'transcription.segment',
+])
+const ENDS = ['transcript.text.done', 'transcription.done']
 const counter = new DeltaCounter()
 
 export class TranscriptStream implements StreamReader {
@@ -23,6 +35,7 @@ export class TranscriptStream implements StreamReader {
   readonly endsByFraming = false
   readonly #parsed: TranscriptionParsed
   #usage: Usage | undefined
+  #model: string | undefined
 
   constructor(call: CallRequest) {
     this.#parsed = call.parsed as TranscriptionParsed
@@ -32,7 +45,7 @@ export class TranscriptStream implements StreamReader {
     return {
       usage: this.#usage,
       counted: countedTranscript(this.#parsed, this.outputTokens),
-      model: undefined,
+      model: this.#model,
       providerId: undefined,
       serviceTier: undefined,
       storedId: undefined,
@@ -40,27 +53,26 @@ export class TranscriptStream implements StreamReader {
   }
 
   textTokens(event: StreamEvent): number {
-    const parsed = this.#parse(event.data)
-    return deltaTokens(asText(parsed?.['delta']) ?? asText(parsed?.['text']) ?? '')
+    return deltaTokens(textOf(this.#parse(event.data)))
   }
 
   onEvent(event: StreamEvent): EventVerdict {
-    if (event.data.equals(DONE)) return this.finished ? 'terminal' : 'pass'
+    if (event.data.equals(DONE)) {
+      this.finished = true
+      return 'terminal'
+    }
     const parsed = this.#parse(event.data)
     const type = asText(parsed?.['type']) ?? event.name
     if (event.name === 'error' || asObject(parsed?.['error'])) this.failed = true
-    if (type === 'transcript.text.delta' || type === 'transcript.text.segment') {
-      const text = asText(parsed?.['delta']) ?? asText(parsed?.['text']) ?? ''
-      this.outputTokens += deltaTokens(text)
-      return 'pass'
-    }
-    if (type !== 'transcript.text.done') return 'pass'
-    this.#usage = readTranscriptUsage(parsed?.['usage'], parsed?.['duration'])
+    this.#model ??= asText(parsed?.['model'])
+    if (TEXTS.has(type) || Array.isArray(parsed?.['choices'])) this.outputTokens += deltaTokens(textOf(parsed))
+    this.#usage = readTranscriptUsage(parsed?.['usage'], parsed?.['duration']) ?? this.#usage
+    if (!ENDS.includes(type)) return 'pass'
     this.finished = true
     return 'terminal'
   }
 
-  #parse(data: Buffer): Readonly<Record<string, unknown>> | undefined {
+  #parse(data: Buffer): Fields | undefined {
     try {
       return asObject(JSON.parse(data.toString()))
     } catch {
@@ -71,7 +83,7 @@ export class TranscriptStream implements StreamReader {
 
   /** The last event holds the whole transcript. */
   onOversized(head: Buffer, tail: Buffer): void {
-    if (!head.includes('transcript.text.done')) return
+    if (!ENDS.some((end) => head.includes(end))) return
     this.#usage = readTranscriptUsage(usageInTail(tail), undefined)
     this.finished = true
     this.oversizedEnd = true
@@ -85,6 +97,12 @@ export class TranscriptStream implements StreamReader {
   errorEvent(error: ErrorFacts): Buffer {
     return completionErrorEvent(error)
   }
+}
+
+/** Of one event: a delta, a segment, or a chunk with one choice. */
+function textOf(event: Fields | undefined): string {
+  const delta = asObject(asObject(asArray(event?.['choices'])[0])?.['delta'])
+  return asText(event?.['delta']) ?? asText(event?.['text']) ?? asText(delta?.['content']) ?? ''
 }
 
 function deltaTokens(text: string): number {

@@ -359,6 +359,46 @@ describe('rerank', () => {
   })
 })
 
+describe('a transcript that streams in a provider’s own words', () => {
+  const call = (more: object = {}) =>
+    prepared('openai', '/v1/audio/transcriptions', { model: 'voxtral-mini-latest', stream: true, ...more })
+
+  test('Mistral’s ends with its usage', () => {
+    const usage = {
+      prompt_audio_seconds: 5,
+      prompt_tokens: 10,
+      completion_tokens: 20,
+      total_tokens: 405,
+      prompt_tokens_details: { audio_tokens: 375 },
+    }
+    const stream = data(
+      { type: 'transcription.language', audio_language: 'en' },
+      { type: 'transcription.text.delta', text: 'Hello' },
+      { type: 'transcription.segment', text: ' there', start: 0, end: 1 },
+      { type: 'transcription.done', model: 'voxtral-mini-2507', text: 'Hello there', usage },
+    )
+    const read = readStream(call(), 'sse', stream)
+    expect(read).toMatchObject({ finished: true, failed: false, outputTokens: 2, passed: stream })
+    expect(counts(read.facts.usage)).toEqual({
+      tokens: { input: 10, audio_input: 375, output: 20 },
+      units: { seconds: 5 },
+    })
+    expect(read.facts.model).toBe('voxtral-mini-2507')
+  })
+
+  test('vLLM’s is a chat’s, whose usage comes where it is asked for', () => {
+    const chunk = (more: object) => ({ id: 'trsc-1', object: 'transcription.chunk', model: 'whisper', ...more })
+    const said = chunk({ choices: [{ delta: { content: 'Hello' }, finish_reason: 'stop' }] })
+    const usage = { prompt_tokens: 6, completion_tokens: 4, total_tokens: 10 }
+    const stated = readStream(call(), 'sse', `${data(said, chunk({ choices: [], usage }))}data: [DONE]\n\n`)
+    expect(counts(stated.facts.usage)).toEqual({ tokens: { input: 6, output: 4 } })
+    const silent = readStream(call(), 'sse', `${data(said)}data: [DONE]\n\n`)
+    expect(silent).toMatchObject({ finished: true, failed: false, outputTokens: 1 })
+    expect(silent.facts.usage).toBeUndefined()
+    expect(silent.facts.counted?.tokens.output).toBe(1)
+  })
+})
+
 describe('a conversation that is made shorter', () => {
   const body = { model: 'gpt-5.2', input: [{ role: 'user', content: 'Add three.' }], previous_response_id: 'resp_0' }
   const { call } = prepared('openai', '/v1/responses/compact', body)
