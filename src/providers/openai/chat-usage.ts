@@ -32,6 +32,8 @@ const COMPLETION_NAMES = ['completion_tokens', 'output_tokens']
 const TOTALS = [...PROMPT_NAMES, ...COMPLETION_NAMES, 'total_tokens']
 /** A total may be off by one; what is more was billed. */
 const ROUNDING = 1
+/** Gateways that put a total together from parts of their own are off by up to two. */
+const MISCOUNT = 2
 
 /** undefined where `value` is no usage object or states no count at all. `timings`: llama.cpp's member beside it. */
 export function readChatUsage(value: unknown, timings?: unknown): Usage | undefined {
@@ -87,11 +89,16 @@ function readWhole(usage: Fields): Whole {
   if (unseen > 0) return { prompt: prompt + unseen, completion, reasoning }
   const apart = billedApart(usage)
   if (apart) return { prompt: prompt + apart.citations, completion: completion + apart.reasoning, reasoning }
-  if (reasoning !== undefined && (beyond === reasoning || usage['market_cost'] !== undefined))
+  if (reasoning !== undefined && (isBeyond(reasoning, beyond) || usage['market_cost'] !== undefined))
     return { prompt, completion: completion + reasoning, reasoning }
   if (reasoning === undefined && beyond > ROUNDING)
     return { prompt, completion: completion + beyond, reasoning: beyond }
   return { prompt, completion, reasoning }
+}
+
+/** Reasoning is what the total has beyond prompt and completion. */
+function isBeyond(reasoning: number, beyond: number): boolean {
+  return beyond === reasoning || (beyond > MISCOUNT && Math.abs(beyond - reasoning) <= MISCOUNT)
 }
 
 function readReasoning(usage: Fields): number | undefined {

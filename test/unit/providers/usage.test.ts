@@ -115,6 +115,16 @@ describe('usage of chat completions and their dialects: each token stands in one
       { input: 468, output: 659 },
     ],
     [
+      'reasoning outside, with a total off by one',
+      {
+        prompt_tokens: 3110,
+        completion_tokens: 673,
+        total_tokens: 4691,
+        completion_tokens_details: { reasoning_tokens: 909 },
+      },
+      { input: 3110, output: 1582 },
+    ],
+    [
       'reasoning outside the total too: Vercel',
       {
         prompt_tokens: 57,
