@@ -22,7 +22,7 @@ ARGV[5]  finals   MEASURE=amount;… of what budgets measure beside the wallet's
 ARGV[6]  policy   mode,limit_atoms,multiplier_millionths,period,observe: used without a hold, as what follows
 ARGV[7]  facts    model;upstream;endpoint;key;run;user;labels
 ARGV[8]  late_window_ms
-ARGV[9]  budgets  as the hold had them
+ARGV[9]  budgets  as the hold had them ('': none, or not known any more)
 
 Returns {status, replay, seq;charged;over_mode;over;overrun;available;drawn}; status, in order of precedence:
   conflict         settled before at another amount, or in another unit
@@ -87,7 +87,7 @@ if overrun > 0 then extra = extra .. ';overrun=' .. text_of(overrun) end
 if hold.budgets ~= '' then
   local finals = budget_functions().read_finals(ARGV[5])
   finals[unit] = final
-  extra = extra .. budgets.finish(hold.budgets, finals)
+  extra = extra .. budgets.finish(hold.budgets, finals, ARGV[9])
 end
 local seq = text_of(add_entry('settle', now, id, '', w, transfers, extra, ARGV[4]))
 holds[id], holds_changed[id], due_changes['h' .. id] = false, true, false

@@ -35,7 +35,7 @@ local function void_open(hold)
   local held, transfers = slices_total(hold.slices) + hold.over, {}
   end_hold(w, hold, 0, transfers)
   local counted = ''
-  if hold.budgets ~= '' then counted = budget_functions().finish(hold.budgets) end
+  if hold.budgets ~= '' then counted = budget_functions().finish(hold.budgets, nil, '') end
   add_entry('void', now, id, '', w, transfers, 'released=' .. text_of(held) .. counted, ARGV[3])
   holds[id], holds_changed[id], due_changes['h' .. id] = false, true, false
   commit()

@@ -4,15 +4,14 @@ local further = {}
 local windows = rare_functions()
 
 local function read_kept(text)
-  local list, fields = {}, {}
-  for field, start, amount, floor, known, limit in string.gmatch(text, '([^@,]+)@(%d+):(%d+):(%d+):(%d+):(%d*)') do
+  local list, fields = {}, fields_of(text)
+  for name, start, amount, floor, known, limit in string.gmatch(text, '([^@,]+)@(%d+):(%d+):(%d+):(%d+):(%d*)') do
+    local field = fields[#list + 1]
     list[#list + 1] = {
-      field = field, start = start + 0, amount = amount + 0, floor = floor + 0, known = known + 0, limit = limit,
-      measure = measure_of(field),
+      name = name, field = field, start = start + 0, amount = amount + 0, floor = floor + 0, known = known + 0,
+      limit = limit, measure = field and measure_of(field),
     }
-    fields[#fields + 1] = field
   end
-  load_counters(fields)
   return list
 end
 
@@ -20,7 +19,7 @@ local function pack_kept(list)
   local parts = {}
   for i = 1, #list do
     local item = list[i]
-    parts[i] = item.field .. '@' .. text_of(item.start) .. ':' .. text_of(item.amount) .. ':' .. text_of(item.floor)
+    parts[i] = item.name .. '@' .. text_of(item.start) .. ':' .. text_of(item.amount) .. ':' .. text_of(item.floor)
       .. ':' .. text_of(item.known) .. ':' .. item.limit
   end
   return concat(parts, ',')
@@ -46,6 +45,8 @@ function further.finish(hold, final_of, late)
     local item = list[i]
     local slot, counter = slot_of_item(item)
     local final = final_of(item)
+    -- Nothing is held of it any more, and it may go: its field finds what is there when a late end comes.
+    item.name = item.field or item.name
     if slot then
       if late then
         -- The difference first: a sum of two large amounts is not exact.

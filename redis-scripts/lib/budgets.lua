@@ -40,7 +40,7 @@ local function budget_functions()
   local function load_counters(fields)
     local missing, names = {}, {}
     for i = 1, #fields do
-      if counters[fields[i]] == nil then
+      if fields[i] and counters[fields[i]] == nil then
         missing[#missing + 1] = fields[i]
         names[#names + 1] = 'c:' .. fields[i]
       end
@@ -168,9 +168,11 @@ local function budget_functions()
       if settled or kind == 'r' then
         slot.spent = math.min(ATOMS_MAX, slot.spent + amount)
       else
+        -- Named by its id, which is a tenth as long. One that holds nothing may be gone before the hold ends: its field finds
+        -- what came in its place.
         slot.held = slot.held + amount
-        kept[#kept + 1] = spec.field .. '@' .. start .. ':' .. text .. ':' .. text_of(spec.floor) .. ':0:'
-          .. (spec.blocks and text_of(spec.limit) or '')
+        kept[#kept + 1] = (amount > 0 and counter.id or spec.field) .. '@' .. start .. ':' .. text
+          .. ':' .. text_of(spec.floor) .. ':0:' .. (spec.blocks and text_of(spec.limit) or '')
       end
       if not spec.blocks and amount > spec.room then
         flagged[#flagged + 1] = counter.id
@@ -186,19 +188,52 @@ local function budget_functions()
     return concat(kept, ','), extra, flagged
   end
 
+  -- The fields of what a hold names by a counter's id, or by its field; false where it is gone. All are loaded.
+  local function fields_of(text)
+    local fields, ids, places = {}, {}, {}
+    for name in string.gmatch(text, '([^@,]+)@') do
+      fields[#fields + 1] = find(name, '~', 1, true) and name or false
+      if not fields[#fields] then
+        ids[#ids + 1], places[#places + 1] = 'i:' .. name, #fields
+      end
+    end
+    if #ids > 0 then
+      local found = call('HMGET', KEYS[7], unpack(ids))
+      for i = 1, #places do
+        fields[places[i]] = found[i]
+      end
+    end
+    load_counters(fields)
+    return fields
+  end
+
   --[[
   Ends what a hold counts: held leaves, what was used is spent, in the window of the hold. finals: MEASURE -> the amount
-  that counts, concurrent is only ever held; nil: nothing counts. Answers what the ledger says.
+  that counts, concurrent is only ever held; nil: nothing counts. lines: what the call counts against, as open() reads it
+  ('': not known); its counters are then found without another look into Redis. Answers what the ledger says.
   ]]
-  function made.finish(text, finals)
-    local fields, starts, amounts, entry, from = {}, {}, {}, {}, 1
+  function made.finish(text, finals, lines)
+    local lined, fields, starts, amounts, entry, from, at = {}, {}, {}, {}, {}, 1, 1
+    while from <= #lines do
+      lined[#lined + 1] = sub(lines, from, find(lines, ';', from, true) - 1)
+      from = (find(lines, '\n', from, true) or #lines) + 1
+    end
+    load_counters(lined)
+    from = 1
     repeat
-      local field_end = find(text, '@', from, true)
-      fields[#fields + 1] = sub(text, from, field_end - 1)
-      starts[#starts + 1], amounts[#amounts + 1] = match(text, '^(%d+):(%d+):', field_end + 1)
-      from = (find(text, ',', field_end, true) or #text) + 1
+      local name_end = find(text, '@', from, true)
+      local name = sub(text, from, name_end - 1)
+      -- They stand in the same order; what the hold does not keep is passed.
+      local counter = counters[lined[at]]
+      while lined[at] and not (counter and counter.id == name) do
+        at = at + 1
+        counter = counters[lined[at]]
+      end
+      fields[#fields + 1], at = lined[at] or false, at + 1
+      starts[#starts + 1], amounts[#amounts + 1] = match(text, '^(%d+):(%d+):', name_end + 1)
+      from = (find(text, ',', name_end, true) or #text) + 1
     until from > #text
-    load_counters(fields)
+    if not fields[#fields] then fields = fields_of(text) end
     for i = 1, #fields do
       local counter, start, amount = counters[fields[i]], starts[i] + 0, amounts[i] + 0
       if counter then

@@ -26,7 +26,8 @@ end
 state: o(pen), t(imed out: slices and overage are what was posted), l(ate settled; kept until the late window ends).
 over_base: the overage at price; over: what it counts, at the multiplier of the policy.
 seq: of its ledger entry, which has what it was answered.
-budgets: FIELD@start:amount:floor:known:limit:rolling,… of what it counts; after a timeout amount is what was posted.
+budgets: NAME@start:amount:floor:known:limit,… of what it counts, NAME being a counter's id, or its field (of what holds
+nothing, and in older holds); after a timeout amount is what was posted.
 tail: what the usual end does not need (lib/hold_details.lua).
 ]]
 local function find_hold(id, record)

@@ -154,6 +154,11 @@ function mayBeGone(counter: ReplayedCounter, nowMs: number): boolean {
   return [...counter.slots].every(([start, slot]) => mayLeave(counter.field, start, slot, nowMs))
 }
 
+/** A hold names a counter by its id, or by its field. */
+export function fieldNamed(name: string, { counters }: ReplayState): string {
+  return counters.counters.get(name)?.field ?? name
+}
+
 /** What holds keep of what they count, where the window is still kept. */
 function compareCalls({ same }: Differences, kept: KeptState, state: ReplayState): void {
   for (const [id, record] of kept.holds) {
@@ -161,8 +166,8 @@ function compareCalls({ same }: Differences, kept: KeptState, state: ReplayState
     const calls = state.counters.calls.get(id)
     if ((at !== 'o' && at !== 't') || rest.length < 17) continue
     const counts = new Map<string, string>()
-    for (const [, field = '', start = '', amount = ''] of (rest[7] ?? '').matchAll(/([^@,]+)@(\d+):(\d+):[^,]*/g)) {
-      counts.set(`${field} ${start}`, amount)
+    for (const [, name = '', start = '', amount = ''] of (rest[7] ?? '').matchAll(/([^@,]+)@(\d+):(\d+):[^,]*/g)) {
+      counts.set(`${fieldNamed(name, state)} ${start}`, amount)
     }
     const expected = new Map(calls?.map(({ field, start, amount }) => [`${field} ${start}`, String(amount)]))
     for (const name of new Set([...counts.keys(), ...expected.keys()])) {

@@ -3,14 +3,14 @@
  * policy of a hold, life of a counter) is taken from the record that is there; where there is none, or none that can be
  * read, it stays as it is, and the comparison afterwards says so. Pure.
  */
-import { COUNTER, mayLeave, olderSums } from './compare-budgets.ts'
+import { COUNTER, fieldNamed, mayLeave, olderSums } from './compare-budgets.ts'
 import { FACTS, memberOf } from './compare-grants.ts'
 import { stateOfGrant } from './compare-wallets.ts'
 import { encodeFilter } from './encode.ts'
 import type { Hash, KeptState } from './kept-state.ts'
 import { slotsOfCounter } from './packed.ts'
 import type { MutableGrant, MutableHold, ReplayState } from './replay.ts'
-import type { CallCount, ReplayedCounter } from './replay-counters.ts'
+import type { ReplayedCounter } from './replay-counters.ts'
 
 /** Parts of a record of this version, whatever has become of single ones. */
 function partsOf(record: string | undefined, count: number): readonly string[] | undefined {
@@ -70,12 +70,12 @@ export function rebuiltHolds(kept: KeptState, state: ReplayState): Map<string, s
     const hold = state.holds.get(id) ?? state.ended.get(id)
     if (hold === undefined) continue
     const parts = partsOf(record, 19)
-    holds.set(id, parts ? holdRecord(parts, hold, state.counters.calls.get(id)) : record)
+    holds.set(id, parts ? holdRecord(parts, hold, id, state) : record)
   }
   return holds
 }
 
-function holdRecord(parts: readonly string[], hold: MutableHold, counts: readonly CallCount[] | undefined): string {
+function holdRecord(parts: readonly string[], hold: MutableHold, id: string, state: ReplayState): string {
   const [, , , overBase, over, , fingerprint, policy, slices, budgets = '', floor, , onTimeout, , ...rest] = parts
   const [deadline, price, checkpoint, ended, facts] = rest
   // What a late settle left of it is the answer to its retries.
@@ -83,16 +83,18 @@ function holdRecord(parts: readonly string[], hold: MutableHold, counts: readonl
     hold.state === 'l' ? [over, slices] : [hold.over, hold.slices.map((s) => `${s.grant}:${s.atoms}`).join(',')]
   return [
     ...['1', hold.state, hold.unit, overBase, drawn[0], hold.seq, fingerprint, policy, drawn[1]],
-    ...[hold.state === 'l' ? budgets : countsText(budgets, counts), floor, hold.known, onTimeout],
+    ...[hold.state === 'l' ? budgets : countsText(budgets, id, state), floor, hold.known, onTimeout],
     ...[hold.createdAtMs, deadline, price, checkpoint, ended, facts],
   ].join('|')
 }
 
-/** FIELD@start:amount:…,…: the amounts as the ledger has them. */
-function countsText(budgets: string, counts: readonly CallCount[] | undefined): string {
-  return budgets.replaceAll(/([^@,]+)@(\d+):(\d+):/g, (text, field: string, start: string) => {
+/** NAME@start:amount:…,…: the amounts as the ledger has them. */
+function countsText(budgets: string, id: string, state: ReplayState): string {
+  const counts = state.counters.calls.get(id)
+  return budgets.replaceAll(/([^@,]+)@(\d+):(\d+):/g, (text, name: string, start: string) => {
+    const field = fieldNamed(name, state)
     const count = counts?.find((candidate) => candidate.field === field && String(candidate.start) === start)
-    return count === undefined ? text : `${field}@${start}:${count.amount}:`
+    return count === undefined ? text : `${name}@${start}:${count.amount}:`
   })
 }
 
