@@ -2,6 +2,7 @@
 import { formatAmount } from '../core/money.ts'
 import { TOKEN_KINDS } from '../core/usage.ts'
 import type { AdmittedCall } from './admitted-call.ts'
+import { chargedAtoms, fundedAtoms } from './overflow-price.ts'
 import type { Settled } from './settlement.ts'
 
 /** [name, value, …]. `settled`: of an answer that ended before its headers were written. */
@@ -26,7 +27,7 @@ export function moneyHeaders(admitted: AdmittedCall, settled: Settled | undefine
     headers.push('x-tollgate-trimmed', `${name}=${trimmedTo}`)
   }
   if (would) headers.push('x-tollgate-would', would.code)
-  if (settled) headers.push('x-tollgate-cost', formatAmount(settled.chargeAtoms, terms.scale))
+  if (settled) headers.push('x-tollgate-cost', formatAmount(chargedAtoms(admitted, settled.chargeAtoms), terms.scale))
   return headers
 }
 
@@ -45,8 +46,9 @@ export function costComment(admitted: AdmittedCall, settled: Settled): Buffer {
     if (kind.endsWith('output')) output += count
     else input += count
   }
-  const left = held === undefined ? 0n : held.availableAtoms + settled.heldAtoms - settled.chargeAtoms
-  const cost = formatAmount(settled.chargeAtoms, terms.scale)
+  // Counted from the first hold alone: what a stream took later, in slices, it took from what that hold had left.
+  const left = held === undefined ? 0n : held.availableAtoms + fundedAtoms(admitted) - settled.chargeAtoms
+  const cost = formatAmount(chargedAtoms(admitted, settled.chargeAtoms), terms.scale)
   const available = formatAmount(left > 0n ? left : 0n, terms.scale)
   return Buffer.from(
     `: tollgate cost=${cost} unit=${terms.unit} input=${input} output=${output} available=${available}\n\n`,

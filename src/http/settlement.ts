@@ -13,6 +13,7 @@ import type { AdmittedCall } from './admitted-call.ts'
 import { finalsOf } from './call-budgets.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { decideEnd, type End, type Ending } from './decide-end.ts'
+import { heldAtPrice } from './overflow-price.ts'
 import { type PricedAnswer, priceAnswer } from './price-answer.ts'
 import { settleInfo } from './settle-info.ts'
 
@@ -98,9 +99,10 @@ export function postCharge(
   const { priced } = answer
   // An estimate of ours makes no debt where the plan allows none, and a cut call has used up what it holds, no more.
   const bounded = admitted.held !== undefined && (ending === 'cut' || terms.onExhausted.mode === 'block')
-  const dearer = end.source === 'estimate' && bounded && priced.chargeAtoms > heldAtoms
+  const most = heldAtPrice(admitted, heldAtoms)
+  const dearer = end.source === 'estimate' && bounded && priced.chargeAtoms > most
   const wholeHold = end.missing && admitted.held !== undefined && upstream.missingUsage === 'keep_hold'
-  const chargeAtoms = dearer || wholeHold ? heldAtoms : priced.chargeAtoms
+  const chargeAtoms = dearer || wholeHold ? most : priced.chargeAtoms
   if (end.missing && upstream.missingUsage === 'deny_model') deps.denied.deny(upstream.name, call.model)
   const info = settleInfo(admitted, {
     usage: end.usage,
@@ -134,6 +136,7 @@ function countPosted(deps: CallDependencies, admitted: AdmittedCall, settled: Se
   const { account, unit, scale } = admitted.terms
   deps.metrics.posted({
     account,
+    model: admitted.call.model,
     unit,
     scale,
     result,

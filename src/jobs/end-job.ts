@@ -38,9 +38,9 @@ export async function endJob(context: EndContext, call: LongCall, end: JobEnd): 
   const result = await outbox.settle({ terms, finalAtoms: settled.finalAtoms, finals, info: settled.info })
   if (result.replay) return
   const { account, unit, scale } = terms
-  metrics.posted({ account, unit, scale, result, heldAtoms, chargedAtoms: settled.finalAtoms })
-  countEnd(metrics, call, 'passed', end.source === 'estimate')
   const model = modelOf(call)
+  metrics.posted({ account, model, unit, scale, result, heldAtoms, chargedAtoms: settled.finalAtoms })
+  countEnd(metrics, call, 'passed', end.source === 'estimate')
   for (const { usage, price, priced } of settled.parts) {
     const cost = price.price ? { costUnit: price.price.costUnit, costScale: price.costScale } : {}
     metrics.used({ account, unit, scale, ...cost, model: price.model || model, usage, priced })

@@ -53,15 +53,19 @@ export interface UsedByCall {
 /** What Redis answered to a settlement; a SettleResult has it all. */
 export interface PostedCall {
   readonly account: string
+  readonly model: string
   readonly unit: string
   readonly scale: number
   readonly result: {
     readonly status: string
     readonly overage: { readonly mode: string; readonly atoms: Atoms } | undefined
     readonly overrunAtoms: Atoms
+    /** With the multiplier of overflow. */
+    readonly chargedAtoms: Atoms
   }
   /** undefined: the call had no hold. */
   readonly heldAtoms: Atoms | undefined
+  /** At price. */
   readonly chargedAtoms: Atoms
 }
 

@@ -100,8 +100,13 @@ export class Metrics {
   /** Redis acknowledged a settlement, perhaps long after the call. */
   posted(call: PostedCall): void {
     const { account, unit, scale, result, heldAtoms, chargedAtoms } = call
-    if (result.overage !== undefined)
+    // Postpaid is no overage.
+    if (result.overage !== undefined && result.overage.mode !== 'postpaid')
       this.#families.overage.add([account, unit, result.overage.mode], units(result.overage.atoms, scale))
+    // What overflow costs beyond the price is known now: used() has counted the price.
+    const surcharge = result.chargedAtoms - chargedAtoms
+    if (result.overage?.mode === 'overflow' && surcharge > 0n)
+      this.#families.charged.add([account, unit, call.model], units(surcharge, scale))
     this.#families.overrun.add([account, unit], units(result.overrunAtoms, scale))
     if (result.status === 'late_settled') this.#families.lateSettlements.add([account], 1)
     if (result.status === 'unmatched') this.#families.unreconciled.add([account], 1)

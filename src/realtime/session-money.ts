@@ -11,6 +11,7 @@ import type { CallDependencies } from '../http/call-dependencies.ts'
 import { walletUnavailable } from '../http/call-refusals.ts'
 import { cutError } from '../http/cut-error.ts'
 import type { SliceRefusal } from '../http/hold-keeper.ts'
+import { heldAtPrice } from '../http/overflow-price.ts'
 import { totalTokens } from '../http/settlement.ts'
 import type { SessionReader } from '../providers/provider.ts'
 import type { CheckpointRequest, CheckpointResult, MeasuredProgress } from '../wallet/wallet-types.ts'
@@ -27,6 +28,8 @@ export class SessionMoney {
   readonly #admitted: AdmittedCall
   readonly #reader: SessionReader
   #heldAtoms: Atoms
+  /** The price that is held for: in overflow less than what is held, by its multiplier. */
+  #paidForAtoms: Atoms
   #checkpoints = 0
   #renewedAtMs: number
   /** What each response that runs was covered with. */
@@ -39,6 +42,7 @@ export class SessionMoney {
     this.#admitted = admitted
     this.#reader = reader
     this.#heldAtoms = admitted.held?.heldAtoms ?? 0n
+    this.#paidForAtoms = heldAtPrice(admitted, this.#heldAtoms)
     this.#renewedAtMs = admitted.startedAtMs
   }
 
@@ -101,17 +105,18 @@ export class SessionMoney {
   /** What the hold lacks for one more response of so many tokens. */
   #missing(tokens: number): Atoms {
     const response = this.#nextInputAtoms() + BigInt(tokens) * this.#admitted.ceiling.perTokenAtoms
-    return this.#spent + response - this.#heldAtoms
+    return this.#spent + response - this.#paidForAtoms
   }
 
   /** Extends the hold by what is wanted, or as far as the wallet and the plan's most for one call allow. */
   async #ask(wantAtoms: Atoms, leastAtoms: Atoms): Promise<ErrorFacts | undefined> {
     const most = this.#admitted.plan.maxCostPerCallAtoms
-    if (most !== undefined && this.#heldAtoms + leastAtoms > most) return this.#tooExpensive(leastAtoms, most)
-    const room = most === undefined ? wantAtoms : smaller(wantAtoms, most - this.#heldAtoms)
+    if (most !== undefined && this.#paidForAtoms + leastAtoms > most) return this.#tooExpensive(leastAtoms, most)
+    const room = most === undefined ? wantAtoms : smaller(wantAtoms, most - this.#paidForAtoms)
     const result = await this.#extend(room, leastAtoms)
     if (result?.status === 'checkpointed') {
       this.#heldAtoms = result.heldAtoms
+      this.#paidForAtoms += BigInt(result.tokens) * this.#piece(room)
       return undefined
     }
     return result && ABOUT_FUNDS.has(result.status) ? this.#noFunds(result) : walletUnavailable(this.#admitted.id)
@@ -143,7 +148,7 @@ export class SessionMoney {
 
   /** Output tokens of one more response that the hold pays for. */
   #payable(): number {
-    const left = this.#heldAtoms - this.#spent - this.#nextInputAtoms()
+    const left = this.#paidForAtoms - this.#spent - this.#nextInputAtoms()
     const { perTokenAtoms } = this.#admitted.ceiling
     if (left < 0n) return -1
     if (perTokenAtoms === 0n) return Number.MAX_SAFE_INTEGER
@@ -151,10 +156,15 @@ export class SessionMoney {
     return tokens > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(tokens)
   }
 
-  /** In units of one output token, so that the wallet may give less than is wanted; undefined: it did not answer. */
-  #extend(wantAtoms: Atoms, leastAtoms: Atoms): Promise<CheckpointResult | undefined> {
+  /** The hold is extended by pieces of one output token, so that the wallet may give less than is wanted. */
+  #piece(wantAtoms: Atoms): Atoms {
     const { perTokenAtoms } = this.#admitted.ceiling
-    const unit = perTokenAtoms > 0n ? perTokenAtoms : larger(wantAtoms, 1n)
+    return perTokenAtoms > 0n ? perTokenAtoms : larger(wantAtoms, 1n)
+  }
+
+  /** Undefined: the wallet did not answer. */
+  #extend(wantAtoms: Atoms, leastAtoms: Atoms): Promise<CheckpointResult | undefined> {
+    const unit = this.#piece(wantAtoms)
     return this.#checkpoint({
       perTokenAtoms: unit,
       leastTokens: pieces(leastAtoms, unit),
@@ -214,7 +224,7 @@ export class SessionMoney {
 
   #tooExpensive(missing: Atoms, most: Atoms): ErrorFacts {
     const { terms, id } = this.#admitted
-    const needed = formatAmount(this.#heldAtoms + missing, terms.scale)
+    const needed = formatAmount(this.#paidForAtoms + missing, terms.scale)
     const available = formatAmount(most, terms.scale)
     const message = `With its next response this session may cost ${needed} ${terms.unit}; its plan allows ${available} ${terms.unit}.`
     return errorFacts('call_too_expensive', message, id, {

@@ -54,7 +54,13 @@ export function countTraffic(metrics: Metrics): void {
     metrics.posted({
       ...unit,
       account,
-      result: { status: 'late_settled', overage: { mode: 'overflow', atoms: 20_000_000n }, overrunAtoms: 1_000_000n },
+      model: 'gpt-5-mini',
+      result: {
+        status: 'late_settled',
+        overage: { mode: 'overflow', atoms: 20_000_000n },
+        overrunAtoms: 1_000_000n,
+        chargedAtoms: 60_000_000n,
+      },
       heldAtoms: 80_000_000n,
       chargedAtoms: 50_000_000n,
     })
