@@ -3,7 +3,7 @@ import type { KnownAccount } from '../accounts/directory.ts'
 import { NAME } from '../config/fields.ts'
 import { newId } from '../core/ids.ts'
 import { formatAmount } from '../core/money.ts'
-import { overflowPeriod } from '../core/overflow-period.ts'
+import { overflowPeriod, periodAfter } from '../core/overflow-period.ts'
 import type { LedgerEntry } from '../wallet/wallet-types.ts'
 import { accountAfter, amountOf, mustExist, scaleOf } from './account-routes.ts'
 import { refusalError, unknown, wrongField } from './admin-error.ts'
@@ -136,16 +136,17 @@ async function unitOf(admin: AdminDependencies, account: string, unit: string | 
 
 const PERIOD = /^\d{4}(-(\d{2}(-\d{2})?|Q[1-4]|W\d{2}))?$/
 
-async function periodJson(admin: AdminDependencies, account: string, period: string, unit: string) {
+/** Throws 404 for a period of which nothing is known; the one that runs now is open, with nothing in it so far. */
+async function periodJson(admin: AdminDependencies, account: string, period: string, unit: string, current: string) {
   const balance = (await admin.wallet.balances(account)).find((candidate) => candidate.unit === unit)
   const amount = balance?.overflowPeriods[period]
   const closedAtMs = balance?.closedPeriods[period]
-  if (!balance || (amount === undefined && closedAtMs === undefined)) throw unknown('period', period)
+  if (amount === undefined && closedAtMs === undefined && period !== current) throw unknown('period', period)
   return {
     period,
     unit,
     state: closedAtMs === undefined ? 'open' : 'closed',
-    amount: formatAmount(amount ?? 0n, balance.scale),
+    amount: formatAmount(amount ?? 0n, balance?.scale ?? 0),
     closed_at: closedAtMs === undefined ? null : timeText(closedAtMs),
     lines: await linesOf(admin, account, period, unit),
   }
@@ -179,10 +180,12 @@ const readPeriod = route({
   role: 'viewer',
   summary: 'An overflow period with its lines: what the invoice says',
   answer: periodAnswer,
-  async handle({ admin, path }) {
+  async handle({ admin, path, nowMs }) {
     const { account = '', period = '' } = path
     await mustExist(admin, account)
-    return { status: 200, body: await periodJson(admin, account, period, await unitOf(admin, account, undefined)) }
+    const current = await currentPeriod(admin, account, nowMs)
+    const unit = await unitOf(admin, account, undefined)
+    return { status: 200, body: await periodJson(admin, account, period, unit, current) }
   },
 })
 
@@ -198,13 +201,15 @@ const close = route({
     await mustExist(admin, account)
     if (!PERIOD.test(period)) throw unknown('period', period)
     const unit = await unitOf(admin, account, body.unit)
-    const heir = await currentPeriod(admin, account, nowMs)
-    if (heir <= period) throw wrongField('period', `is not over; it can be closed when ${heir} has passed`)
+    const current = await currentPeriod(admin, account, nowMs)
+    // Of a period that still runs, closed early, the rest goes to the next one. An heir is always later in name: no
+    // chain of them, whatever periods the plan had, comes back to where it began.
+    const heir = current > period ? current : (periodAfter(period) ?? current)
     const { force, reason } = body
     const request = { account, operationId, unit, period, heir, force, reason, actor: actor.name }
     const result = await admin.wallet.closePeriod(request)
     if (result.status !== 'done') throw refusalError(result.status)
-    return { status: 200, body: await periodJson(admin, account, period, unit) }
+    return { status: 200, body: await periodJson(admin, account, period, unit, current) }
   },
 })
 

@@ -1,7 +1,7 @@
 /** What the wallet says, as the admin API shows it: decimal strings, RFC 3339 times, names of the contract. */
 import type { Plan } from '../config/snapshot.ts'
 import { type Atoms, formatAmount } from '../core/money.ts'
-import { overflowPeriod } from '../core/overflow-period.ts'
+import { openPeriod, overflowPeriod } from '../core/overflow-period.ts'
 import { shownFields } from '../wallet/shown-fields.ts'
 import type { Balance, Grant, LedgerEntry, OpenHold } from '../wallet/wallet-types.ts'
 
@@ -56,7 +56,7 @@ export function headroomAtoms(
     case 'negative':
       return atLeastZero(-policy.floorAtoms - balance.debtAtoms - heldOverageAtoms)
     case 'overflow': {
-      const period = overflowPeriod(policy.period, nowMs, plan.timezone)
+      const period = openPeriod(overflowPeriod(policy.period, nowMs, plan.timezone), balance.closedPeriods)
       return atLeastZero(policy.capAtoms - (balance.overflowPeriods[period] ?? 0n) - heldOverageAtoms)
     }
   }

@@ -9,9 +9,9 @@ import type { AdminClient } from './admin-client.ts'
 import { CliError } from './cli-error.ts'
 import { type Output, printJson } from './read-commands.ts'
 import { type Column, table } from './table.ts'
-import { REPORT_ANSWER_MS } from './time-range.ts'
+import { REPORT_ANSWER_MS, type TimeOptions, type TimeRange, timeRange } from './time-range.ts'
 
-export interface ReconcileOptions {
+export interface ReconcileOptions extends TimeOptions {
   readonly providerUsage?: string
   readonly format?: string
   readonly tolerance?: string
@@ -32,9 +32,12 @@ const COLUMNS: readonly Column<Compared>[] = [
 export async function reconcileCommand(admin: AdminClient, options: ReconcileOptions, output: Output): Promise<0 | 1> {
   const format = needFormat(options.format)
   const tolerance = readTolerance(options.tolerance ?? '0.5%')
-  const { firstDay, lastDay, rows } = await readReport(options.providerUsage, format)
-  const until = new Date(Date.parse(lastDay) + DAY_MS).toISOString()
-  const query = { by: 'day,model,upstream', since: `${firstDay}T00:00:00.000Z`, until, timezone: 'UTC' }
+  const range = timeRange(options, Date.now())
+  const report = await readReport(options.providerUsage, format)
+  const { sinceMs, untilMs } = wholeDays(range, report)
+  const rows = report.rows.filter(({ day }) => Date.parse(day) >= sinceMs && Date.parse(day) < untilMs)
+  const [since, until] = [new Date(sinceMs).toISOString(), new Date(untilMs).toISOString()]
+  const query = { by: 'day,model,upstream', since, until, timezone: 'UTC' }
   const usage = await admin.get<z.infer<typeof usageAnswer>>('usage', query, REPORT_ANSWER_MS)
   const compared = reconcile(rows, usage.items.map(ownDay), tolerance)
   const differing = compared.filter(({ differs }) => differs).length
@@ -44,6 +47,18 @@ export async function reconcileCommand(admin: AdminClient, options: ReconcileOpt
     output.print(`${table(COLUMNS, compared, 'Neither side has any usage.')}Compared: ${compared.length}, ${result}\n`)
   }
   return differing === 0 ? 0 : 1
+}
+
+/** UTC days, as reports have them: those of the range that was asked for, else those of the report. */
+function wholeDays(
+  { sinceMs, untilMs }: TimeRange,
+  { firstDay, lastDay }: { readonly firstDay: string; readonly lastDay: string },
+): TimeRange {
+  const since = Number.isFinite(sinceMs) ? Math.floor(sinceMs / DAY_MS) * DAY_MS : Date.parse(firstDay)
+  const until = Number.isFinite(untilMs) ? Math.ceil(untilMs / DAY_MS) * DAY_MS : Date.parse(lastDay) + DAY_MS
+  if (since >= until)
+    throw new CliError(`the report is about ${firstDay} to ${lastDay}, and nothing of that is in the time asked for`, 2)
+  return { sinceMs: since, untilMs: until }
 }
 
 function needFormat(format: string | undefined): ReportFormat {

@@ -29,6 +29,27 @@ export function overflowPeriod(period: Period, atMs: number, timezone: string): 
   }
 }
 
+/** Name of the period after one of the same kind: 2026-12 → 2027-01. Undefined for what is no period. */
+export function periodAfter(name: string): string | undefined {
+  const match = /^(\d{4})(?:-(?:Q([1-4])|W(\d\d)|(\d\d)(?:-(\d\d))?))?$/.exec(name)
+  if (!match) return undefined
+  const [year, quarter, week, month, day] = match.slice(1).map((part) => part && Number(part)) as number[]
+  if (year === undefined) return undefined
+  if (day !== undefined && month !== undefined) return overflowPeriod('day', Date.UTC(year, month - 1, day + 1), 'UTC')
+  if (month !== undefined) return overflowPeriod('month', Date.UTC(year, month), 'UTC')
+  // 4 January is in the first week of its year.
+  if (week !== undefined) return overflowPeriod('week', Date.UTC(year, 0, 4 + week * 7), 'UTC')
+  if (quarter !== undefined) return overflowPeriod('quarter', Date.UTC(year, quarter * 3), 'UTC')
+  return overflowPeriod('year', Date.UTC(year + 1, 0), 'UTC')
+}
+
+/** The period that charges of `name` go to: itself, or the first after it that is not closed. */
+export function openPeriod(name: string, closed: Readonly<Record<string, unknown>>): string {
+  let open = name
+  while (Object.hasOwn(closed, open)) open = periodAfter(open) ?? open
+  return open
+}
+
 /** The calendar date in the zone, as midnight UTC of a Date: only its UTC fields mean anything. */
 function localDate(atMs: number, timezone: string): Date {
   const minute = Math.floor(atMs / MINUTE_MS)

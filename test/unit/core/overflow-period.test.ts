@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { overflowPeriod, type Period } from '../../../src/core/overflow-period.ts'
+import { openPeriod, overflowPeriod, type Period, periodAfter } from '../../../src/core/overflow-period.ts'
 
 test.each<[string, string, Period, string]>([
   ['2026-11-23T12:00:00Z', 'UTC', 'day', '2026-11-23'],
@@ -31,6 +31,28 @@ test.each<[string, string, Period, string]>([
   ['2025-12-31T18:14:59.999Z', 'Asia/Kathmandu', 'year', '2025'],
 ])('%s in %s falls in %s %s', (at, timezone, period, name) => {
   expect(overflowPeriod(period, Date.parse(at), timezone)).toBe(name)
+})
+
+test.each([
+  ['2026-11-30', '2026-12-01'],
+  ['2028-02-28', '2028-02-29'],
+  ['2026-12-31', '2027-01-01'],
+  ['2026-W52', '2026-W53'],
+  ['2026-W53', '2027-W01'],
+  ['2027-W52', '2028-W01'],
+  ['2026-01', '2026-02'],
+  ['2026-12', '2027-01'],
+  ['2026-Q3', '2026-Q4'],
+  ['2026-Q4', '2027-Q1'],
+  ['2026', '2027'],
+  ['november', undefined],
+])('the period after %s is %s', (period, next) => {
+  expect(periodAfter(period)).toBe(next)
+})
+
+test('charges of a closed period go to the first after it that is open', () => {
+  expect(openPeriod('2026-11', {})).toBe('2026-11')
+  expect(openPeriod('2026-11', { '2026-11': 1, '2026-12': 2 })).toBe('2027-01')
 })
 
 test('an answer of one zone or minute is never given for another', () => {
