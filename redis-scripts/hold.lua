@@ -48,7 +48,7 @@ Returns {status, replay, …}; status, in order of precedence:
   budget_exceeded      needed, available of the budget named by rule; resets_at
   held_by_open_calls   needed, available (of the wallet, or of the budget named by rule): it would fit if what open
                        holds have came back
-  held                 seq;tokens;payable_tokens;held;over_mode;over;available;would;exceeded (ids of budgets that flag)
+  held                 seq;tokens;payable_tokens;held;over_mode;over;available;would;exceeded (names of budgets that flag)
 
 Of a refusal: {status, replay, needed, available, rule, resets_at}; rule is the FIELD of a budget's counter.
 

@@ -175,7 +175,7 @@ local function budget_functions()
           .. ':' .. text_of(spec.floor) .. ':0:' .. (spec.blocks and text_of(spec.limit) or '')
       end
       if not spec.blocks and amount > spec.room then
-        flagged[#flagged + 1] = counter.id
+        flagged[#flagged + 1] = match(spec.field, '^[^~]*')
         made.noted[#made.noted + 1] = { spec = spec, amount = amount }
       end
       entry[#entry + 1] = counter.id .. '@' .. start .. ':' .. text

@@ -46,6 +46,14 @@ function scopeOf(body: GrantBody): AppliesTo | undefined {
   return entries.length > 0 ? (Object.fromEntries(entries) as AppliesTo) : undefined
 }
 
+/** Throws 422 for a grant that would wait for ever. */
+function paymentOf({ payment, availability }: GrantBody): NonNullable<GrantBody['payment']> {
+  if (availability === 'on_creation') return payment ?? 'none'
+  if (payment === 'none')
+    throw wrongField('payment', `"none" never comes, and the grant waits for it (${availability})`)
+  return payment ?? 'pending'
+}
+
 const list = route({
   method: 'GET',
   path: '/accounts/:account/grants',
@@ -73,6 +81,7 @@ const create = route({
     const scale = scaleOf(admin, body.unit)
     const amountAtoms = amountOf(body.amount, scale)
     if (amountAtoms <= 0n) throw wrongField('amount', 'must be more than 0; "adjust" takes away')
+    const payment = paymentOf(body)
     await mustExist(admin, account)
     const result = await admin.wallet.grant({
       account,
@@ -91,7 +100,7 @@ const create = route({
       repaysDebt: body.repays_debt ?? undefined,
       labels: body.labels,
       actor: actor.name,
-      payment: body.payment,
+      payment,
       availability: body.availability,
     })
     if (result.status !== 'done') throw refusalError(result.status)

@@ -73,6 +73,7 @@ const patch = route({
   answer: accountAnswer,
   async handle({ admin, path, body, nowMs }) {
     const id = path['account'] ?? ''
+    if (body.id !== undefined && body.id !== id) throw wrongField('id', `an account keeps its id, which is "${id}"`)
     const config = admin.store.current()
     if (config.accounts.has(id)) throw ofFiles(id)
     if (body.plan !== undefined) planOf(admin, body.plan)

@@ -16,6 +16,7 @@ export const accountBody = z.strictObject({
   plan_overrides: keptOverrides.default({}),
 })
 export const accountPatch = z.strictObject({
+  id: keptName.optional().describe('As in the path, if given: an account keeps its id'),
   plan: keptName.optional(),
   labels: keptLabels.optional(),
   plan_overrides: keptOverrides.optional(),

@@ -43,7 +43,10 @@ export const grantBody = z.strictObject({
     .nullish(),
   repays_debt: z.boolean().nullish(),
   labels: z.record(name, z.string().max(256)).default({}),
-  payment: z.enum(['none', 'pending', 'authorized', 'settled']).default('none').describe('How far it is paid'),
+  payment: z
+    .enum(['none', 'pending', 'authorized', 'settled'])
+    .optional()
+    .describe('How far it is paid; left out: pending where availability waits for it, else none'),
   availability: z
     .enum(AVAILABILITIES)
     .default('on_creation')
@@ -152,7 +155,8 @@ export const budgetAnswer = z.strictObject({
   limit: z.string().nullable().describe('null: no budget of the files has this counter any more'),
   spent: z.string(),
   held: z.string(),
-  window: z.string(),
+  window: z.string().describe('As the config writes it: day, 5m, lifetime'),
+  timezone: z.string().nullable().describe('Of a calendar window'),
   starts_at: z.string().nullable(),
   resets_at: z.string().nullable(),
 })

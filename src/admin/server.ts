@@ -195,5 +195,6 @@ function wrongFields(issue: z.core.$ZodIssue): readonly WrongField[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({ field: at === '' ? key : `${at}.${key}`, message: 'is no field of this call' }))
   }
-  return [{ field: at === '' ? 'body' : at, message: issue.message }]
+  const isMissing = issue.code === 'invalid_type' && issue.message.endsWith('received undefined')
+  return [{ field: at === '' ? 'body' : at, message: isMissing ? 'is missing' : issue.message }]
 }

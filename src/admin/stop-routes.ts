@@ -1,5 +1,6 @@
 /** Stops of runaways, and what budgets have counted. */
 import { budgetOfCounter, counterUse } from '../core/budget-use.ts'
+import { shownWindow } from '../core/budget-window.ts'
 import type { Budget } from '../core/budgets.ts'
 import { newId } from '../core/ids.ts'
 import { formatAmount } from '../core/money.ts'
@@ -101,7 +102,7 @@ function budgetJson(admin: AdminDependencies, account: string, counter: BudgetCo
     limit: budget ? text(budget.limit) : null,
     spent: text(spent),
     held: text(held),
-    window,
+    ...shownWindow(window),
     starts_at: startAtMs === undefined ? null : timeText(startAtMs),
     resets_at: endsAtMs === undefined ? null : timeText(endsAtMs),
   }

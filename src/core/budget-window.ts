@@ -22,6 +22,29 @@ export type BudgetWindow =
   | CalendarWindow
   | { readonly kind: 'lifetime' }
 
+const LENGTHS = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1000],
+  ['ms', 1],
+] as const
+
+/**
+ * A window as the config writes it, of the name that its counters have: `day Europe/Paris 1 1` is a day of that zone,
+ * `rolling300000` is 5m.
+ */
+export function shownWindow(name: string): { readonly window: string; readonly timezone: string | null } {
+  const rolling = /^rolling(\d+)$/.exec(name)
+  if (rolling) {
+    const lengthMs = Number(rolling[1])
+    const [unit, ms] = LENGTHS.find((length) => lengthMs % length[1] === 0) ?? ['ms', 1]
+    return { window: `${lengthMs / ms}${unit}`, timezone: null }
+  }
+  const [every = '', timezone = null] = name.split(' ')
+  return { window: every, timezone }
+}
+
 /** A rolling window is counted in so many parts; the oldest counts whole, so a count is at most a twelfth too high. */
 const PARTS = 12
 

@@ -9,6 +9,7 @@ import {
   type HoldTerms,
   WalletUnavailable,
 } from '../wallet/wallet-types.ts'
+import { budgetOfField } from './call-budgets.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { walletUnavailable, wouldOf } from './call-refusals.ts'
 import type { IncomingCall, ReadCall } from './read-call.ts'
@@ -53,23 +54,34 @@ export async function answerDryRun(
   problem: ErrorFacts | undefined,
   response: TollgateResponse,
 ): Promise<void> {
-  const held = await holdDry(deps, read, holdRequest(read, terms, ceiling, true))
+  const request = holdRequest(read, terms, ceiling, true)
+  const held = await holdDry(deps, read, request)
   const refusal =
     held.status === 'held'
       ? held.would && wouldOf(read, held.would, held.wouldRule)
       : wouldOf(read, held.status, held.rule)
   const limit = held.status === 'held' ? (outputLimit(read, ceiling, held) ?? ceiling.limitTokens) : 0
   const overage = held.status === 'held' && held.overage && held.overage.mode !== 'postpaid' && held.overage.atoms > 0n
-  const heldAtoms: Atoms = held.status === 'held' ? held.heldAtoms : held.neededAtoms
+  const money = isInMoney(read, held, terms)
+    ? held
+    : await holdDry(deps, read, { ...request, budgets: [], amounts: [] })
+  const heldAtoms: Atoms = money.status === 'held' ? money.heldAtoms : money.neededAtoms
+  const refused = (problem || refusal) && !terms.observe
   answerDecision(deps, read, response, {
-    decision: problem || refusal ? 'refuse' : overage ? 'overage' : limit < ceiling.limitTokens ? 'trim' : 'pass',
+    decision: refused ? 'refuse' : overage ? 'overage' : limit < ceiling.limitTokens ? 'trim' : 'pass',
     code: problem?.code ?? refusal?.code ?? null,
     rule: problem?.rule ?? refusal?.rule ?? null,
     hold: formatAmount(heldAtoms, terms.scale),
     unit: terms.unit,
     output_limit: read.call.generates ? limit : null,
-    available: formatAmount(held.availableAtoms, terms.scale),
+    available: formatAmount(money.availableAtoms, terms.scale),
   })
+}
+
+/** A budget of tokens, requests or other money speaks in its own measure: the wallet alone is asked once more. */
+function isInMoney(read: ReadCall, held: Held | HoldRefused, terms: HoldTerms): boolean {
+  const budget = held.status === 'held' || held.rule === undefined ? undefined : budgetOfField(read, held.rule)
+  return budget === undefined || budget.measure === terms.unit
 }
 
 interface Decision {

@@ -46,7 +46,7 @@ export class ControlsOfAccount {
 
   addRefusal({ status, rule, needed, available, atMs }: Refusal): void {
     if (!this.#isIn(atMs)) return
-    const name = rule === '' ? status : `${status} ${rule}`
+    const name = rule === '' ? status : `${status} ${ruleName(rule)}`
     for (const figures of this.#figures) {
       figures.refused(name)
       if (MONEY_REFUSALS.includes(status) && needed <= available) figures.unprovenRefusals += 1
@@ -148,6 +148,12 @@ interface ChargeFields {
 
 const ENDS = ['settle', 'void', 'timeout']
 const CHARGES = ['settle', 'timeout', 'late_settle']
+/** A budget by its name, of the counter that refused. */
+function ruleName(rule: string): string {
+  const end = rule.indexOf('~')
+  return end < 0 ? rule : decodeURIComponent(rule.slice(0, end))
+}
+
 const MONEY_REFUSALS = ['insufficient_funds', 'budget_exceeded', 'held_by_open_calls']
 
 function countCharge(figures: ControlFigures, { type, unit, fields }: LedgerEntry): void {

@@ -155,7 +155,7 @@ function readHeld(reply: Reply): Held {
     overage: readOverage(mode, over),
     availableAtoms: BigInt(available),
     ...readWould(would),
-    exceeded: exceeded === '' ? [] : exceeded.split(','),
+    exceeded: exceeded === '' ? [] : exceeded.split(',').map(decodeURIComponent),
   }
 }
 

@@ -102,7 +102,7 @@ const EXTRA: Readonly<Record<string, ReadValue>> = {
   /** ID=FIELD,… of counters that came to be with this entry. */
   counters: (value) => Object.fromEntries(value.split(',').map((part) => splitAt(part, '='))),
   counter: (value) => Object.fromEntries([splitAt(value, '=')]),
-  exceeded: (value) => value.split(','),
+  exceeded: (value) => value.split(',').map(decodeURIComponent),
   spent: number,
   needed: amount,
   at: (value) => `${Number(value) / 10_000}%`,

@@ -1,4 +1,5 @@
 /** The facts of a ledger entry as they leave the gateway: in the admin API, and in webhooks. */
+import { shownWindow } from '../core/budget-window.ts'
 import type { LedgerEntry } from './wallet-types.ts'
 
 const RENAMED: Readonly<Record<string, string>> = {
@@ -6,8 +7,9 @@ const RENAMED: Readonly<Record<string, string>> = {
   costBasis: 'cost_basis',
   repaysDebt: 'repays_debt',
 }
-// What the scripts or a replay need: the decimals and the scope show in amounts and in applies_to, what is watched in events.
-const NOT_SHOWN = ['scale', 'scope', 'policy', 'facts', 'watch', 'counter_id', 'group']
+// What the scripts or a replay need: the decimals and the scope show in amounts and in applies_to, what is watched in
+// events, what counters count (in atoms, under ids of their own) in GET budgets.
+const NOT_SHOWN = ['scale', 'scope', 'policy', 'facts', 'watch', 'counter_id', 'group', 'budgets', 'counters', 'awaits']
 const TIMES: Readonly<Record<string, string>> = {
   effective: 'effective_at',
   expires: 'expires_at',
@@ -22,7 +24,14 @@ export function shownFields(fields: LedgerEntry['fields']): Readonly<Record<stri
     if (NOT_SHOWN.includes(name)) continue
     const time = TIMES[name]
     if (time !== undefined) shown[time] = typeof value === 'number' ? new Date(value).toISOString() : null
+    else if (name === 'window') Object.assign(shown, shownWindow(String(value)))
+    else if (name === 'overage') shown[name] = isOverage(value) ? value : null
     else shown[RENAMED[name] ?? name] = value
   }
   return shown
+}
+
+/** Postpaid is no overage: what went there is in the legs. */
+function isOverage(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && (value as { readonly mode?: unknown }).mode !== 'postpaid'
 }

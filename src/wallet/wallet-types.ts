@@ -116,7 +116,7 @@ export interface Held {
   /** Only under observe: what enforcement would have answered, and the budget that said so. */
   readonly would: HoldRefusalStatus | undefined
   readonly wouldRule: string | undefined
-  /** Fields of budgets that flag, and are now beyond their limit. */
+  /** Names of budgets that flag, and are now beyond their limit. */
   readonly exceeded: readonly string[]
 }
 

@@ -148,7 +148,7 @@ run('a budget that flags refuses nothing and counts all the same', async () => {
     const [counter] = await settledCounters(gateway)
     expect(counter?.slots[0]?.spent).toBe(2n)
     const holds = await gateway.wallet.ledger('acme', { afterSeq: 0, limit: 100, type: 'hold' })
-    expect(holds.map((hold) => hold.fields['exceeded'])).toEqual([undefined, ['1']])
+    expect(holds.map((hold) => hold.fields['exceeded'])).toEqual([undefined, ['soft']])
   })
 })
 

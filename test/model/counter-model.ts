@@ -141,7 +141,7 @@ export class CounterModel {
       }
       counted.push({ id: counter.id, field: budget.field, measure, start, amount })
       if (budget.action === 'flag' && amount > room) {
-        exceeded.push(String(counter.id))
+        exceeded.push(decodeURIComponent(budget.field.slice(0, budget.field.indexOf('~'))))
         tells.push(...this.#tellExceeded({ budget, start, ends, spent, held }, amount, nowMs))
       }
       if (budget.window.kind === 'rolling')

@@ -1,6 +1,6 @@
 import { DateTime } from 'luxon'
 import { describe, expect, test } from 'vitest'
-import { type CalendarWindow, calendarBounds, partMs } from '../../../src/core/budget-window.ts'
+import { type CalendarWindow, calendarBounds, partMs, shownWindow } from '../../../src/core/budget-window.ts'
 
 function windowOf(
   every: CalendarWindow['every'],
@@ -130,4 +130,18 @@ describe('a calendar window begins and ends where its calendar says', () => {
 
 test('a rolling window has twelve parts, none of them of no length', () => {
   expect([partMs(60_000), partMs(61_000), partMs(5)]).toEqual([5000, 5084, 1])
+})
+
+test.each([
+  ['day Europe/Paris 1 1', 'day', 'Europe/Paris'],
+  ['month UTC 15 1', 'month', 'UTC'],
+  ['lifetime', 'lifetime', null],
+  ['rolling60000', '1m', null],
+  ['rolling300000', '5m', null],
+  ['rolling5400000', '90m', null],
+  ['rolling18000000', '5h', null],
+  ['rolling2592000000', '30d', null],
+  ['rolling1500', '1500ms', null],
+])('the window of the counter %s is shown as %s', (name, window, timezone) => {
+  expect(shownWindow(name)).toEqual({ window, timezone })
 })
