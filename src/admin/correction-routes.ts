@@ -7,6 +7,7 @@ import { overflowPeriod, periodAfter } from '../core/overflow-period.ts'
 import type { LedgerEntry } from '../wallet/wallet-types.ts'
 import { accountAfter, amountOf, mustExist, scaleOf } from './account-routes.ts'
 import { refusalError, unknown, wrongField } from './admin-error.ts'
+import { isCallersKey } from './first-answers.ts'
 import { CHARGE_TYPES, timeText } from './render-wallet.ts'
 import { type AdminDependencies, type Route, route } from './route.ts'
 import {
@@ -97,7 +98,8 @@ const resolveMany = route({
     const items: unknown[] = []
     for await (const { id } of wanted(admin, where)) {
       const balance = (await admin.wallet.balances(id)).find((candidate) => candidate.unit === unit)
-      if (!balance || balance.flaggedAtoms === 0n) continue
+      // What a caller asks again was flagged the first time: its wallet has the answer.
+      if (!balance || (balance.flaggedAtoms === 0n && !isCallersKey(operationId))) continue
       const period = await currentPeriod(admin, id, nowMs)
       const one = { account: id, operationId: `${operationId}:${id}`, unit, amountAtoms: undefined, to, period, reason }
       const result = await admin.wallet.resolveFlagged({ ...one, actor: actor.name })

@@ -37,7 +37,7 @@ export function emptyBalance(unit: string, scale: number, frozen: boolean): Bala
 
 /**
  * What overage still allows in a wallet: nothing under block or in a unit that is not the plan's, what is left above
- * the floor or below the cap (open holds' overage counts as used), null for no limit.
+ * the floor or below the cap (open holds' overage counts as used), null for no limit (under observe there is none).
  */
 export function headroomAtoms(
   balance: Balance,
@@ -46,6 +46,8 @@ export function headroomAtoms(
   nowMs: number,
 ): Atoms | null {
   if (!plan || plan.unit !== balance.unit) return 0n
+  // Whatever grants do not cover is flagged.
+  if (plan.enforcement === 'observe') return null
   const policy = plan.onExhausted
   switch (policy.mode) {
     case 'block':

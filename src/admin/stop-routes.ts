@@ -7,6 +7,7 @@ import { formatAmount } from '../core/money.ts'
 import type { BudgetCounter, Stop, StopKind } from '../wallet/wallet-types.ts'
 import { mustExist } from './account-routes.ts'
 import { refusalError, unknown } from './admin-error.ts'
+import { isCallersKey } from './first-answers.ts'
 import { timeText } from './render-wallet.ts'
 import { type AdminDependencies, type Route, route } from './route.ts'
 import { budgetAnswer, budgetQuery, pageOf, stopAnswer, stopBody } from './schemas.ts'
@@ -37,22 +38,26 @@ const create = route({
   body: stopBody,
   status: 201,
   answer: stopAnswer,
-  async handle({ admin, path, body, actor, operationId, nowMs }) {
+  async handle({ admin, path, body: asked, actor, operationId, nowMs }) {
     const account = path['account'] ?? ''
     await mustExist(admin, account)
     const named: readonly (readonly [StopKind, string | undefined])[] = [
-      ['run', body.run],
-      ['user', body.user],
-      ['key', body.key],
-      ['request', body.request_id],
+      ['run', asked.run],
+      ['user', asked.user],
+      ['key', asked.key],
+      ['request', asked.request_id],
     ]
     const [kind, value] = named.find(([, name]) => name !== undefined) as readonly [StopKind, string]
-    const { cut, reason } = body
+    const { cut, reason } = asked
     const stop: Stop = { id: newId(nowMs), kind, value, reason, cut, atMs: nowMs, actor: actor.name }
     const result = await admin.wallet.setStop({ account, operationId, kind, value, stop, reason, actor: actor.name })
     if (result.status !== 'done') throw refusalError(result.status)
-    if (cut) await admin.cut({ account, kind, value })
-    return { status: result.replay ? 200 : 201, body: stopJson(stop) }
+    if (cut && !result.replay) await admin.cut({ account, kind, value })
+    const body = stopJson(stop)
+    const first = isCallersKey(operationId)
+      ? JSON.parse(await admin.wallet.firstAnswer(account, operationId, JSON.stringify(body)))
+      : body
+    return { status: result.replay ? 200 : 201, body: first }
   },
 })
 

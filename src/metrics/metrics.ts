@@ -17,6 +17,11 @@ import type {
 } from './metric-events.ts'
 import { units } from './units.ts'
 
+/** Of what was stopped the kind alone: there are as many runs as callers care to name. */
+function ruleOf({ code, rule }: RefusedCall): string {
+  return code === 'stopped' ? (rule ?? '').replace(/:.*$/s, '') : (rule ?? '')
+}
+
 /**
  * Everything that Prometheus can ask of this process. Counting is cheap and never throws; label values are names of the
  * config, our own words, or models, which are bounded. Money is in units as a number: for watching, never for books.
@@ -48,13 +53,13 @@ export class Metrics {
   /** Counts the request too. */
   refused(call: RefusedCall): void {
     const { account = '', upstream = '', model = '', endpoint = '' } = call
-    this.#families.refused.add([account, call.code, call.rule ?? ''], 1)
+    this.#families.refused.add([account, call.code, ruleOf(call)], 1)
     this.request({ account, upstream, model, endpoint, outcome: call.code === 'internal' ? 'failed' : 'refused' })
   }
 
   /** Only under observe: the call goes on, and is counted at its end. */
   wouldRefuse(call: RefusedCall): void {
-    this.#families.wouldRefuse.add([call.account ?? '', call.code, call.rule ?? ''], 1)
+    this.#families.wouldRefuse.add([call.account ?? '', call.code, ruleOf(call)], 1)
   }
 
   /** A call that was only asked about: no request of `requests_total`. */

@@ -202,5 +202,7 @@ run('a dry run speaks of money although a budget of requests refuses, and of wha
       ...{ decision: 'overage', code: 'insufficient_funds', rule: 'funds', hold: '0.1' },
     })
     expect((await call(gateway)).status).toBe(200)
+    // No call is refused for want of money: there is no limit to what is flagged.
+    expect(await gateway.balance()).toMatchObject({ headroom: null })
   })
 })

@@ -78,13 +78,17 @@ test('a refusal is a request that was refused, a fault of the gateway one that f
   const metrics = createMetrics({ maxSeries: 100 })
   metrics.refused({ code: 'invalid_key', rule: null })
   metrics.refused({ account: 'acme', code: 'internal', rule: null })
+  // A series for each run would be one for whatever callers name.
+  for (const rule of ['run:a', 'run:b']) metrics.refused({ account: 'acme', code: 'stopped', rule })
   expect(await lines(metrics, 'refused_total')).toEqual([
     'tollgate_refused_total{account="",code="invalid_key",rule=""} 1',
     'tollgate_refused_total{account="acme",code="internal",rule=""} 1',
+    'tollgate_refused_total{account="acme",code="stopped",rule="run"} 2',
   ])
   expect(await lines(metrics, 'requests_total')).toEqual([
     'tollgate_requests_total{account="",upstream="",model="",endpoint="",outcome="refused"} 1',
     'tollgate_requests_total{account="acme",upstream="",model="",endpoint="",outcome="failed"} 1',
+    'tollgate_requests_total{account="acme",upstream="",model="",endpoint="",outcome="refused"} 2',
   ])
 })
 

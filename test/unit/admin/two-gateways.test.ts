@@ -34,6 +34,7 @@ describe.skipIf(!redisAvailable)('two gateways on one Redis', () => {
     ['accounts/acme/adjust', { amount: '3', unit: 'USD', reason: 'goodwill' }],
     ['accounts/acme/freeze', { reason: 'fraud?' }],
     ['accounts/acme/unfreeze', {}],
+    ['accounts/acme/stops', { run: 'r', cut: true, reason: 'a loop' }],
   ]
 
   test.each(acts)('%s %j asked again of the other is not done again, and gets the first body', async (path, body) => {
@@ -60,6 +61,24 @@ describe.skipIf(!redisAvailable)('two gateways on one Redis', () => {
     expect([repeat.status, repeat.body]).toEqual([200, answer.body])
     const again = await second.call('POST', `accounts/acme/grants/${id}/void`, { body: {} })
     expect([again.status, again.body.error.code]).toEqual([409, 'conflict'])
+  })
+
+  test('flagged spend of many accounts is resolved once, and the other tells the first answer', async () => {
+    const flagged = async (id: string) => {
+      const held = { ...terms(id), account: 'acme', onExhausted: { mode: 'flag' as const } }
+      await first.wallet.settle({ terms: held, finalAtoms: 5_000_000_000n, info: '{}' })
+    }
+    await flagged(newId(Date.now()))
+    const headers = key()
+    const body = { where: { plan: 'pro' }, unit: 'USD', to: 'debt' }
+    const answer = await first.call('POST', 'flagged/resolve', { body, headers })
+    expect(answer.body.items).toMatchObject([{ id: 'acme', balances: [{ flagged: '0', debt: '5' }] }])
+    const entries = (await ledger()).length
+    const repeat = await second.call('POST', 'flagged/resolve', { body, headers })
+    expect([repeat.status, repeat.body]).toEqual([200, answer.body])
+    const other = await second.call('POST', 'flagged/resolve', { body: { ...body, to: 'written_off' }, headers })
+    expect([other.status, other.body.error.code]).toEqual([409, 'conflict'])
+    expect(await ledger()).toHaveLength(entries)
   })
 
   test.each(acts)('%s %j, 50 at once under one key, is one act', async (path, body) => {
