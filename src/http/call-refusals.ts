@@ -1,4 +1,6 @@
 /** Why a call is refused, with the rule, the figures and the remedy: one function for each that says no. */
+import { allowancePeriods } from '../core/allowance.ts'
+import { calendarBounds } from '../core/budget-window.ts'
 import { type Budget, isRate } from '../core/budgets.ts'
 import type { CeilingRefusal } from '../core/cost-ceiling.ts'
 import { decideEntitlement, missingRequired } from '../core/entitlement.ts'
@@ -135,13 +137,28 @@ export function holdRefusal(read: ReadCall, refused: HoldRefused): ErrorFacts {
   const { unit, scale, topUpUrl } = read.plan
   const needed = formatAmount(refused.neededAtoms, scale)
   const available = formatAmount(refused.availableAtoms, scale)
-  return errorFacts(code, holdMessage(code, rule, needed, available, unit, topUpUrl), read.id, {
+  const resetsAt = code === 'insufficient_funds' ? moreComesAt(read) : null
+  return errorFacts(code, holdMessage(code, rule, { needed, available, unit, topUpUrl, resetsAt }), read.id, {
     rule,
     ...(isAboutFunds(refused.status) ? { needed, available } : {}),
     unit,
+    resetsAt,
     topUpUrl: code === 'insufficient_funds' ? (topUpUrl ?? null) : null,
     retryAfterSeconds: code === 'held_by_open_calls' ? 1 : code === 'overloaded' ? 5 : undefined,
   })
+}
+
+/** When the plan lets the wallet spend more by itself: with its next allowance, or a new period of overflow. */
+function moreComesAt({ plan, key, startedAtMs }: ReadCall): string | null {
+  const times: number[] = []
+  const { allowance } = key.account.plan
+  if (allowance?.unit === plan.unit) times.push(allowancePeriods(allowance, startedAtMs)[0].endMs)
+  if (plan.onExhausted.mode === 'overflow') {
+    const { timezone, onExhausted } = plan
+    const period = { kind: 'calendar', every: onExhausted.period, timezone, anchor: 1, weekStart: 1 } as const
+    times.push(calendarBounds(period, startedAtMs)[2])
+  }
+  return times.length === 0 ? null : new Date(Math.min(...times)).toISOString()
 }
 
 /** A budget said no, in its own measure. */
@@ -183,18 +200,23 @@ function budgetMessage(
   return `${figures}. ${resetsAt === null ? 'Ask whoever runs it for a higher limit.' : `It has room again at ${resetsAt}.`}`
 }
 
+interface HoldFigures {
+  readonly needed: string
+  readonly available: string
+  readonly unit: string
+  readonly topUpUrl: string | undefined
+  readonly resetsAt: string | null
+}
+
 function holdMessage(
   code: ErrorCode,
   rule: string,
-  needed: string,
-  available: string,
-  unit: string,
-  topUpUrl: string | undefined,
+  { needed, available, unit, topUpUrl, resetsAt }: HoldFigures,
 ): string {
   const figures = `This call may cost ${needed} ${unit}; ${available} ${unit} is available`
   switch (code) {
     case 'insufficient_funds':
-      return `${figures}. Add credit${topUpUrl ? ` at ${topUpUrl}` : ''}, or ask for fewer output tokens.`
+      return `${figures}. Add credit${topUpUrl ? ` at ${topUpUrl}` : ''}, or ask for fewer output tokens${resetsAt === null ? '' : `; more comes by itself at ${resetsAt}`}.`
     case 'held_by_open_calls':
       return `${figures}, and open calls hold the rest for a moment. Try again.`
     case 'account_suspended':

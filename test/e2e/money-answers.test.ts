@@ -132,6 +132,20 @@ run('an overflow period closes while it runs: open calls pin it, and what comes 
   })
 })
 
+run.each([
+  ['its next allowance', 'allowance: { amount: "0.05", every: day }', 86_400_000],
+  ['a new period of overflow', 'on_exhausted: { mode: overflow, cap: "0.05", period: day }', 86_400_000],
+  ['nothing but a grant', 'on_exhausted: { mode: negative, floor: "-0.05" }', undefined],
+])('a refusal for money says when the wallet may spend more by itself: %s', async (_what, plan, everyMs) => {
+  await withGateway({ plan: `trim: { enabled: false }\n${plan}` }, async (gateway) => {
+    const refused = await call(gateway)
+    const { error } = await json(refused)
+    expect([refused.status, error.tollgate]).toMatchObject([402, { code: 'insufficient_funds', needed: '0.1' }])
+    const midnight = everyMs && (Math.floor(Date.now() / everyMs) + 1) * everyMs
+    expect(error.tollgate.resets_at).toBe(midnight ? new Date(midnight).toISOString() : null)
+  })
+})
+
 run('payments are said in words, and a grant that waits for one has one', async () => {
   await withGateway({}, async (gateway) => {
     const body = { amount: '1', unit: 'USD', funding: 'external', availability: 'on_settled' }
