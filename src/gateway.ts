@@ -6,6 +6,7 @@ import { allowancesInRedis, firstInRedis, idsInRedis } from './accounts/backgrou
 import type { Callers } from './accounts/callers.ts'
 import { AccountDirectory } from './accounts/directory.ts'
 import { watchCallers } from './accounts/watch-callers.ts'
+import { RequestClaims } from './admin/request-claims.ts'
 import { createAdminServer } from './admin/server.ts'
 import { archiveOf, startBooks } from './books/books.ts'
 import { type ConfigStore, openConfigStore } from './config/config-store.ts'
@@ -178,6 +179,7 @@ async function start(
     wallet: core.wallet,
     kept: core.accounts,
     accounts: core.directory,
+    claims: new RequestClaims(core.redis),
     accountChanged: (account) => core.allowances.ensure(account),
     log,
     reload,

@@ -91,9 +91,18 @@ export async function accountAfter(
   result: AdminResult<unknown>,
 ): Promise<Answer> {
   if (result.status !== 'done') throw refusalError(result.status)
-  const body = await accountJson(admin, id, nowMs)
-  if (!isCallersKey(operationId)) return { status: 200, body }
-  return { status: 200, body: JSON.parse(await admin.wallet.firstAnswer(id, operationId, JSON.stringify(body))) }
+  return { status: 200, body: await firstBody(admin, id, operationId, await accountJson(admin, id, nowMs)) }
+}
+
+/** What an operation was answered the first time, on whichever gateway; `body` where this is the first. */
+export async function firstBody(
+  admin: Pick<AdminDependencies, 'wallet'>,
+  account: string,
+  operationId: string,
+  body: unknown,
+): Promise<unknown> {
+  if (!isCallersKey(operationId)) return body
+  return JSON.parse(await admin.wallet.firstAnswer(account, operationId, JSON.stringify(body)))
 }
 
 const list = route({

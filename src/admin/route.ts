@@ -7,6 +7,7 @@ import type { AdminRole } from '../config/snapshot.ts'
 import type { Log } from '../log.ts'
 import type { StopKind, Wallet } from '../wallet/wallet-types.ts'
 import type { Deliveries } from '../webhooks/deliveries.ts'
+import type { RequestClaims } from './request-claims.ts'
 import type { Actor } from './tokens.ts'
 
 export interface Readiness {
@@ -22,6 +23,7 @@ export interface AdminDependencies {
   readonly kept: AccountStore
   /** All accounts, those of the files too. */
   readonly accounts: AccountDirectory
+  readonly claims: RequestClaims
   readonly log: Log
   /** Reads the hot files anew, on every worker. */
   readonly reload: () => Promise<ReloadResult>
@@ -72,6 +74,8 @@ export interface Route {
   readonly query: z.ZodType | undefined
   readonly body: z.ZodType | undefined
   readonly bodyBytesMax: number
+  /** It has to work with Redis away: an Idempotency-Key of it counts in this process alone. */
+  readonly withoutRedis: boolean
   /** The answer's status at the first time, and its form. */
   readonly status: 200 | 201
   readonly answer: z.ZodType
@@ -90,6 +94,7 @@ export function route<Body = undefined, Query = undefined>(row: {
   readonly query?: z.ZodType<Query>
   readonly body?: z.ZodType<Body>
   readonly bodyBytesMax?: number
+  readonly withoutRedis?: true
   readonly status?: 200 | 201
   readonly answer: z.ZodType
   readonly handle: (asked: Asked<Body, Query>) => Promise<Answer | undefined>
@@ -99,6 +104,7 @@ export function route<Body = undefined, Query = undefined>(row: {
     query: row.query ?? NO_SCHEMA,
     body: row.body ?? NO_SCHEMA,
     bodyBytesMax: row.bodyBytesMax ?? 64 * 1024,
+    withoutRedis: row.withoutRedis ?? false,
     status: row.status ?? 200,
     // What comes in was checked by the schemas beside it.
     handle: row.handle as Route['handle'],

@@ -12,6 +12,7 @@ import { EntriesMissing, WalletUnavailable } from '../wallet/wallet-types.ts'
 import { AdminError, type WrongField } from './admin-error.ts'
 import { FirstAnswers, fingerprintOf, idempotencyKey, operationIdOf } from './first-answers.ts'
 import { readJsonBody } from './read-json-body.ts'
+import type { Claim } from './request-claims.ts'
 import type { AdminDependencies, Answer, Route } from './route.ts'
 import { findRoute } from './routes.ts'
 import { authenticate, makeToken, mayAct } from './tokens.ts'
@@ -123,13 +124,27 @@ class AdminHandler {
     const fingerprint = fingerprintOf(row.method, path, body)
     const repeat = this.#first.find(key, fingerprint)
     if (repeat) return repeat
+    const claimed = key === undefined || row.withoutRedis ? undefined : await this.#claim(key, row, found.path)
     const operationId = operationIdOf(key, nowMs)
     const parts = { path: found.path, body, query, operationId, fingerprint }
     const asked = { admin: this.#admin, nowMs, actor, ...parts, request, response }
-    const answer = await row.handle(asked)
+    const answer = await row.handle(asked).catch(async (thrown: unknown) => {
+      // Refused, so that nothing was done under this key: it may be sent again, with other arguments too.
+      if (claimed === 'made' && thrown instanceof AdminError)
+        await this.#admin.claims.release(key as string).catch(() => {})
+      throw thrown
+    })
     this.#log(row, actor.name, found.path, answer)
     if (answer) this.#first.keep(key, fingerprint, answer.repeat ?? answer.body)
     return answer
+  }
+
+  /** Throws 409 where another call was made under this key, on whichever gateway. */
+  async #claim(key: string, row: Route, path: Readonly<Record<string, string>>): Promise<Claim> {
+    const claim = await this.#admin.claims.claim(key, JSON.stringify([row.method, row.path, path]))
+    if (claim === 'taken')
+      throw new AdminError(409, 'conflict', 'This Idempotency-Key was used before with another call.')
+    return claim
   }
 
   #log(row: Route, actor: string, path: Readonly<Record<string, string>>, answer: Answer | undefined): void {

@@ -5,9 +5,8 @@ import type { Budget } from '../core/budgets.ts'
 import { newId } from '../core/ids.ts'
 import { formatAmount } from '../core/money.ts'
 import type { BudgetCounter, Stop, StopKind } from '../wallet/wallet-types.ts'
-import { mustExist } from './account-routes.ts'
+import { firstBody, mustExist } from './account-routes.ts'
 import { refusalError, unknown } from './admin-error.ts'
-import { isCallersKey } from './first-answers.ts'
 import { timeText } from './render-wallet.ts'
 import { type AdminDependencies, type Route, route } from './route.ts'
 import { budgetAnswer, budgetQuery, pageOf, stopAnswer, stopBody } from './schemas.ts'
@@ -53,11 +52,8 @@ const create = route({
     const result = await admin.wallet.setStop({ account, operationId, kind, value, stop, reason, actor: actor.name })
     if (result.status !== 'done') throw refusalError(result.status)
     if (cut && !result.replay) await admin.cut({ account, kind, value })
-    const body = stopJson(stop)
-    const first = isCallersKey(operationId)
-      ? JSON.parse(await admin.wallet.firstAnswer(account, operationId, JSON.stringify(body)))
-      : body
-    return { status: result.replay ? 200 : 201, body: first }
+    const made = await firstBody(admin, account, operationId, stopJson(stop))
+    return { status: result.replay ? 200 : 201, body: made }
   },
 })
 

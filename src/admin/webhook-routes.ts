@@ -43,6 +43,7 @@ const test = route({
   method: 'POST',
   path: '/webhooks/test',
   role: 'operator',
+  withoutRedis: true,
   summary: 'Post a webhook.test to one receiver, or to all; one that had answered 410 Gone and takes it is asked again',
   body: webhookTestBody,
   answer: webhookTestsAnswer,

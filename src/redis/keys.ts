@@ -121,6 +121,11 @@ export function revokedKey(id: string): string {
   return `${ACCOUNTS_PREFIX}revoked:${id}`
 }
 
+/** The call that an Idempotency-Key of the admin API was first sent with. */
+export function requestKey(idempotencyKey: string): string {
+  return `tg:request:${hashOf(idempotencyKey)}`
+}
+
 /** One POST of an account or a key that may be sent again. */
 export function accountsOperationKey(operationId: string): string {
   return `${ACCOUNTS_PREFIX}op:${hashOf(operationId)}`

@@ -128,6 +128,7 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
         wallet: admin.wallet,
         kept: admin.kept,
         accounts: admin.accounts,
+        claims: admin.claims,
         accountChanged: async () => {},
         log: memoryLog(),
         touch: () => undefined,

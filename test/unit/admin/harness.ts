@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { AccountStore } from '../../../src/accounts/account-store.ts'
 import { AccountDirectory } from '../../../src/accounts/directory.ts'
+import { RequestClaims } from '../../../src/admin/request-claims.ts'
 import type { AdminDependencies } from '../../../src/admin/route.ts'
 import { createAdminServer } from '../../../src/admin/server.ts'
 import type { AdminRole, OnExhausted, Plan, Snapshot } from '../../../src/config/snapshot.ts'
@@ -142,6 +143,7 @@ export interface AdminHarness {
   readonly redis: RedisClient
   readonly kept: AccountStore
   readonly accounts: AccountDirectory
+  readonly claims: RequestClaims
   readonly log: ReturnType<typeof memoryLog>
   call(method: string, path: string, options?: CallOptions): Promise<{ status: number; body: Json; headers: Headers }>
   stop(): Promise<void>
@@ -171,11 +173,13 @@ export async function startAdmin(more: Partial<AdminDependencies> = {}): Promise
   const inForce = snapshot()
   const kept = new AccountStore(redis)
   const accounts = new AccountDirectory({ snapshot: () => inForce, store: kept })
+  const claims = new RequestClaims(redis)
   const { server: http } = createAdminServer({
     store: { current: () => inForce, validateTexts: async () => ({ problems: [], warnings: ['w'] }) },
     wallet,
     kept,
     accounts,
+    claims,
     accountChanged: async () => {},
     log,
     reload: async () => ({ result: 'unchanged', version: inForce.version, problems: [], notes: [] }),
@@ -194,6 +198,7 @@ export async function startAdmin(more: Partial<AdminDependencies> = {}): Promise
     redis,
     kept,
     accounts,
+    claims,
     log,
     async call(method, path, { role = 'operator', token = TOKENS[role], body, raw, headers = {} } = {}) {
       const text = raw ?? (body === undefined ? undefined : JSON.stringify(body))

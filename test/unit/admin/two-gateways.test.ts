@@ -1,6 +1,8 @@
 /** The admin API of two gateways on one Redis; and one that was restarted, which is the same: its memory is empty. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { RequestClaims } from '../../../src/admin/request-claims.ts'
 import { newId } from '../../../src/core/ids.ts'
+import { WalletUnavailable } from '../../../src/errors.ts'
 import { redisAvailable } from '../../support/redis.ts'
 import { terms } from '../outbox/fake-wallet.ts'
 import { type AdminHarness, startAdmin } from './harness.ts'
@@ -16,7 +18,12 @@ describe.skipIf(!redisAvailable)('two gateways on one Redis', () => {
   let second: AdminHarness
   beforeAll(async () => {
     first = await startAdmin({ touch: (account, atMs) => void touched.push([account, atMs]) })
-    second = await startAdmin({ wallet: first.wallet })
+    second = await startAdmin({
+      wallet: first.wallet,
+      kept: first.kept,
+      accounts: first.accounts,
+      claims: first.claims,
+    })
   })
   afterAll(async () => {
     await first?.stop()
@@ -103,13 +110,57 @@ describe.skipIf(!redisAvailable)('two gateways on one Redis', () => {
     expect(await ledger()).toHaveLength(1)
   })
 
-  test('a key that is made under the Idempotency-Key of an act of its account is not answered as that', async () => {
+  const calls: [string, object][] = [
+    ['accounts/acme/freeze', {}],
+    ['accounts/over/freeze', {}],
+    ['accounts', { id: 'made', plan: 'pro' }],
+    ['keys', { account: 'acme', id: 'made-key' }],
+    ['accounts/acme/stops', { run: 'r1', reason: 'runaway' }],
+  ]
+  const pairs = calls.flatMap((one) => calls.filter((other) => other !== one).map((other) => [one, other] as const))
+
+  test.each(pairs)(
+    'an Idempotency-Key of POST %j is none of POST %j, on this gateway and the other',
+    async (one, other) => {
+      const headers = key()
+      const answer = await first.call('POST', one[0], { body: one[1], headers })
+      expect(answer.status).toBeLessThan(300)
+      const kept = async () => [
+        await ledger(),
+        (await first.call('GET', 'keys')).body,
+        (await first.call('GET', 'accounts')).body,
+      ]
+      const before = await kept()
+      for (const gateway of [first, second]) {
+        const { status, body } = await gateway.call('POST', other[0], { body: other[1], headers })
+        expect([status, body.error.code]).toEqual([409, 'conflict'])
+      }
+      expect(await kept()).toEqual(before)
+      const repeat = await second.call('POST', one[0], { body: one[1], headers })
+      const asFirst = 'key' in answer.body ? { ...answer.body, key: null } : answer.body
+      expect([repeat.status, repeat.body]).toEqual([200, asFirst])
+    },
+  )
+
+  test('a key under which a call was refused may be sent with another; with Redis away it is 503, but for what does without', async () => {
     const headers = key()
-    await first.call('POST', 'accounts/acme/freeze', { body: {}, headers })
-    const wanted = { account: 'acme', id: 'made-second' }
-    const made = await second.call('POST', 'keys', { body: wanted, headers })
-    expect([made.status, made.body]).toMatchObject([201, { ...wanted, key: expect.stringMatching(/^tgk_/) }])
-    expect((await second.call('GET', 'keys')).body.items).toContainEqual(expect.objectContaining(wanted))
+    const refused = await first.call('POST', 'accounts/nobody/freeze', { body: {}, headers })
+    expect([refused.status, refused.body.error.code]).toEqual([404, 'unknown_account'])
+    expect((await second.call('POST', 'accounts/acme/freeze', { body: {}, headers })).status).toBe(200)
+    const away = await startAdmin({
+      claims: new RequestClaims({
+        call: async () => {
+          throw new WalletUnavailable('away', false)
+        },
+      }),
+    })
+    try {
+      const { status, body } = await away.call('POST', 'accounts/acme/freeze', { body: {}, headers: key() })
+      expect([status, body.error.code]).toEqual([503, 'wallet_unavailable'])
+      expect((await away.call('POST', 'config/reload', { body: {}, headers: key() })).status).toBe(200)
+    } finally {
+      await away.stop()
+    }
   })
 
   test('a refusal under a key is not for ever: the same key is new to other gateways once a minute has passed', async () => {
