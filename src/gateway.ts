@@ -9,6 +9,7 @@ import { watchCallers } from './accounts/watch-callers.ts'
 import { RequestClaims } from './admin/request-claims.ts'
 import { createAdminServer } from './admin/server.ts'
 import { archiveOf, startBooks } from './books/books.ts'
+import { BooksHeads } from './books/books-heads.ts'
 import { type ConfigStore, openConfigStore } from './config/config-store.ts'
 import { formatProblem } from './config/problem.ts'
 import type { Settings, Snapshot } from './config/snapshot.ts'
@@ -179,6 +180,7 @@ async function start(
     wallet: core.wallet,
     kept: core.accounts,
     accounts: core.directory,
+    books: new BooksHeads(core.redis, () => store.current().accounts.keys()),
     claims: new RequestClaims(core.redis),
     accountChanged: (account) => core.allowances.ensure(account),
     log,

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { z } from 'zod'
 import type { AccountStore } from '../accounts/account-store.ts'
 import type { AccountDirectory } from '../accounts/directory.ts'
+import type { BooksHeads } from '../books/books-heads.ts'
 import type { ConfigStore, ReloadResult } from '../config/config-store.ts'
 import type { AdminRole } from '../config/snapshot.ts'
 import type { Log } from '../log.ts'
@@ -24,6 +25,8 @@ export interface AdminDependencies {
   /** All accounts, those of the files too. */
   readonly accounts: AccountDirectory
   readonly claims: RequestClaims
+  /** How far the exported books are, as Redis has it; on gateways without books too. */
+  readonly books: BooksHeads
   readonly log: Log
   /** Reads the hot files anew, on every worker. */
   readonly reload: () => Promise<ReloadResult>

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { ACCOUNT_ROUTES } from './account-routes.ts'
+import { BOOKS_ROUTES } from './books-routes.ts'
 import { CONFIG_ROUTES } from './config-routes.ts'
 import { CORRECTION_ROUTES } from './correction-routes.ts'
 import { DOCTOR_ROUTES } from './doctor-routes.ts'
@@ -33,6 +34,7 @@ export const ADMIN_ROUTES: readonly Route[] = [
   ...KEY_ROUTES,
   ...GRANT_ROUTES,
   ...LEDGER_ROUTES,
+  ...BOOKS_ROUTES,
   ...USAGE_ROUTES,
   ...REPORT_ROUTES,
   ...CORRECTION_ROUTES,

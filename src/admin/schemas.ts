@@ -468,6 +468,17 @@ export const problemsAnswer = z.strictObject({
   warnings: z.array(z.string()),
 })
 
+export const booksQuery = z.strictObject({
+  ...pageQuery.shape,
+  account: z.string().max(256).optional().describe('Left out: all'),
+})
+export const booksHeadAnswer = z.strictObject({
+  account: z.string(),
+  books: z.string().describe('Id of the directory, as its books.json has it'),
+  seq: z.int().describe('Of the last entry that is on disk'),
+  hash: z.string().describe('Of its line'),
+})
+
 export const configAnswer = z.looseObject({ version: z.string(), generation: z.int() })
 
 export const webhookAnswer = z.strictObject({

@@ -22,6 +22,7 @@ import {
   syncFiles,
   writeEntries,
 } from './account-files.ts'
+import { type Acknowledged, readAcknowledged } from './books-heads.ts'
 import type { BooksRedis, BooksTarget } from './books-target.ts'
 
 export interface ExporterOptions {
@@ -53,11 +54,6 @@ interface Head {
   readonly account: string
   readonly seq: number
   readonly acknowledged: Acknowledged
-}
-
-interface Acknowledged {
-  readonly seq: number
-  readonly hash: string
 }
 
 export class Exporter {
@@ -258,11 +254,6 @@ export class Exporter {
     }
     return common
   }
-}
-
-function readAcknowledged(text: unknown): Acknowledged {
-  const match = /^(\d+) ([0-9a-f]{64})$/.exec(typeof text === 'string' ? text : '')
-  return { seq: Number(match?.[1] ?? 0), hash: match?.[2] ?? '' }
 }
 
 function otherBooks({ name, path }: BooksTarget): string {

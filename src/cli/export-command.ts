@@ -1,5 +1,8 @@
 /** `tollgate export`: the ledger of all accounts, from Redis and from the export alike; and the check of exported books. */
+import { readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { BooksHead } from '../books/books-heads.ts'
 import { type VerifiedAccount, verifyBooks } from '../books/verify.ts'
 import { loadConfigFiles } from '../config/load-config.ts'
 import { parseConfig } from '../config/parse-config.ts'
@@ -64,27 +67,66 @@ export interface VerifyOptions {
   readonly account?: string
 }
 
-/** Answers the exit code: 1 where something in the books is not as it was written. */
-export async function verifyCommand(options: VerifyOptions, env: NodeJS.ProcessEnv, output: Output): Promise<0 | 1> {
+/**
+ * Answers the exit code: 1 where something in the books is not as it was written. Where a gateway answers, its Redis says
+ * how far they go; a directory that is named by itself is a copy, which may be older than that.
+ */
+export async function verifyCommand(
+  admin: AdminClient,
+  options: VerifyOptions,
+  env: NodeJS.ProcessEnv,
+  output: Output,
+  note: (text: string) => void,
+): Promise<0 | 1> {
   const checked: VerifiedAccount[] = []
-  for (const path of await placesOf(options, env)) {
+  const places = await placesOf(options, env)
+  const heads = options.path === undefined ? await knownHeads(admin, options.account, note) : undefined
+  for (const path of places) {
     const found = await stat(path).catch(() => undefined)
     if (!found?.isDirectory()) throw new CliError(`${path} is no directory of books: nothing was exported there`)
-    for await (const account of verifyBooks(path, options.account)) {
+    const known =
+      heads && new Map(heads.filter(({ books }) => books === idOf(path)).map((head) => [head.account, head]))
+    for await (const account of verifyBooks(path, options.account, known)) {
       checked.push(account)
       if (account.problem !== undefined && !output.json) output.print(`${account.problem}\n`)
     }
   }
   const broken = checked.filter(({ problem }) => problem !== undefined).length
   if (output.json) printJson(output, checked)
-  else output.print(summary(checked, broken))
+  else output.print(summary(checked, broken, heads !== undefined))
   return broken > 0 ? 1 : 0
 }
 
-function summary(checked: readonly VerifiedAccount[], broken: number): string {
+/** undefined, with a note: no gateway says it. */
+async function knownHeads(
+  admin: AdminClient,
+  account: string | undefined,
+  note: (text: string) => void,
+): Promise<readonly BooksHead[] | undefined> {
+  const heads: BooksHead[] = []
+  try {
+    for await (const page of admin.pages<BooksHead>('books', { account })) heads.push(...page)
+    return heads
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error
+    note(`Not compared with Redis, so that last lines that are missing do not show: ${error.message}\n`)
+    return undefined
+  }
+}
+
+function idOf(path: string): string | undefined {
+  try {
+    return (JSON.parse(readFileSync(join(path, 'books.json'), 'utf8')) as { readonly books?: string }).books
+  } catch {
+    return undefined
+  }
+}
+
+function summary(checked: readonly VerifiedAccount[], broken: number, compared: boolean): string {
   const entries = checked.reduce((sum, account) => sum + account.entries, 0)
   const counted = `${entries} ${entries === 1 ? 'entry' : 'entries'} of ${checked.length} ${checked.length === 1 ? 'account' : 'accounts'}`
-  if (broken === 0) return `Verified ${counted}: each is what was written, in one chain.\n`
+  const end = compared ? ', and none is missing that Redis knows of' : ''
+  if (broken === 0) return `Verified ${counted}: each is what was written, in one chain${end}.\n`
   return `${counted} read; the books of ${broken} of them are not what was written: the first place of each is above.\n`
 }
 

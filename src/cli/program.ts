@@ -155,13 +155,16 @@ function addReading(program: Command, cli: CliEnvironment, exit: (code: number) 
     .option('--until <time>', 'exclusive')
     .option('--period <period>', '2026, 2026-Q4, 2026-11, 2026-W48 or 2026-11-23')
     .option('--timezone <zone>', 'of dates and periods (default UTC)')
-    .option('--verify', 'check the hash chain of the books instead; needs nothing running; exit 1 names file and line')
+    .option(
+      '--verify',
+      'check the hash chain of the books instead, and their end where a gateway answers; exit 1 names file and line',
+    )
     .option('--config <file>', 'with --verify: whose books', DEFAULT_CONFIG)
     .option('--path <directory>', 'with --verify: a directory of books, in place of those of the config')
     .action(async (options: AdminOptions & ExportOptions & VerifyOptions & { readonly verify?: boolean }) => {
       const { exportCommand, verifyCommand } = await import('./export-command.ts')
       const { admin, output } = connect(cli, options)
-      if (options.verify) exit(await verifyCommand(options, cli.env, output))
+      if (options.verify) exit(await verifyCommand(admin, options, cli.env, output, cli.printError))
       else await exportCommand(admin, options, output, cli.printError)
     })
 }

@@ -1,7 +1,7 @@
 /** The books of a running gateway: exported by itself, read by the CLI, verified without it. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Redis } from 'ioredis'
 import { afterEach, expect, test } from 'vitest'
 import { tollgate } from '../support/cli.ts'
@@ -63,8 +63,39 @@ run(
       writeFileSync(file ?? '', text.replace('grant|', 'grand|'))
       const broken = await verify()
       expect([broken.code, broken.out.split('\n')[0]]).toEqual([1, `${file}:1: is not what its hash says`])
+      // Whole last lines are gone: what is left is a chain all the same.
+      const kept = text.split('\n').slice(0, 5)
+      writeFileSync(file ?? '', `${kept.join('\n')}\n`)
+      const cut = await verify()
+      expect([cut.code, cut.out.split('\n')[0]]).toEqual([
+        1,
+        `${file}:6: is missing: entry 5 is the last here, and Redis knows that those up to 7 were exported`,
+      ])
+      const copy = await tollgate(gateway, 'export', '--verify', '--path', join(dataDir, 'ledger'))
+      expect([copy.code, copy.out]).toEqual([
+        0,
+        'Verified 5 entries of 1 account: each is what was written, in one chain.\n',
+      ])
+      rmSync(dirname(file ?? ''), { recursive: true })
+      const gone = await verify()
+      expect([gone.code, gone.out.split('\n')[0]]).toEqual([
+        1,
+        `${dirname(file ?? '')}: has no entry of acme, and Redis knows that those up to 7 were exported`,
+      ])
+      mkdirSync(dirname(file ?? ''))
       writeFileSync(file ?? '', text)
-      expect((await verify()).code).toBe(0)
+      expect(await verify()).toMatchObject({
+        code: 0,
+        out: expect.stringContaining('none is missing that Redis knows of.'),
+      })
+      const alone = await tollgate(
+        { ...gateway, adminUrl: 'http://127.0.0.1:9' },
+        'export',
+        '--verify',
+        '--config',
+        gateway.files.tollgate,
+      )
+      expect([alone.code, alone.err]).toEqual([0, expect.stringMatching(/^Not compared with Redis, .*127\.0\.0\.1:9/)])
     } finally {
       await gateway.close()
     }

@@ -15,6 +15,7 @@ import {
 } from '../../src/books/account-files.ts'
 import { AllAccounts } from '../../src/books/all-accounts.ts'
 import { BooksArchive } from '../../src/books/archive.ts'
+import { BooksHeads } from '../../src/books/books-heads.ts'
 import { BooksTarget } from '../../src/books/books-target.ts'
 import { Exporter, type ExporterOptions } from '../../src/books/exporter.ts'
 import { type VerifiedAccount, verifyBooks } from '../../src/books/verify.ts'
@@ -389,3 +390,21 @@ redisTest(
     expect(await problems()).toEqual([expect.stringContaining(`${file?.path}:8: ends in the middle of a line`)])
   },
 )
+
+redisTest('Redis tells page by page how far the books of each account are', async () => {
+  await harness.redis.flushdb()
+  const accounts = [accountOf(harness, 'pages-b'), accountOf(harness, 'pages-a'), accountOf(harness, 'pages-c')]
+  for (const account of accounts) await used(1, account)
+  await exporterOf(['pages-b', 'pages-a']).round()
+  const heads = new BooksHeads(harness.redis as never, () => ['pages-never'])
+  const pages: string[][] = []
+  for (let after: string | undefined, first = true; first || after !== undefined; first = false) {
+    const page = await heads.page(after, 2)
+    pages.push(page.heads.map(({ account, seq }) => `${account} ${seq}`))
+    after = page.next ?? undefined
+  }
+  expect(pages).toEqual([['pages-a 3', 'pages-b 3'], []])
+  const [line] = (await booksOf('pages-a')).slice(-1)
+  const { books } = JSON.parse(await readFile(join(path, 'books.json'), 'utf8')) as { books: string }
+  expect(await heads.of('pages-a')).toEqual([{ account: 'pages-a', books, seq: 3, hash: line?.hash }])
+})

@@ -14,6 +14,7 @@ import {
 } from '../../../src/admin/schemas.ts'
 import { createAdminServer } from '../../../src/admin/server.ts'
 import { mayAct } from '../../../src/admin/tokens.ts'
+import { BooksHeads } from '../../../src/books/books-heads.ts'
 import type { AdminRole } from '../../../src/config/snapshot.ts'
 import { newId } from '../../../src/core/ids.ts'
 import { creditRequest } from '../../support/credit-request.ts'
@@ -129,6 +130,7 @@ describe.skipIf(!redisAvailable)('the admin API', () => {
         kept: admin.kept,
         accounts: admin.accounts,
         claims: admin.claims,
+        books: new BooksHeads(admin.redis, () => []),
         accountChanged: async () => {},
         log: memoryLog(),
         touch: () => undefined,

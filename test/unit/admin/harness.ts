@@ -5,6 +5,7 @@ import { AccountDirectory } from '../../../src/accounts/directory.ts'
 import { RequestClaims } from '../../../src/admin/request-claims.ts'
 import type { AdminDependencies } from '../../../src/admin/route.ts'
 import { createAdminServer } from '../../../src/admin/server.ts'
+import { BooksHeads } from '../../../src/books/books-heads.ts'
 import type { AdminRole, OnExhausted, Plan, Snapshot } from '../../../src/config/snapshot.ts'
 import { connectRedis, type RedisClient } from '../../../src/redis/client.ts'
 import { createWallet } from '../../../src/wallet/redis-wallet.ts'
@@ -180,6 +181,7 @@ export async function startAdmin(more: Partial<AdminDependencies> = {}): Promise
     kept,
     accounts,
     claims,
+    books: new BooksHeads(redis, () => inForce.accounts.keys()),
     accountChanged: async () => {},
     log,
     reload: async () => ({ result: 'unchanged', version: inForce.version, problems: [], notes: [] }),
