@@ -23,8 +23,10 @@ export const jwtIssuer = z.strictObject({
     .min(1)
     .describe('signatures that are accepted, of RS, PS, ES and EdDSA')
     .prefault(['RS256']),
-  account_claim: text('a claim').describe('claim with the account’s id').optional(),
-  account: name('account name').describe('account of tokens without that claim; left out: refused').optional(),
+  account_claim: text('a claim').describe('claim with the account’s id: the issuer may name any account').optional(),
+  account: name('account name')
+    .describe('account of tokens without that claim, or, where no claim is named, of all; left out: refused')
+    .optional(),
   key_claim: text('a claim')
     .describe('claim that stands for the key in the ledger, in metrics and in matches')
     .prefault('sub'),

@@ -114,6 +114,14 @@ test('a fixed account is that of tokens without the claim alone', async () => {
   expect(await check(await issuer.sign({ org: 'a b' }), fixed)).toEqual({ problem: 'no_account_claim' })
 })
 
+test('of an issuer with an account and no claim every token is of that account, whatever it says', async () => {
+  const own = callers({ account: 'theirs', accountClaim: undefined })
+  for (const org of ['cust-1', 'theirs', 'a b', undefined])
+    expect(await check(await issuer.sign({ org, account: 'cust-1' } as never), own)).toMatchObject({
+      account: 'theirs',
+    })
+})
+
 test('keys are fetched once, and again for a key that is not among them, at most each half minute', async () => {
   await Promise.all(['a', 'b', 'c'].map(async (sub) => check(await issuer.sign({ org: 'cust-1', sub }))))
   expect(issuer.fetches).toBe(1)
