@@ -172,8 +172,8 @@ export interface Receiver {
   /** Of all of it: another one after any change. */
   readonly fingerprint: string
   readonly url: string
-  /** `whsec_…`; never shown. */
-  readonly secret: string
+  /** `whsec_…`, one at least; each signs every post. Never shown. */
+  readonly secrets: readonly string[]
   /** Globs of event types. */
   readonly events: readonly string[]
   /** Globs of account ids. */

@@ -23,17 +23,38 @@ const receiverUrl = field({ type: 'string' }, (value): string => {
   return url.href
 })
 
-/** `whsec_` and the bytes in base64. The value is never shown. */
-const secret = field({ type: 'string' }, (value): string => {
-  const remedyText = `write ${SECRET_PREFIX} and 24 to 64 random bytes in base64 ("echo ${SECRET_PREFIX}$(openssl rand -base64 32)" makes one)`
-  if (typeof value !== 'string') throw new FieldError(`is no secret; ${remedyText}`)
-  if (value === '') throw new FieldError(`is empty: events are never sent unsigned; ${remedyText}`)
-  const bytes = bytesOfSecret(value)
-  if (bytes === undefined) throw new FieldError(`is no secret; ${remedyText}`)
-  if (bytes < SECRET_BYTES.least) throw new FieldError(`is too short, of ${bytes} bytes; ${remedyText}`)
-  if (bytes > SECRET_BYTES.most) throw new FieldError(`is too long, of ${bytes} bytes; ${remedyText}`)
-  return value
+/** A change of the secret needs two; each makes the header of every post longer. */
+const SECRETS_MAX = 4
+
+const secretJson = {
+  anyOf: [
+    { type: 'string' },
+    { type: 'array', items: { type: 'string' }, minItems: 1, maxItems: SECRETS_MAX, uniqueItems: true },
+  ],
+}
+
+/** One or several, which all sign. The values are never shown. */
+const secrets = field(secretJson, (value): readonly string[] => {
+  if (!Array.isArray(value)) return [readSecret(value, '')]
+  if (value.length === 0) throw new FieldError(`is empty: events are never sent unsigned; ${SECRET_REMEDY}`)
+  if (value.length > SECRETS_MAX) throw new FieldError(`has more than ${SECRETS_MAX} secrets`)
+  const read = value.map((item, i) => readSecret(item, `number ${i + 1} `))
+  if (new Set(read).size < read.length) throw new FieldError('has a secret twice; write each once')
+  return read
 })
+
+const SECRET_REMEDY = `write ${SECRET_PREFIX} and 24 to 64 random bytes in base64 ("echo ${SECRET_PREFIX}$(openssl rand -base64 32)" makes one)`
+
+/** `whsec_` and the bytes in base64. `which`: of a list, for messages. */
+function readSecret(value: unknown, which: string): string {
+  if (typeof value !== 'string') throw new FieldError(`${which}is no secret; ${SECRET_REMEDY}`)
+  if (value === '') throw new FieldError(`${which}is empty: events are never sent unsigned; ${SECRET_REMEDY}`)
+  const bytes = bytesOfSecret(value)
+  if (bytes === undefined) throw new FieldError(`${which}is no secret; ${SECRET_REMEDY}`)
+  if (bytes < SECRET_BYTES.least) throw new FieldError(`${which}is too short, of ${bytes} bytes; ${SECRET_REMEDY}`)
+  if (bytes > SECRET_BYTES.most) throw new FieldError(`${which}is too long, of ${bytes} bytes; ${SECRET_REMEDY}`)
+  return value
+}
 
 function bytesOfSecret(text: string): number | undefined {
   if (!text.startsWith(SECRET_PREFIX)) return undefined
@@ -50,7 +71,9 @@ const eventName = field({ type: 'string' }, (value): string => {
 
 export const webhook = z.strictObject({
   url: receiverUrl.describe('where events are posted: https, or http on this machine'),
-  secret: secret.describe('signs what is posted (Standard Webhooks): whsec_ and 24 to 64 bytes in base64'),
+  secret: secrets.describe(
+    'signs what is posted (Standard Webhooks): whsec_ and 24 to 64 bytes in base64; a list: each of them signs, the first one first, until receivers have the new one',
+  ),
   events: z.array(eventName).describe('names of events it is told of, or patterns like wallet.*').prefault(['*']),
   accounts: z.array(glob()).describe('accounts whose events it is told of, as globs').prefault(['*']),
 })

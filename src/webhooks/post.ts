@@ -36,7 +36,7 @@ const KEEP_ALIVE_MS = 10_000
 interface Line {
   readonly fingerprint: string
   readonly pool: Pool
-  readonly signer: Webhook
+  readonly signers: readonly Webhook[]
   readonly path: string
 }
 
@@ -53,14 +53,14 @@ export class Poster {
   /** Never rejects. */
   async post(receiver: Receiver, message: Message): Promise<PostResult> {
     if (this.#closing.signal.aborted) return { kind: 'stopped' }
-    const { pool, signer, path } = this.#lineTo(receiver)
+    const { pool, signers, path } = this.#lineTo(receiver)
     const nowMs = this.#options.now()
     const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(this.#options.timeoutMs)])
     try {
       const answer = await pool.request({
         method: 'POST',
         path,
-        headers: headersOf(message, signer, nowMs),
+        headers: headersOf(message, signers, nowMs),
         body: message.body,
         signal,
       })
@@ -98,7 +98,7 @@ export class Poster {
     const line = {
       fingerprint: receiver.fingerprint,
       pool: new Pool(url.origin, { connections, keepAliveTimeout: KEEP_ALIVE_MS, ...limits }),
-      signer: new Webhook(receiver.secret),
+      signers: receiver.secrets.map((secret) => new Webhook(secret)),
       path: url.pathname + url.search,
     }
     this.#lines.set(receiver.id, line)
@@ -106,13 +106,14 @@ export class Poster {
   }
 }
 
-function headersOf({ id, body }: Message, signer: Webhook, nowMs: number): Record<string, string> {
+/** Of several signatures a receiver takes the one that it has the secret of. */
+function headersOf({ id, body }: Message, signers: readonly Webhook[], nowMs: number): Record<string, string> {
   return {
     'content-type': 'application/json',
     'user-agent': `tollgate/${manifest.version}`,
     'webhook-id': id,
     'webhook-timestamp': String(Math.floor(nowMs / 1000)),
-    'webhook-signature': signer.sign(id, new Date(nowMs), body),
+    'webhook-signature': signers.map((signer) => signer.sign(id, new Date(nowMs), body)).join(' '),
   }
 }
 

@@ -106,7 +106,7 @@ export function snapshot(): Snapshot {
         id: 'hook',
         fingerprint: 'f1',
         url: 'https://ops.example/hook?token=hooktoken',
-        secret: 'whsec_hooksecret',
+        secrets: ['whsec_hooksecret'],
         events: ['wallet.*'],
         accounts: ['*'],
       },

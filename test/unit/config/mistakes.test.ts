@@ -365,6 +365,26 @@ test.each<[name: string, texts: Texts, line: string]>([
     `e.yaml:1:51: webhooks[0].secret: is no secret; ${MAKE}`,
   ],
   [
+    'an empty list of secrets',
+    hook('https://a.example/h', 'secret: []'),
+    `e.yaml:1:51: webhooks[0].secret: is empty: events are never sent unsigned; ${MAKE}`,
+  ],
+  [
+    'a bad secret in a list',
+    hook('https://a.example/h', `secret: [ ${HOOK_SECRET}, "whsec_QUJD" ]`),
+    `e.yaml:1:51: webhooks[0].secret: number 2 is too short, of 3 bytes; ${MAKE}`,
+  ],
+  [
+    'one secret twice',
+    hook('https://a.example/h', `secret: [ ${HOOK_SECRET}, ${HOOK_SECRET} ]`),
+    'e.yaml:1:51: webhooks[0].secret: has a secret twice; write each once',
+  ],
+  [
+    'very many secrets',
+    hook('https://a.example/h', `secret: [ ${[...'ABCDE'].map((c) => `whsec_${`QUJ${c}`.repeat(8)}`).join(', ')} ]`),
+    'e.yaml:1:51: webhooks[0].secret: has more than 4 secrets',
+  ],
+  [
     'an event that is none',
     hook('https://a.example/h', `secret: ${HOOK_SECRET}, events: [wallet.lo]`),
     'e.yaml:1:100: webhooks[0].events[0]: "wallet.lo" is no event; did you mean "wallet.low"?',
@@ -395,6 +415,16 @@ test.each<[name: string, texts: Texts, line: string]>([
 test('a receiver is told of all events of all accounts unless it says otherwise; on this machine by http too', () => {
   const { webhooks } = snapshotOf(hook('http://127.0.0.1:8000/h'))
   expect(webhooks).toMatchObject([{ url: 'http://127.0.0.1:8000/h', events: ['*'], accounts: ['*'] }])
+})
+
+test('a secret in a list of its own is the same receiver as without the list', () => {
+  const receiver = (secret: string) => snapshotOf(hook('https://a.example/h', `secret: ${secret}`)).webhooks[0]
+  const alone = receiver(HOOK_SECRET)
+  const listed = receiver(`[${HOOK_SECRET}]`)
+  const two = receiver(`[${HOOK_SECRET}, whsec_${'QUJE'.repeat(8)}]`)
+  expect(listed).toEqual(alone)
+  expect([two?.id, two?.secrets.length]).toEqual([alone?.id, 2])
+  expect(two?.fingerprint).not.toBe(alone?.fingerprint)
 })
 
 test('a secret is in no message, whatever is wrong with its field', () => {

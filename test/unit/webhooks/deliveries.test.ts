@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import { Webhook } from 'standardwebhooks'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SILENT_LOG } from '../../../src/log.ts'
 import { startMemoryRedis } from '../../../src/redis/embedded-memory.ts'
@@ -375,6 +376,29 @@ describe.skipIf(!redisAvailable)('webhooks', () => {
       await Promise.all(gateways.splice(0).map((each) => each.stop()))
       await memory.stop()
     }
+  })
+
+  test('a post is signed by each secret of a list, so that a receiver may change to the new one at its own time', async () => {
+    const hook = await receiver()
+    const fresh = `whsec_${Buffer.from('the-new-secret-of-the-webhook').toString('base64')}`
+    const one = await gateway(hookSnapshot([{ url: hook.url, secret: [fresh, SECRET] }]))
+    one.event('acme')
+    await handedOver(['acme'])
+    // The receiver has the old one, and took it; its library takes it with the new one too.
+    const [post] = hook.taken
+    const headers = post?.headers as Record<string, string>
+    for (const secret of [SECRET, fresh])
+      expect(new Webhook(secret).verify(post?.body ?? '', headers)).toMatchObject({ type: 'wallet.low' })
+    const at = new Date(Number(headers['webhook-timestamp']) * 1000)
+    const signed = [fresh, SECRET].map((secret) => new Webhook(secret).sign(post?.id ?? '', at, post?.body ?? ''))
+    expect(headers['webhook-signature']).toBe(signed.join(' '))
+    const other = `whsec_${Buffer.from('a-secret-that-is-in-no-config').toString('base64')}`
+    expect(() => new Webhook(other).verify(post?.body ?? '', headers)).toThrow('No matching signature')
+    // One is taken out: it signs the next post no more.
+    one.current.snapshot = hookSnapshot([{ url: hook.url, secret: SECRET }])
+    one.event('other')
+    await handedOver(['other'])
+    expect(hook.taken.at(-1)?.headers['webhook-signature']).toMatch(/^v1,[^ ]{44}$/)
   })
 
   test('nothing is posted unsigned, and no answer, log line or metric has the secret', async () => {

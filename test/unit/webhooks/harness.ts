@@ -55,6 +55,7 @@ export interface Hook {
   readonly url: string
   readonly events?: readonly string[]
   readonly accounts?: readonly string[]
+  readonly secret?: string | readonly string[]
 }
 
 export function hookSnapshot(hooks: readonly Hook[], limits = ''): Snapshot {

@@ -14,7 +14,7 @@ const failed = (more: object = {}): Exclude<PostResult, { kind: 'stopped' }> => 
 
 function healthAt(nowMs: number) {
   const clock = { nowMs }
-  const receiver = { id: 'r', fingerprint: 'f', url: 'https://ops.example/x', secret: '', events: [], accounts: [] }
+  const receiver = { id: 'r', fingerprint: 'f', url: 'https://ops.example/x', secrets: [], events: [], accounts: [] }
   return { clock, health: new ReceiverHealth(receiver, { policy: POLICY, now: () => clock.nowMs, random: () => 0 }) }
 }
 
