@@ -431,9 +431,12 @@ async function readiness(core: Core, store: ConfigStore, embedded: EmbeddedRedis
   return { ready: Object.values(checks).every((check) => check.ok), checks }
 }
 
-function outboxDetail({ depth, oldestSeconds, failing }: Outbox): string {
+/** What /readyz says of the outbox. */
+export function outboxDetail(outbox: Pick<Outbox, 'depth' | 'oldestSeconds' | 'failing' | 'diskProblem'>): string {
+  const { depth, oldestSeconds, failing, diskProblem } = outbox
+  const disk = diskProblem === undefined ? '' : `no new calls are taken: data_dir cannot be written (${diskProblem}); `
   const failed = failing > 0 ? `, ${failing} that cannot be posted (see the log)` : ''
-  return `${depth} entries, oldest ${oldestSeconds.toFixed(1)} s${failed}`
+  return `${disk}${depth} entries, oldest ${oldestSeconds.toFixed(1)} s${failed}`
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

@@ -44,6 +44,7 @@ export class Outbox implements OutboxShape {
   readonly #file: SegmentWriter
   readonly #sender: OutboxSender
   readonly #timers: readonly NodeJS.Timeout[]
+  #diskProblem: string | undefined
 
   constructor(options: OutboxOptions) {
     const { log, nowMs = Date.now } = options
@@ -60,6 +61,7 @@ export class Outbox implements OutboxShape {
       keepMs: options.keepMs ?? 600_000,
       nowMs,
       onDisk: (healthy, reason) => {
+        this.#diskProblem = healthy ? undefined : reason
         if (healthy) log.info({}, 'the outbox is writable again')
         else log.error({ reason }, 'the outbox cannot be written: no new calls are taken')
       },
@@ -84,6 +86,11 @@ export class Outbox implements OutboxShape {
   /** Settlements that Redis answers with an error: kept, and tried again every few minutes. */
   get failing(): number {
     return this.#sender.failing
+  }
+
+  /** Why the disk takes no record at this moment; undefined: it does. */
+  get diskProblem(): string | undefined {
+    return this.#diskProblem
   }
 
   get accepting(): boolean {

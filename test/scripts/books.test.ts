@@ -300,6 +300,24 @@ redisTest(
 )
 
 redisTest(
+  'where the directory of books cannot be made, the log says why, once; with it the export goes on',
+  async () => {
+    const { account } = await used(2)
+    const blocked = join(path, 'a-file')
+    await writeFile(blocked, '')
+    const exporter = exporterOf([account], {
+      target: new BooksTarget(harness.redis, { name: 'blocked/', path: blocked }),
+    })
+    expect(await exporter.round()).toEqual({ exported: 0, failed: 1 })
+    expect(await exporter.round()).toEqual({ exported: 0, failed: 1 })
+    expect(said).toEqual([expect.stringMatching(/^the ledger export stopped: EEXIST: .*a-file/)])
+    expect(await harness.redis.hlen(`tg:{${account}}:exported`)).toBe(0)
+    await rm(blocked)
+    expect(await exporter.round()).toEqual({ exported: 5, failed: 0 })
+  },
+)
+
+redisTest(
   'of gateways that share the books one writes; one with books of its own writes nothing and says why',
   async () => {
     const { account } = await used(2)

@@ -1,5 +1,5 @@
 /** Ledgers that are trimmed in Redis: what leaves, what never does, and that nothing else can tell the difference. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect } from 'vitest'
@@ -10,7 +10,7 @@ import { Exporter } from '../../src/books/exporter.ts'
 import { BooksKeeper, type KeeperOptions } from '../../src/books/keeper.ts'
 import { verifyBooks } from '../../src/books/verify.ts'
 import { newId } from '../../src/core/ids.ts'
-import { SILENT_LOG } from '../../src/log.ts'
+import { type Log, SILENT_LOG } from '../../src/log.ts'
 import { ledgerBetween } from '../../src/reports/ledger-scan.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import { createScriptCaller } from '../../src/wallet/script-caller.ts'
@@ -272,6 +272,36 @@ redisTest(
     expect(drift.at(-1)).toEqual([account, 0])
     expect(await firstSeq(account)).toBe(6)
     clock.nowMs += 1
+  },
+)
+
+redisTest(
+  'where a snapshot cannot be written nothing leaves Redis, the log says why, and later it goes on',
+  async () => {
+    const { clock } = harness
+    const { account } = accountOf(harness)
+    const said: string[] = []
+    const error: Log['error'] = (fields, message) => {
+      said.push(`${message}: ${(fields['error'] as NodeJS.ErrnoException).code}`)
+    }
+    const made = books(account, { log: { ...SILENT_LOG, error } })
+    await made.of.grant(1_000n)
+    await call(made.of)
+    clock.nowMs += 8 * DAY_MS
+    await call(made.of)
+    await made.exporter.round()
+    // In the place of the file that is written first.
+    const blocked = join(accountDirectory(path, account), 'snapshot.json.new')
+    await mkdir(blocked)
+    await made.keeper.round()
+    expect([said, await firstSeq(account)]).toEqual([['the books of an account were not kept: EISDIR'], 1])
+    await rm(blocked, { recursive: true })
+    clock.nowMs += 2 * HOUR_MS
+    await call(made.of)
+    await made.exporter.round()
+    await made.keeper.round()
+    expect(said).toHaveLength(1)
+    expect(await firstSeq(account)).toBeGreaterThan(1)
   },
 )
 
