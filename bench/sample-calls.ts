@@ -2,22 +2,10 @@
 import { newId } from '../src/core/ids.ts'
 import { boundedRaw } from '../src/core/usage-fields.ts'
 import type { BudgetCount, GrantRequest, HoldRequest, SettleRequest } from '../src/wallet/wallet-types.ts'
+import { OPENAI_USAGE } from './traffic.ts'
 
 const CALL = { key: 'bench', upstream: 'openai', model: 'gpt-bench', endpoint: 'chat' }
 const INFO = JSON.stringify(CALL)
-/** Of a chat completion of OpenAI, word for word. */
-export const OPENAI_USAGE = {
-  prompt_tokens: 192,
-  completion_tokens: 160,
-  total_tokens: 352,
-  prompt_tokens_details: { cached_tokens: 0, audio_tokens: 0 },
-  completion_tokens_details: {
-    reasoning_tokens: 0,
-    audio_tokens: 0,
-    accepted_prediction_tokens: 0,
-    rejected_prediction_tokens: 0,
-  },
-}
 /** As src/http/settle-info.ts writes it. */
 const SETTLE_INFO = JSON.stringify({
   ...CALL,

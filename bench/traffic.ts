@@ -55,7 +55,8 @@ export function wireRequest(post: HttpPost, port: number): Buffer {
   )
 }
 
-const USAGE = {
+/** Of a chat completion of OpenAI, word for word. */
+export const OPENAI_USAGE = {
   prompt_tokens: 192,
   completion_tokens: 160,
   total_tokens: 352,
@@ -90,7 +91,7 @@ export function jsonAnswer(): Buffer {
         finish_reason: 'stop',
       },
     ],
-    usage: USAGE,
+    usage: OPENAI_USAGE,
   })
   return Buffer.from(
     `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req_bench\r\nopenai-processing-ms: 1\r\ncontent-length: ${Buffer.byteLength(json)}\r\n\r\n${json}`,
@@ -119,7 +120,7 @@ export function textEvent(stamp: string): Buffer {
 export function streamEnd(): readonly Buffer[] {
   return [
     streamChunk([{ index: 0, delta: {}, logprobs: null, finish_reason: 'stop' }], null),
-    streamChunk([], USAGE),
+    streamChunk([], OPENAI_USAGE),
     Buffer.concat([httpChunk('data: [DONE]\n\n'), Buffer.from('0\r\n\r\n')]),
   ]
 }

@@ -11,9 +11,10 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Redis } from 'ioredis'
 import { newId } from '../src/core/ids.ts'
-import type { BudgetCount, HoldRequest } from '../src/wallet/wallet-types.ts'
+import type { HoldRequest } from '../src/wallet/wallet-types.ts'
 import { median } from './figures.ts'
 import { cpuMs } from './processes.ts'
+import { sampleBudgets, sampleGrant, sampleHold, sampleSettle } from './sample-calls.ts'
 import { CONNECTIONS } from './saturate.ts'
 
 export interface WalletJob {
@@ -65,115 +66,13 @@ await client.whenUp(2_000)
 const wallet = createWallet(client)
 const plainClient = new Redis(url)
 
-const INFO = JSON.stringify({ key: 'bench', upstream: 'openai', model: 'gpt-bench', endpoint: 'chat' })
-const SETTLE_INFO = JSON.stringify({
-  key: 'bench',
-  upstream: 'openai',
-  model: 'gpt-bench',
-  endpoint: 'chat',
-  provider_request_id: 'req_bench',
-  tokens: { input: 192, output: 160 },
-  usage_source: 'provider',
-  usage: { prompt_tokens: 192, completion_tokens: 160, total_tokens: 352 },
-  price_version: '2026-01-01',
-  cost: '0.000368',
-  cost_unit: 'USD',
-  status: 200,
-  duration_ms: 900,
-  ttfb_ms: 300,
-})
-
-const DAY_MS = 86_400_000
-const day = Math.floor(Date.now() / DAY_MS) * DAY_MS
-
-/** A lifetime of money, a day of money, an hour of tokens, calls at once: one of each kind of window. */
-const BUDGETS: readonly BudgetCount[] = [
-  budget('all', 'USD', 'lifetime', { kind: 'lifetime' }),
-  budget('daily', 'USD', 'day', {
-    kind: 'calendar',
-    bounds: [day - DAY_MS, day, day + DAY_MS, day + 2 * DAY_MS],
-  }),
-  budget('hourly', 'tokens', 'rolling-3600000', { kind: 'rolling', lengthMs: 3_600_000, partMs: 60_000 }),
-  budget('at-once', 'concurrent', 'lifetime', { kind: 'lifetime' }),
-]
-
-function budget(name: string, measure: string, window: string, around: BudgetCount['window']): BudgetCount {
-  return {
-    name,
-    field: `${name}~${measure}~${window}~account=bench`,
-    measure,
-    limit: 1_000_000_000_000_000n,
-    action: 'block',
-    lifeMs: 35 * DAY_MS,
-    group: '',
-    valuesMax: 0,
-    window: around,
-  }
-}
-
-function holdRequest(account: string, budgets: number): HoldRequest {
-  return {
-    id: newId(Date.now()),
-    account,
-    unit: 'USD',
-    scale: 9,
-    onExhausted: { mode: 'block' },
-    overflowPeriod: '',
-    observe: false,
-    ...(budgets > 0 && {
-      budgets: BUDGETS.slice(0, budgets),
-      amounts: [{ measure: 'tokens', fixed: 192n, perToken: 1n, floor: 100n }],
-    }),
-    facts: {
-      model: 'gpt-bench',
-      upstream: 'openai',
-      endpoint: 'chat',
-      key: 'bench',
-      run: undefined,
-      user: undefined,
-      labels: {},
-    },
-    floorAtoms: 40_000n,
-    priceVersion: '2026-01-01',
-    onTimeout: 'known',
-    fixedAtoms: 100_000n,
-    perTokenAtoms: 2_000n,
-    leastTokens: 256,
-    wantTokens: 256,
-    totalTokens: 256,
-    deadlineMs: 120_000,
-    dryRun: false,
-    info: INFO,
-  }
-}
-
-/** Each grant is a little smaller in priority than the next, so that a hold looks at all but draws on the first. */
-async function grant(account: string, priority: number): Promise<void> {
-  const id = newId(Date.now())
-  const result = await wallet.grant({
-    account,
-    operationId: id,
-    id,
-    key: undefined,
-    unit: 'USD',
-    scale: 9,
-    amountAtoms: 1_000_000_000_000_000n,
-    funding: 'invoiced',
-    priority,
-    effectiveAtMs: undefined,
-    expiresAtMs: undefined,
-    appliesTo: undefined,
-    costBasis: undefined,
-    repaysDebt: undefined,
-    labels: {},
-    actor: 'bench',
-  })
-  if (result.status !== 'done') throw new Error(`a grant was answered ${result.status}`)
-}
-
 async function newAccount(grants: number): Promise<string> {
   const account = `wallet-${newId(Date.now()).toLowerCase()}`
-  for (let i = 0; i < grants; i++) await grant(account, i)
+  for (let i = 0; i < grants; i++) {
+    // Each grant a little later in the order than the one before, so that a hold looks at all but draws on the first.
+    const { status } = await wallet.grant(sampleGrant(account, 1_000_000_000_000_000n, i))
+    if (status !== 'done') throw new Error(`a grant was answered ${status}`)
+  }
   return account
 }
 
@@ -183,15 +82,14 @@ async function hold(terms: HoldRequest): Promise<void> {
 }
 
 async function settle(terms: HoldRequest): Promise<void> {
-  const finals = terms.budgets && { tokens: 352n }
-  const { status } = await wallet.settle({ terms, finalAtoms: 368_000n, info: SETTLE_INFO, ...(finals && { finals }) })
+  const { status } = await wallet.settle(sampleSettle(terms))
   if (status !== 'settled') throw new Error(`a settle was answered ${status}`)
 }
 
 async function pairsUntil(account: string, endMs: number): Promise<number> {
   let pairs = 0
   for (; performance.now() < endMs; pairs++) {
-    const terms = holdRequest(account, 0)
+    const terms = sampleHold(account, [])
     await hold(terms)
     await settle(terms)
   }
@@ -211,10 +109,11 @@ const BATCH = 480
 
 async function runScripts({ seconds, grants, budgets, redisPid }: ScriptJob): Promise<ScriptCosts> {
   const account = await newAccount(grants)
+  const counts = sampleBudgets(budgets)
   const samples = { hold: new Samples(), settle: new Samples(), plain: new Samples() }
   const endMs = performance.now() + seconds * 1000
   while (performance.now() < endMs) {
-    const terms = Array.from({ length: BATCH }, () => holdRequest(account, budgets))
+    const terms = Array.from({ length: BATCH }, () => sampleHold(account, counts))
     await samples.hold.take(redisPid, 'evalsha', () => each(terms, hold))
     await samples.settle.take(redisPid, 'evalsha', () => each(terms, settle))
     await samples.plain.take(redisPid, 'hincrby', () => each(terms, () => plainClient.hincrby(account, 'n', 1)))

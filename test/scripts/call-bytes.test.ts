@@ -1,7 +1,8 @@
 /** What a call leaves in Redis (WALLET section 6): its record, hold and settle entry together are at most 1 KiB. */
 import { expect } from 'vitest'
 import { measureCalls } from '../../bench/call-bytes.ts'
-import { OPENAI_USAGE, sampleGrant } from '../../bench/sample-calls.ts'
+import { sampleGrant } from '../../bench/sample-calls.ts'
+import { OPENAI_USAGE } from '../../bench/traffic.ts'
 import { newId } from '../../src/core/ids.ts'
 import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import { redisTest, withWallet } from '../support/with-wallet.ts'
