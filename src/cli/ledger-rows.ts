@@ -103,6 +103,7 @@ function detailsOf(row: LedgerRow): string {
     row['usage_source'] === 'estimate' ? 'estimated' : '',
     overage?.mode ? `${overage.mode} overage ${overage.amount}` : '',
     row['overrun'] && row['overrun'] !== '0' ? `overrun ${text(row['overrun'])}` : '',
+    row['exceeded'] ? `beyond budget ${(row['exceeded'] as readonly string[]).join(', ')}` : '',
     row['cut'] === true ? 'cut' : '',
     row['unreconciled'] === true ? 'unreconciled' : '',
     typeof row['frozen'] === 'boolean' ? (row['frozen'] ? 'frozen' : 'unfrozen') : '',

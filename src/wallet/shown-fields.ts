@@ -10,6 +10,7 @@ const RENAMED: Readonly<Record<string, string>> = {
 // What the scripts or a replay need: the decimals and the scope show in amounts and in applies_to, what is watched in
 // events, what counters count (in atoms, under ids of their own) in GET budgets.
 const NOT_SHOWN = ['scale', 'scope', 'policy', 'facts', 'watch', 'counter_id', 'group', 'budgets', 'counters', 'awaits']
+const DAY_MS = 86_400_000
 const TIMES: Readonly<Record<string, string>> = {
   effective: 'effective_at',
   expires: 'expires_at',
@@ -25,10 +26,31 @@ export function shownFields(fields: LedgerEntry['fields']): Readonly<Record<stri
     const time = TIMES[name]
     if (time !== undefined) shown[time] = typeof value === 'number' ? new Date(value).toISOString() : null
     else if (name === 'window') Object.assign(shown, shownWindow(String(value)))
+    else if (name === 'would' && typeof value === 'string') shown[name] = readWould(value)
     else if (name === 'overage') shown[name] = isOverage(value) ? value : null
     else shown[RENAMED[name] ?? name] = value
   }
   return shown
+}
+
+/** Of a hold, STATUS or STATUS:COUNTER, as the settle says it: the code of the answer, and the budget or the funds. */
+function readWould(text: string): { readonly code: string; readonly rule: string } {
+  const [status = '', field] = text.split(':', 2)
+  if (field === undefined) return { code: status, rule: 'funds' }
+  const [rule = '', measure = '', window = ''] = field.split('~').map(decodeURIComponent)
+  return { code: budgetCode(status, measure, window), rule }
+}
+
+function budgetCode(status: string, measure: string, window: string): string {
+  if (status === 'too_many_values') return 'budget_exceeded'
+  if (status === 'held_by_open_calls' && measure === 'concurrent') return 'too_many_concurrent'
+  const isRate = (measure === 'tokens' || measure === 'requests') && isUnderADay(window)
+  return status === 'budget_exceeded' && isRate ? 'rate_limited' : status
+}
+
+function isUnderADay(window: string): boolean {
+  const rolling = /^rolling(\d+)$/.exec(window)
+  return rolling ? Number(rolling[1]) < DAY_MS : window.startsWith('hour ')
 }
 
 /** Postpaid is no overage: what went there is in the legs. */

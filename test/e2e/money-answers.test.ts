@@ -216,6 +216,9 @@ run('a dry run speaks of money although a budget of requests refuses, and of wha
       ...{ decision: 'overage', code: 'insufficient_funds', rule: 'funds', hold: '0.1' },
     })
     expect((await call(gateway)).status).toBe(200)
+    const [settle] = await settles(gateway, 1)
+    const [hold] = await entries(gateway, 'hold')
+    expect([hold.would, settle.would]).toEqual([settle.would, { code: 'insufficient_funds', rule: 'funds' }])
     // No call is refused for want of money: there is no limit to what is flagged.
     expect(await gateway.balance()).toMatchObject({ headroom: null })
   })

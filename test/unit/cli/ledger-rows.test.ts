@@ -31,3 +31,7 @@ test.each<[row: object, line: string]>([
 ])('a line of the ledger says which event it is and what of: %j', (row, line) => {
   expect(details(row)).toBe(line)
 })
+
+test('a line of a hold says which budgets that flag it went beyond', () => {
+  expect(details({ type: 'hold', held: '0.1', exceeded: ['tpm', 'soft'] })).toBe('holds 0.1; beyond budget tpm, soft')
+})
