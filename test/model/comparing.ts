@@ -1,12 +1,13 @@
 /** What scripts and model are compared by: answers, what is kept of the account, and its ledger. */
 import { deepStrictEqual } from 'node:assert'
 import { exactOfAtoms } from '../../src/core/decimal-sum.ts'
+import { formatAmount } from '../../src/core/money.ts'
 import { type Dimension, parseDimensions } from '../../src/reports/dimensions.ts'
 import { readUsage, type UsageWallet } from '../../src/reports/read-usage.ts'
 import { chargedOf } from '../../src/reports/usage-report.ts'
 import { replayLedger } from '../../src/wallet/replay.ts'
 import { StatementBuilder } from '../../src/wallet/statement.ts'
-import type { LedgerEntry, Wallet } from '../../src/wallet/wallet-types.ts'
+import type { LedgerEntry, Refusal, Wallet } from '../../src/wallet/wallet-types.ts'
 import { compareWritten, type Written } from './own-entries.ts'
 import type { WalletModel } from './wallet-model.ts'
 
@@ -47,7 +48,7 @@ export async function compareReads(wallet: Wallet, model: WalletModel, nowMs: nu
     wallet.unmatched(model.account, { afterSeq: 0, limit: 1000 }),
   ])
   same(
-    waiting.map(({ seq }) => seq),
+    waiting.map(({ entry: _, ...rest }) => rest),
     model.waiting,
   )
   const expected = model.read(nowMs)
@@ -57,6 +58,49 @@ export async function compareReads(wallet: Wallet, model: WalletModel, nowMs: nu
   same(
     [...counters].sort((a, b) => Number(a.id) - Number(b.id)),
     expected.counters,
+  )
+}
+
+/**
+ * What the metrics, operators and those who take events over read of the account; nothing may be due. `refused`: what the
+ * history was refused.
+ */
+export async function compareLists(wallet: Wallet, model: WalletModel, refused: readonly Refusal[]): Promise<void> {
+  const { account, pending, events } = model
+  const afterSeq = model.seq >> 1
+  const [counts, stops, refusals, waiting, page, settles] = await Promise.all([
+    wallet.counts(account),
+    wallet.stops(account),
+    wallet.refusals(account),
+    wallet.pendingEvents(account, 5, pending[1] ?? model.seq),
+    wallet.ledgerPage(account, { afterSeq, limit: 7, type: undefined }),
+    wallet.ledgerPage(account, { afterSeq, limit: 7, type: 'settle' }),
+  ])
+  same(counts, {
+    openHolds: model.openCalls.length,
+    timeouts: model.timedOut,
+    unmatched: model.waiting.length,
+    eventsDropped: 0,
+  })
+  same(stops.map(({ kind, value }) => `${kind}:${encodeURIComponent(value)}`).sort(), model.stops)
+  // Their times are Redis's own.
+  same(
+    refusals.map((refusal) => ({ ...refusal, atMs: 0 })),
+    refused,
+  )
+  same(
+    waiting.map(({ seq, entry }) => ({ seq, event: entry.op })),
+    pending.slice(2, 7).map((seq) => ({ seq, event: events.find((event) => event.seq === seq)?.event })),
+  )
+  const seqs = Array.from({ length: Math.min(7, model.seq - afterSeq) }, (_, i) => afterSeq + 1 + i)
+  same(
+    page.entries.map(({ seq }) => seq),
+    seqs,
+  )
+  same([page.lastSeq, settles.lastSeq], [seqs.at(-1), seqs.at(-1)])
+  same(
+    settles.entries,
+    page.entries.filter(({ type }) => type === 'settle'),
   )
 }
 
@@ -82,6 +126,7 @@ export async function compareLedger(
     if (total !== 0n) deepStrictEqual(total, 0n, `legs of ${entry.seq}`)
   }
   compareWritten(written, entries)
+  compareTimeouts(entries, model)
   same(eventsOf(entries), model.events)
   const read = model.read(nowMs)
   const replayed = replayLedger(entries, model.lastMs(nowMs))
@@ -96,6 +141,21 @@ export async function compareLedger(
   )
   compareStatement(entries, read)
   await compareUsage(model.account, entries, read)
+}
+
+function compareTimeouts(entries: readonly LedgerEntry[], model: WalletModel): void {
+  for (const { type, op, scale, fields } of entries) {
+    if (type !== 'timeout') continue
+    const { held = 0n, posted = 0n, charged = 0n } = model.timeoutOf(op) ?? {}
+    same(
+      { hold: fields['hold'], charged: fields['charged'], at_price: fields['at_price'] },
+      {
+        hold: formatAmount(held, scale),
+        charged: formatAmount(charged, scale),
+        at_price: posted === charged ? undefined : formatAmount(posted, scale),
+      },
+    )
+  }
 }
 
 function eventsOf(entries: readonly LedgerEntry[]): WalletModel['events'] {

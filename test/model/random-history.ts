@@ -2,10 +2,11 @@
  * Histories of an account, run against the scripts and against the model side by side: a random one of a seed, or a list
  * of steps. Every answer is compared; what is kept of the account after each step, or after some of them.
  */
-import type { Wallet } from '../../src/wallet/wallet-types.ts'
-import { checkBooks, compareAnswers, compareLedger, compareReads } from './comparing.ts'
+import type { Refusal, Wallet } from '../../src/wallet/wallet-types.ts'
+import { checkBooks, compareAnswers, compareLedger, compareLists, compareReads } from './comparing.ts'
 import { type Written, writtenBy } from './own-entries.ts'
 import { beginHistory, nextStep, START_MS } from './random-steps.ts'
+import { refusalBy } from './refusals.ts'
 import { ACTS, type Kind, type Step } from './steps.ts'
 import type { Tally } from './tally.ts'
 import { WalletModel } from './wallet-model.ts'
@@ -33,6 +34,7 @@ interface Player {
   readonly clock: { nowMs: number }
   readonly played: Step[]
   readonly written: Written[]
+  readonly refused: Refusal[]
   readonly tally: Tally | undefined
 }
 
@@ -62,7 +64,7 @@ async function runSeed(
   const history = beginHistory(seed, account)
   const { model } = history
   const clock = { nowMs: START_MS }
-  const player = { wallet: makeWallet(() => clock.nowMs), model, clock, played: [], written: [], tally }
+  const player = { wallet: makeWallet(() => clock.nowMs), model, clock, played: [], written: [], refused: [], tally }
   // What is due is swept by a check: the places of checks are the seed's, however closely it is looked at.
   const checks = seed % CLOSE_EACH === 0 ? CHECK_EACH : steps
   for (let step = 1; step <= steps; step++) {
@@ -89,6 +91,7 @@ export async function playSteps(
     clock,
     played: [],
     written: [],
+    refused: [],
     tally: undefined,
   }
   const last = { kind: 'check', atMs: steps.at(-1)?.atMs ?? START_MS, request: null } as const
@@ -110,14 +113,14 @@ function addressed(step: Step, account: string): Step {
 
 /** What differs, or undefined. */
 async function play(player: Player, step: Step, reads: boolean): Promise<string | undefined> {
-  const { wallet, model, clock, played, written, tally } = player
+  const { wallet, model, clock, played, written, refused, tally } = player
   played.push(step)
   clock.nowMs = step.atMs
   const act = ACTS[step.kind] as (typeof ACTS)[Kind & 'hold']
   const request = step.request as Parameters<typeof act.script>[1]
   try {
     if (step.kind === 'check') await checkBooks(wallet, model)
-    const before = model.seq
+    const before = { seq: model.seq, heldAtoms: heldBefore(step, model) }
     const [answer, expected] = await Promise.all([
       answerOf(() => act.script(wallet, request, model.account)),
       answerOf(() => act.model(model, request, step.atMs)),
@@ -126,15 +129,23 @@ async function play(player: Player, step: Step, reads: boolean): Promise<string 
     compareAnswers(answer, expected)
     const own = writtenBy(step, expected, model, before)
     if (own) written.push(own)
+    const refusal = refusalBy(step, expected)
+    if (refusal) refused.push(refusal)
     if (reads) await compareReads(wallet, model, step.atMs)
     if (step.kind === 'check') {
       await checkBooks(wallet, model)
+      await compareLists(wallet, model, refused)
       await compareLedger(wallet, model, step.atMs, written)
     }
     return undefined
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
+}
+
+function heldBefore(step: Step, model: WalletModel): bigint | undefined {
+  if (step.kind === 'settle') return model.heldAtomsOf(step.request.terms.id)
+  return step.kind === 'checkpoint' ? model.heldAtomsOf(step.request.id) : undefined
 }
 
 async function answerOf(act: () => unknown): Promise<unknown> {

@@ -5,10 +5,11 @@
 import type { WalletAlerts } from '../../src/core/alerts.ts'
 import { newId as newIdOfChance } from '../../src/core/ids.ts'
 import { ATOMS_MAX } from '../../src/core/money.ts'
-import type { GrantRequest, HoldRequest } from '../../src/wallet/wallet-types.ts'
+import type { GrantRequest, HoldRequest, StopKind } from '../../src/wallet/wallet-types.ts'
 import { type Random, randomFrom } from './random.ts'
 import { randomAlerts } from './random-alerts.ts'
 import { amountsOf, budgetsOf, finalsOf, randomBudgets } from './random-budgets.ts'
+import { type Plan, type Planner, planOf } from './random-plans.ts'
 import type { Kind, Requests, Step } from './steps.ts'
 import { WalletModel } from './wallet-model.ts'
 
@@ -21,6 +22,7 @@ const UNITS = [
   { unit: 'USD', scale: 9 },
   { unit: 'credits', scale: 0 },
 ] as const
+const HOUR_MS = 3_600_000
 const MODELS = ['gpt-5-mini', 'gpt-5-mini', 'claude-sonnet', 'o*+']
 const POLICIES: readonly Pick<HoldRequest, 'onExhausted' | 'overflowPeriod' | 'observe'>[] = [
   { onExhausted: { mode: 'block' }, overflowPeriod: '', observe: false },
@@ -49,8 +51,22 @@ const SCOPES: readonly GrantRequest['appliesTo'][] = [
   { models: ['gpt-*'] },
   { models: ['claude-*', '*mini'] },
   { labels: { team: 'platform' } },
+  { labels: { team: 'plat.orm' } },
   { endpoints: ['chat'], upstreams: ['openai'], labels: { team: 'platform' } },
 ]
+
+/** A name with runs of it replaced by a star, and sometimes a letter of it that is another, or one more. */
+function globOf(random: Random, name: string): string {
+  let glob = random.chance(0.15) ? '*' : ''
+  for (const letter of name) {
+    if (random.chance(0.25)) {
+      if (!glob.endsWith('*')) glob += '*'
+      // It stands for nothing, or for one letter and more.
+      if (random.chance(0.5)) glob += letter
+    } else glob += random.chance(0.02) ? 'x' : letter
+  }
+  return glob + random.pick(['', '', '', '*', 'i'])
+}
 
 /** How large amounts are in a history: most are small, so that sums meet each other; some are at the end of the range. */
 type Amounts = (random: Random) => bigint
@@ -79,6 +95,8 @@ export interface History {
   checkpoints: number
   /** What may be asked once more, as it was. */
   readonly recent: Step[]
+  /** What is left of a plan. */
+  planned: Plan
 }
 
 const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
@@ -90,14 +108,27 @@ function newId(random: Random, nowMs: number): string {
   return id
 }
 
+function inRange(atoms: bigint): bigint {
+  return atoms < 0n ? 0n : atoms > ATOMS_MAX ? ATOMS_MAX : atoms
+}
+
 /** What the wallet could just pay for, with and without overage and open holds, or one more or less. */
 function onTheEdge({ random, model, clock }: History, unit: string): bigint {
   const balance = model.balanceOf(unit, clock.nowMs)
   if (!balance) return 0n
   const { availableAtoms, scopedAtoms, balanceAtoms } = balance
   const funds = random.pick([availableAtoms, availableAtoms + scopedAtoms, balanceAtoms])
-  const atoms = funds + random.pick([0n, 0n, 0n, 300n, 400n]) + random.pick([-1n, 0n, 0n, 1n])
-  return atoms < 0n ? 0n : atoms > ATOMS_MAX ? ATOMS_MAX : atoms
+  return inRange(funds + random.pick([0n, 0n, 0n, 300n, 400n]) + random.pick([-1n, 0n, 0n, 1n]))
+}
+
+/** Of a call's id. An hour is the most: one a millisecond older is refused. */
+const AGES_MS = [...Array.from({ length: 20 }, () => 0), 5000, 5000, 5000, HOUR_MS, HOUR_MS + 1]
+
+/** As much as a wallet may come to owe, where amounts are large. */
+function fixedAtomsOf(history: History, unit: string): bigint {
+  const { random, amounts, model } = history
+  if (amounts !== large || !random.chance(0.15)) return amounts(random)
+  return inRange(model.brim(unit).owed + random.pick([-1n, 0n, 0n, 1n]))
 }
 
 function call(history: History): HoldRequest {
@@ -109,7 +140,7 @@ function call(history: History): HoldRequest {
   const budgets = budgetsOf(random, history.budgets, clock.nowMs)
   return {
     ...(budgets.length > 0 && { budgets, amounts: amountsOf(random, unit, () => amounts(random)) }),
-    id: newId(random, clock.nowMs - random.pick([0, 0, 0, 0, 0, 0, 0, 0, 0, 5000, 5000, 3_600_000, 3_600_001])),
+    id: newId(random, clock.nowMs - random.pick(AGES_MS)),
     account: model.account,
     unit,
     scale,
@@ -127,12 +158,12 @@ function call(history: History): HoldRequest {
     priceVersion: 'v1',
     onTimeout: random.pick(['known', 'known', 'release', 'full'] as const),
     ...random.pick([{}, {}, { lateWindowMs: random.pick([7_200_000, 86_400_000, 604_800_000]) }]),
-    fixedAtoms: edge ? onTheEdge(history, unit) : amounts(random),
+    fixedAtoms: edge ? onTheEdge(history, unit) : fixedAtomsOf(history, unit),
     perTokenAtoms: edge ? 0n : BigInt(random.below(4)),
     leastTokens: least,
     wantTokens: want,
     totalTokens: want + random.pick([0, 0, 50]),
-    deadlineMs: random.pick([1, 100, 2000, 4000, 60_000, 60_000]),
+    deadlineMs: random.pick([1, 100, 2000, 4000, 60_000, 60_000, 60_000, 60_000]),
     dryRun: random.chance(0.05),
     ...(history.alerts && { alerts: history.alerts }),
     info: '{}',
@@ -171,15 +202,30 @@ const PERIODS = ['2096-10', '2096-11', '2096-12']
 
 /** As much as there is room for in a number, or one more or less, where amounts are large; else any. */
 function upToTheBrim({ random, model, amounts }: History, what: 'owed' | 'live', unit: string): bigint {
-  if (amounts !== large || !random.chance(0.25)) return amounts(random)
-  const atoms = model.brim(unit)[what] + random.pick([-1n, 0n, 0n, 1n])
-  return atoms < 0n ? 0n : atoms > ATOMS_MAX ? ATOMS_MAX : atoms
+  if (amounts !== large || !random.chance(0.35)) return amounts(random)
+  return inRange(model.brim(unit)[what] + random.pick([-1n, 0n, 0n, 1n]))
 }
 
-/** All of a grant, what is free and spent of it, or what debt has room for beside what is free. */
+/** One token that fills what may be owed or be in grants, where amounts are large. */
+function extendToTheBrim({ random, model, amounts }: History): Partial<Requests['checkpoint']['extend']> {
+  if (amounts !== large || !random.chance(0.3)) return {}
+  const { owed } = model.brim(random.pick(UNITS).unit)
+  return { perTokenAtoms: inRange(owed + random.pick([-1n, 0n, 0n, 1n])), leastTokens: 1, wantTokens: 1 }
+}
+
+/** What the call held, or one more or less; what it reserved at least; any. */
+function finalAtomsOf(history: History, { id, unit, fixedAtoms }: HoldRequest): bigint {
+  const { random, model } = history
+  const held = random.chance(0.15) ? model.heldAtomsOf(id) : undefined
+  if (held !== undefined && held > 0n) return held + random.pick([-1n, 0n, 1n])
+  return random.chance(0.3) ? fixedAtoms : upToTheBrim(history, 'owed', unit)
+}
+
+/** All of a grant, or its free part, what is free and spent of it, or what debt has room for beside what is free. */
 function partOf({ random, model }: History, id: string): bigint {
   const { free, held, consumed, room } = model.partsOf(id)
-  const atoms = random.pick([free + consumed + held, free + consumed, free + room]) + random.pick([-1n, 0n, 0n, 1n])
+  const atoms =
+    random.pick([free + consumed + held, free + consumed, free, free + room]) + random.pick([-1n, 0n, 0n, 1n])
   return atoms < 1n ? 1n : atoms
 }
 
@@ -188,9 +234,17 @@ function unpaidOf(history: History): string {
   return (history.random.chance(0.7) ? history.random.pick(history.model.payables) : undefined) ?? grantOf(history)
 }
 
+/** Often one that an open call has a part of. */
 function grantOf({ random, model, clock }: History): string {
-  const known = random.chance(0.1) ? undefined : random.pick(model.grantIds)
+  const held = random.chance(0.4) ? random.pick(model.heldGrants) : undefined
+  const known = held ?? (random.chance(0.1) ? undefined : random.pick(model.grantIds))
   return known ?? newId(random, clock.nowMs)
+}
+
+/** Most often one with flagged spend. */
+function flaggedUnitOf({ random, model }: History): string {
+  const flagged = model.balancesAsTheyAre.filter(({ flaggedAtoms }) => flaggedAtoms > 0n)
+  return (random.chance(0.8) ? random.pick(flagged)?.unit : undefined) ?? random.pick(UNITS).unit
 }
 
 /** Most often one of the last, or one that a closed period has a part of. */
@@ -199,6 +253,11 @@ function chargeOf({ random, model }: History): number {
   return (
     (random.chance(0.3) ? random.pick(model.closedCharges) : undefined) ?? random.pick(model.charges.slice(-3)) ?? 1
   )
+}
+
+/** Of a new grant; rarely one that is taken. */
+function idOfGrant({ random, model, clock }: History): string {
+  return (random.chance(0.03) ? random.pick(model.grantIds) : undefined) ?? newId(random, clock.nowMs)
 }
 
 /** Most grants are simply there; some wait for a payment, and some leave their rest to another. */
@@ -233,7 +292,7 @@ const MAKERS: {
         ...(random.chance(0.1) ? random.pick(history.policies) : {}),
         ...(random.chance(0.02) ? random.pick(UNITS) : {}),
       }
-      const finalAtoms = random.chance(0.3) ? terms.fixedAtoms : upToTheBrim(history, 'owed', terms.unit)
+      const finalAtoms = finalAtomsOf(history, terms)
       return { terms, finalAtoms, finals: finalsOf(random, terms.unit), info: '{}' }
     },
   ],
@@ -246,6 +305,7 @@ const MAKERS: {
         perTokenAtoms: BigInt(random.below(4)),
         leastTokens: random.below(5),
         wantTokens: 5 + random.below(20),
+        ...extendToTheBrim(history),
       }
       return {
         id: id ?? known(history).id,
@@ -265,8 +325,11 @@ const MAKERS: {
   void: [
     6,
     (history) => {
+      const { random, clock } = history
       const { id, account } = known(history)
-      return { id, account, reason: 'test' }
+      // An id that has no hold is closed as long as one could open under it.
+      const absent = random.chance(0.1) ? newId(random, clock.nowMs - HOUR_MS - random.below(2)) : id
+      return { id: absent, account, reason: 'test' }
     },
   ],
   grant: [
@@ -279,7 +342,7 @@ const MAKERS: {
       const { unit, scale } = random.pick(UNITS)
       return {
         ...given,
-        id: newId(random, clock.nowMs),
+        id: idOfGrant(history),
         key: random.chance(0.25) ? `key-${random.below(3)}` : undefined,
         unit,
         // A wallet that is not there yet would take the wrong scale for its own.
@@ -288,8 +351,10 @@ const MAKERS: {
         funding: random.pick(['promotional', 'invoiced', 'external'] as const),
         priority: random.pick([0, 10, 10, 10]),
         effectiveAtMs,
-        expiresAtMs: random.chance(0.6) ? base + random.pick([0, 1, 100, 1000, 1000, 2000, 6000]) : undefined,
-        appliesTo: random.pick(SCOPES),
+        expiresAtMs: random.chance(0.6)
+          ? base + random.pick([0, 1, 2, 100, 600, 800, 1000, 1000, 2000, 4000, 6000])
+          : undefined,
+        appliesTo: random.chance(0.15) ? { models: [globOf(random, random.pick(MODELS))] } : random.pick(SCOPES),
         costBasis: random.pick([undefined, undefined, '0', '0.5', '0.50', '9', '10']),
         repaysDebt: random.pick([undefined, undefined, true, false]),
         labels: {},
@@ -308,7 +373,7 @@ const MAKERS: {
         : random.chance(0.4)
           ? partOf(history, grant)
           : 1n + (amounts(random) % 60n)
-      return { ...operation(history), grant, amountAtoms, freeze: random.chance(0.05) }
+      return { ...operation(history), grant, amountAtoms, freeze: random.chance(0.1) }
     },
   ],
   payment: [
@@ -346,12 +411,17 @@ const MAKERS: {
   resolveFlagged: [
     2,
     (history) => {
-      const { random, amounts } = history
+      const { random, amounts, model } = history
+      const unit = flaggedUnitOf(history)
+      const to = random.pick(['debt', 'overflow', 'written_off'] as const)
+      const room = model.roomFor(unit, to === 'overflow' ? to : 'debt') + random.pick([0n, 0n, 1n])
+      const any = 1n + (amounts(random) % ATOMS_MAX)
+      const amountAtoms = amounts === large && room > 0n && random.chance(0.4) ? room : any
       return {
         ...operation(history),
-        unit: random.pick(UNITS).unit,
-        amountAtoms: random.chance(0.5) ? undefined : 1n + (amounts(random) % ATOMS_MAX),
-        to: random.pick(['debt', 'overflow', 'written_off'] as const),
+        unit,
+        amountAtoms: random.chance(0.4) ? undefined : amountAtoms,
+        to,
         period: random.pick(PERIODS),
       }
     },
@@ -372,7 +442,7 @@ const MAKERS: {
     },
   ],
   stop: [
-    2,
+    3,
     (history) => {
       const { random, calls } = history
       const [kind, value] = random.pick([
@@ -382,16 +452,17 @@ const MAKERS: {
         ['request', calls[random.below(8)]?.id ?? 'x'],
       ] as const)
       const stop = { id: 's', kind, value, reason: 'test', cut: false, atMs: 1, actor: 'test' }
-      // Lifted more often than set: a stopped key ends a history's holds.
-      return { ...operation(history), kind, value, stop: random.chance(0.3) ? stop : undefined }
+      if (random.chance(0.3)) return { ...operation(history), kind, value, stop }
+      return lifted(history) ?? { ...operation(history), kind, value, stop: undefined }
     },
   ],
   adjust: [
     4,
     (history) => {
-      const { random, amounts, clock } = history
-      const amountAtoms = (1n + (amounts(random) % ATOMS_MAX)) * random.pick([1n, -1n])
-      return { ...operation(history), grantId: newId(random, clock.nowMs), ...random.pick(UNITS), amountAtoms }
+      const { random } = history
+      const unit = random.pick(UNITS)
+      const amountAtoms = (1n + (upToTheBrim(history, 'live', unit.unit) % ATOMS_MAX)) * random.pick([1n, -1n])
+      return { ...operation(history), grantId: idOfGrant(history), ...unit, amountAtoms }
     },
   ],
   freeze: [2, (history) => ({ ...operation(history), frozen: history.random.chance(0.2) })],
@@ -434,6 +505,7 @@ export function beginHistory(seed: number, account: string): History {
     calls: [],
     checkpoints: 0,
     recent: [],
+    planned: [],
   }
 }
 
@@ -442,12 +514,48 @@ function settleTooLate(history: History): Step {
   const { random, model, clock, amounts } = history
   const ofOld = { ...call(history), id: newId(random, clock.nowMs - 90_000_000) }
   const terms = random.pick(model.outlived) ?? ofOld
-  return { kind: 'settle', atMs: clock.nowMs, request: { terms, finalAtoms: amounts(random), info: '{}' } }
+  // As much as the timeout posted leaves nothing to charge.
+  const posted = model.timeoutOf(terms.id)?.posted
+  const finalAtoms = posted !== undefined && random.chance(0.3) ? posted + random.pick([0n, 1n]) : amounts(random)
+  return { kind: 'settle', atMs: clock.nowMs, request: { terms, finalAtoms, info: '{}' } }
+}
+
+/** One of those in force. A stopped key, or a frozen account, ends the holds of a history: most of them are to be held. */
+function lifted(history: History): Requests['stop'] | undefined {
+  const [kind, value = ''] = history.random.pick(history.model.stops)?.split(':') ?? []
+  if (kind === undefined) return undefined
+  return { ...operation(history), kind: kind as StopKind, value: decodeURIComponent(value), stop: undefined }
+}
+
+function thawed(history: History): Requests['freeze'] {
+  return { ...operation(history), frozen: false }
 }
 
 /** The same grant once more by another operation: its key alone tells that it was made. */
 function underNewId({ random, clock }: History, request: GrantRequest): GrantRequest {
   return { ...request, operationId: newId(random, clock.nowMs), id: newId(random, clock.nowMs) }
+}
+
+/** The next step of a plan that was begun, or of a new one. */
+function plannedStep(history: History): Step | undefined {
+  const { random, clock, model, amounts } = history
+  const planner: Planner = {
+    random,
+    model,
+    clock,
+    call: () => call(history),
+    grant: () => MAKERS.grant[1](history),
+    operation: () => operation(history),
+    newId: () => newId(random, clock.nowMs),
+  }
+  if (history.planned.length === 0) history.planned = planOf(planner, amounts === large)
+  while (history.planned.length > 0) {
+    const [make, ...rest] = history.planned
+    history.planned = rest
+    const [kind, request] = Object.entries(make?.(planner) ?? {})[0] ?? []
+    if (kind !== undefined) return { kind, atMs: clock.nowMs, request } as Step
+  }
+  return undefined
 }
 
 /** Follows from the seed and what the model has come to by the steps before. */
@@ -459,6 +567,14 @@ export function nextStep(history: History): Step {
     return { ...again, atMs: clock.nowMs, request: underNewId(history, again.request) }
   }
   if (again) return { ...again, atMs: clock.nowMs }
+  // Most often one after the other: what comes between may spoil it.
+  if (random.chance(history.planned.length > 0 ? 0.9 : 0.035)) {
+    const planned = plannedStep(history)
+    if (planned) return planned
+  }
+  const stop = random.chance(0.1) ? lifted(history) : undefined
+  if (stop) return { kind: 'stop', atMs: clock.nowMs, request: stop }
+  if (model.isFrozen && random.chance(0.1)) return { kind: 'freeze', atMs: clock.nowMs, request: thawed(history) }
   const kind = random.pick(WEIGHTED)
   if (kind === 'resolveUnmatched' && model.waiting.length === 0 && random.chance(0.7)) return settleTooLate(history)
   // A wait moves the clock.

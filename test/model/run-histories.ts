@@ -23,9 +23,12 @@ export interface Failure extends Divergence {
 export interface Histories {
   /** Of the seeds from `firstSeed` on: the first that was seen to fail, or none. The server is emptied afterwards. */
   run(firstSeed: number, count: number, options?: HistoryOptions): Promise<Failure | undefined>
+  runSeeds(seeds: readonly number[], options?: HistoryOptions): Promise<Failure | undefined>
   play(steps: readonly Step[]): Promise<Divergence | undefined>
   /** Takes the steps out of a failure without which it fails as well. */
   shrink(failure: Failure): Promise<Failure>
+  /** Whether the server is at a script that does not come to its end. */
+  isBusy(): Promise<boolean>
   /** Others in place of those on disk. */
   use(scripts: ReadonlyMap<string, Script>): void
   stop(how?: 'term' | 'kill'): Promise<void>
@@ -51,6 +54,8 @@ export function scriptsForModel(texts?: ReadonlyMap<string, string>): ReadonlyMa
 export async function startHistories(): Promise<Histories> {
   const server = await startRedis()
   const redis = new Redis(server.url, { enableAutoPipelining: true })
+  // Beside the histories: their connection waits for the script that may be endless.
+  const watcher = new Redis(server.url)
   let scripts = scriptsForModel()
   let accounts = 0
   let isOver = false
@@ -61,23 +66,28 @@ export async function startHistories(): Promise<Histories> {
       { testClock, scripts },
     )
   const play = (steps: readonly Step[]) => playSteps(steps, `case-${++accounts}`, makeWallet)
-  return {
+  const histories: Histories = {
     play,
-    async run(firstSeed, count, options) {
+    run: (firstSeed, count, options) =>
+      histories.runSeeds(
+        Array.from({ length: count }, (_, i) => firstSeed + i),
+        options,
+      ),
+    async runSeeds(seeds, options) {
       if (isRunning) throw new Error('one run at a time: the next would take its scripts and empty its server')
       isRunning = true
-      let next = firstSeed
+      const left = seeds.values()
       let failure: Failure | undefined
       isOver = false
       const lane = async (): Promise<void> => {
-        while (next < firstSeed + count && failure === undefined) {
-          const seed = next++
+        for (const seed of left) {
+          if (failure !== undefined) return
           const found = await runHistory(seed, `seed-${seed}-${++accounts}`, makeWallet, STEPS, options)
           if (found !== undefined) failure ??= { seed, ...found }
           isOver ||= found !== undefined
         }
       }
-      await Promise.all(Array.from({ length: AT_ONCE }, lane))
+      await Promise.all(Array.from({ length: Math.min(AT_ONCE, seeds.length) }, lane))
       isOver = false
       await redis.flushdb()
       isRunning = false
@@ -86,14 +96,21 @@ export async function startHistories(): Promise<Histories> {
     async shrink({ seed, ...found }) {
       return { seed, ...(await shrink(found, play)) }
     },
+    isBusy: () =>
+      watcher.ping().then(
+        () => false,
+        (error: Error) => error.message.startsWith('BUSY'),
+      ),
     use(others) {
       scripts = others
     },
     async stop(how) {
       redis.disconnect()
+      watcher.disconnect()
       await server.stop(how)
     },
   }
+  return histories
 }
 
 /** The client of one history, which ends where another has failed or where this one asks again and again. */

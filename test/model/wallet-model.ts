@@ -26,6 +26,7 @@ import type {
   Payment,
   SettleRequest,
   SettleResult,
+  Unmatched,
   VoidResult,
   Wallet,
 } from '../../src/wallet/wallet-types.ts'
@@ -139,9 +140,23 @@ interface State {
   /** What late settles gave back of their timeouts, by the id of the call. */
   readonly gaveBack: Map<string, bigint>
   /** What timeouts posted at price, by the id of the call. */
-  readonly timeouts: Map<string, { readonly posted: bigint; readonly terms: HoldTerms }>
+  readonly timeouts: Map<string, TimedOut>
   /** Settles that came too late, by the seq of their entry: they wait until an operator decides. */
-  readonly unmatched: Map<number, { readonly terms: HoldTerms; readonly final: bigint; readonly resolved: boolean }>
+  readonly unmatched: Map<number, TooLate>
+}
+interface TimedOut {
+  readonly terms: HoldTerms
+  readonly held: bigint
+  /** At price. */
+  readonly posted: bigint
+  readonly charged: bigint
+}
+interface TooLate {
+  readonly terms: HoldTerms
+  readonly final: bigint
+  readonly resolved: boolean
+  /** What went beyond all limits when it was charged after all. */
+  readonly overrun?: bigint
 }
 interface Drawn {
   readonly from: string
@@ -592,7 +607,7 @@ export class WalletModel {
       const refuse = (status: AdminRefusal) =>
         this.#remember<{ seq: number; chargedAtoms: bigint }>(operationId, fingerprint, { status })
       if (waiting.resolved) return refuse('already_resolved')
-      let [seq, chargedAtoms] = [0, 0n]
+      let [seq, chargedAtoms, overrun] = [0, 0n, 0n]
       if (decision === 'dismiss') seq = this.#entry(unit, scale)
       else {
         const excess = final - (this.#state.timeouts.get(id)?.posted ?? 0n)
@@ -606,8 +621,9 @@ export class WalletModel {
         })
         seq = settled.seq
         chargedAtoms = settled.chargedAtoms
+        overrun = settled.overrunAtoms
       }
-      this.#state.unmatched.set(of, { ...waiting, resolved: true })
+      this.#state.unmatched.set(of, { ...waiting, resolved: true, overrun })
       return this.#remember(operationId, fingerprint, { status: 'done', replay: false, value: { seq, chargedAtoms } })
     })
   }
@@ -626,8 +642,23 @@ export class WalletModel {
   }
 
   /** Those that wait. */
-  get waiting(): readonly number[] {
-    return [...this.#state.unmatched].flatMap(([seq, { resolved }]) => (resolved ? [] : [seq]))
+  get waiting(): readonly Omit<Unmatched, 'entry'>[] {
+    return [...this.#state.unmatched].flatMap(([seq, { terms, final, resolved }]) => {
+      const { id, unit, onExhausted } = terms
+      const postedAtoms = this.#state.timeouts.get(id)?.posted ?? 0n
+      return resolved ? [] : [{ seq, call: id, unit, finalAtoms: final, postedAtoms, onExhausted: onExhausted.mode }]
+    })
+  }
+
+  /** Throws RangeError where none is under this sequence. */
+  tooLate(seq: number): TooLate & { readonly timedOut: boolean } {
+    const found = this.#state.unmatched.get(seq)
+    if (!found) throw new RangeError(`no unmatched settle ${seq}`)
+    return { ...found, timedOut: this.#state.timeouts.has(found.terms.id) }
+  }
+
+  timeoutOf(id: string): TimedOut | undefined {
+    return this.#state.timeouts.get(id)
   }
 
   void(id: string, clockMs: number): VoidResult {
@@ -663,6 +694,7 @@ export class WalletModel {
       if (byKey && byKey.fingerprint !== fingerprint) return { status: 'conflict' }
       if (byKey) return { status: 'done', replay: true, value: this.#grantView(this.#grant(byKey.id)) }
       if (this.#tooOld(request.operationId)) return { status: 'id_too_old' }
+      if (this.#state.grants.has(id)) return { status: 'conflict' }
       const { unit, amountAtoms, expiresAtMs } = request
       const effectiveAtMs = request.effectiveAtMs ?? this.#now
       const refusal = ((): AdminRefusal | undefined => {
@@ -704,6 +736,7 @@ export class WalletModel {
     const fingerprint = json(['adjust', unit, scale, amountAtoms, reason])
     return this.#operation(operationId, fingerprint, clockMs, () => {
       if (this.#tooOld(operationId)) return { status: 'id_too_old' }
+      if (this.#state.grants.has(request.grantId)) return { status: 'conflict' }
       const refuse = (status: AdminRefusal) => this.#remember<null>(operationId, fingerprint, { status })
       if ((this.#state.units.get(unit) ?? scale) !== scale) return refuse('unit_scale_mismatch')
       if (this.#live(unit) + amountAtoms > MAX) return refuse('out_of_range')
@@ -974,6 +1007,53 @@ export class WalletModel {
     return { free, held, consumed, room }
   }
 
+  get isFrozen(): boolean {
+    return this.#state.frozen
+  }
+
+  /** Of which open holds have a part. */
+  get heldGrants(): readonly string[] {
+    return [...this.#state.grants.values()].flatMap(({ id, held }) => (held > 0n ? [id] : []))
+  }
+
+  /** Of an open call: what it is known to have used, in its unit. */
+  callOf(id: string): { readonly unit: string; readonly scale: number; readonly knownAtoms: bigint } {
+    const hold = this.#state.holds.get(id)
+    if (!hold) throw new RangeError(`no call ${id}`)
+    return { unit: hold.request.unit, scale: hold.request.scale, knownAtoms: hold.known }
+  }
+
+  heldAtomsOf(id: string): bigint | undefined {
+    const hold = this.#state.holds.get(id)
+    return hold && sum(hold.slices.map((slice) => slice.atoms)) + hold.over
+  }
+
+  /** Whether a grant waits for its payment. */
+  awaits(id: string): boolean {
+    const grant = this.#state.grants.get(id)
+    return grant !== undefined && !paidEnough(grant)
+  }
+
+  isClawedBack(id: string): boolean {
+    return this.#state.grants.get(id)?.state === 'clawed_back'
+  }
+
+  /** Those in force, KIND:VALUE. */
+  get stops(): readonly string[] {
+    return [...this.#state.stops].sort()
+  }
+
+  /** How many calls ever timed out. */
+  get timedOut(): number {
+    return this.#state.timeouts.size
+  }
+
+  /** How much more flagged spend may become debt, or overflow, until the number is full. */
+  roomFor(unit: string, to: 'debt' | 'overflow'): bigint {
+    const owed = to === 'debt' ? this.#owed(unit, 'debt') : this.#overflow(unit)
+    return MAX - owed - this.#balance(unit).heldAtoms
+  }
+
   get openCalls(): readonly HoldRequest[] {
     return this.#open().map((hold) => hold.request)
   }
@@ -1153,6 +1233,7 @@ export class WalletModel {
     const { request } = hold
     const base = sum(hold.slices.map((slice) => slice.atoms)) + hold.overBase
     const known = least(base, most(request.floorAtoms, hold.known))
+    const held = sum(hold.slices.map((slice) => slice.atoms)) + hold.over
     hold.state = 'timed out'
     const charge = this.#end(hold, { release: 0n, known, full: base }[request.onTimeout])
     const finalOfItem = (item: Kept): bigint => {
@@ -1161,8 +1242,9 @@ export class WalletModel {
     }
     const counted = this.#counters.finish(hold.kept, finalOfItem, false, this.#now)
     this.#post(request.unit, charge)
-    const posted = sum(charge.drawn.map((slice) => slice.atoms)) + charge.overBase
-    this.#state.timeouts.set(request.id, { posted, terms: request })
+    const drawn = sum(charge.drawn.map((slice) => slice.atoms))
+    const [posted, charged] = [drawn + charge.overBase, drawn + charge.over]
+    this.#state.timeouts.set(request.id, { terms: request, held, posted, charged })
     this.#charged(this.#entry(request.unit, request.scale), request.unit, counted, request.id)
     Object.assign(hold, { slices: charge.drawn, overBase: charge.overBase, over: charge.over })
     hold.dueMs += request.lateWindowMs ?? DAY_MS
