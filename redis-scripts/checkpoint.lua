@@ -78,9 +78,7 @@ local function extend(w, hold)
   local policy = enforced.observe and observed(enforced) or enforced
   local calls = hold.budgets ~= '' and budget_functions().further()
   local base_before = held_base(hold)
-  if per_token * want > ATOMS_MAX or base_before + per_token * want > ATOMS_MAX then
-    return refuse('out_of_range', 0, 0)
-  end
+  if base_before + per_token * want > ATOMS_MAX then return refuse('out_of_range', 0, 0) end
   local found, free, pinned = eligible_grants(w.unit, hold.facts, per_token * want)
   local room = overage_room(w, policy)
   local funds = math.min(ATOMS_MAX, free + room)

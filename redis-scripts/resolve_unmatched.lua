@@ -48,7 +48,7 @@ local function decide()
   local call, final, unit, timed_out, policy_text, facts = string.match(record, '^([^|]*)|(%d+)([^|]*)|([01])|([^|]*)|(.*)$')
   if not call then error('unmatched record of an unknown form') end
   local w, extra = wallet_of(unit), 'unmatched=' .. ARGV[3]
-  local seq, charged = 0, 0
+  local charged, seq = 0, nil
   if ARGV[4] == 'dismiss' then
     seq = add_entry('unmatched', now, ARGV[1], ARGV[8], w, {}, extra .. ';dismissed=1', ARGV[7])
   else

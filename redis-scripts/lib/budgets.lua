@@ -304,9 +304,8 @@ local function budget_functions()
     for i = 1, #set, 2000 do
       call('HSET', KEYS[7], unpack(set, i, math.min(i + 1999, #set)))
     end
-    for i = 1, #remove, 2000 do
-      call('HDEL', KEYS[7], unpack(remove, i, math.min(i + 1999, #remove)))
-    end
+    -- A sweep ends no more counters than it takes items.
+    if #remove > 0 then call('HDEL', KEYS[7], unpack(remove)) end
     changed, groups_changed = {}, {}
   end
 

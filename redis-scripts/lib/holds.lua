@@ -70,20 +70,20 @@ local function grants_of_slices(slices)
   load_grants(ids)
 end
 
--- Pins `amount` of the grants found, in their order; answers the slices.
+-- Pins `amount`, which the grants found cover, in their order; answers the slices and what they come to.
 local function pin(w, found, amount)
-  local slices, total = {}, amount
+  local slices, left = {}, amount
   for i = 1, #found do
-    if amount == 0 then break end
+    if left == 0 then break end
     local grant = found[i]
-    local part = math.min(amount, grant.free)
+    local part = math.min(left, grant.free)
     change_free(w, grant, -part)
     grant.held = grant.held + part
     slices[#slices + 1] = { id = grant.id, amount = part }
-    amount = amount - part
+    left = left - part
   end
-  w.pinned, w.held = w.pinned + total - amount, w.held + total - amount
-  return slices, total - amount
+  w.pinned, w.held = w.pinned + amount, w.held + amount
+  return slices, amount
 end
 
 -- Writes all that was changed: the ledger first, which refuses before anything else was written.

@@ -9,6 +9,10 @@ import { type Mutant, mutantsOf } from './lua-mutants.ts'
 const FIRST_SEED = 1000
 /** Most mutants fall to the first few, the rest is asked more and more. */
 const ROUNDS = [16, 48, 192]
+/** Histories that found the last mutants are asked first: the next one is most often beside those. */
+const LAST_FINDERS = 4
+/** How often the server is asked whether it is still at a script that comes to no end: Redis says so after five seconds. */
+const BUSY_EACH_MS = 1000
 /** A script that comes to no end, or that the loader refuses, is found as well. */
 const ENDLESS_MS = 60_000
 
@@ -35,22 +39,32 @@ export function mutantsOfFile(file: string): readonly Mutant[] {
 export async function startKiller(): Promise<Killer> {
   const scripts = scriptsForModel()
   let histories: Histories = await startHistories()
+  let finders: readonly number[] = []
+  const find = async (seeds: readonly number[]): Promise<number | 'endless' | undefined> => {
+    if (seeds.length === 0) return undefined
+    const found = await within(histories, histories.runSeeds(seeds, { anywhere: true }))
+    if (found === 'endless') {
+      await histories.stop('kill')
+      histories = await startHistories()
+      return found
+    }
+    if (found) finders = [found.seed, ...finders.filter((seed) => seed !== found.seed)].slice(0, LAST_FINDERS)
+    return found?.seed
+  }
   return {
     async kill(mutant, most) {
       const mutated = withMutant(scripts, mutant)
       if (!mutated) return 'loader'
       histories.use(mutated)
-      let done = 0
+      const asked = finders.filter((seed) => seed < FIRST_SEED + most)
+      const found = await find(asked)
+      if (found !== undefined) return found
+      let next = FIRST_SEED
       for (const count of ROUNDS) {
-        if (done >= most) return undefined
-        const found = await within(histories.run(FIRST_SEED + done, Math.min(count, most - done), { anywhere: true }))
-        if (found === 'endless') {
-          await histories.stop('kill')
-          histories = await startHistories()
-          return found
-        }
-        if (found) return found.seed
-        done += count
+        const round = Array.from({ length: Math.min(count, FIRST_SEED + most - next) }, (_, i) => next + i)
+        const foundNow = await find(round.filter((seed) => !asked.includes(seed)))
+        if (foundNow !== undefined) return foundNow
+        next += round.length
       }
       return undefined
     },
@@ -58,37 +72,48 @@ export async function startKiller(): Promise<Killer> {
   }
 }
 
-async function within<T>(run: Promise<T>): Promise<T | 'endless'> {
+async function within<T>(histories: Histories, run: Promise<T>): Promise<T | 'endless'> {
   let timer: NodeJS.Timeout | undefined
+  let ticker: NodeJS.Timeout | undefined
   const late = new Promise<'endless'>((resolve) => {
     timer = setTimeout(() => resolve('endless'), ENDLESS_MS)
+    ticker = setInterval(async () => {
+      if (await histories.isBusy()) resolve('endless')
+    }, BUSY_EACH_MS)
   })
   try {
     return await Promise.race([run, late])
   } finally {
     clearTimeout(timer)
+    clearInterval(ticker)
     run.catch(() => {})
   }
 }
 
-/** The scripts with the mutant's text in each that includes it. */
+/**
+ * The scripts with the mutant's text in each that includes it, put together when they are first called: most mutants are
+ * found before all were. A script of its own that the loader refuses, for an argument that is never used: undefined.
+ */
 function withMutant(
   scripts: ReadonlyMap<string, Script>,
   { file, text }: Mutant,
 ): ReadonlyMap<string, Script> | undefined {
-  const mutated = new Map(scripts)
   const texts = new Map([[file, text]])
-  for (const name of scripts.keys()) {
-    if (!includes(`${name}.lua`, file)) continue
-    try {
-      mutated.set(name, loadScript(SCRIPTS, `${name}.lua`, { clock: 'argument', texts }))
-    } catch (error) {
-      // An argument that is never used.
-      if (error instanceof ScriptError) return undefined
-      throw error
-    }
+  const mutated = new Map<string, Script>()
+  const load = (name: string): Script | undefined => {
+    const known = mutated.get(name) ?? scripts.get(name)
+    if (known === undefined || mutated.has(name) || !includes(`${name}.lua`, file)) return known
+    const script = loadScript(SCRIPTS, `${name}.lua`, { clock: 'argument', texts })
+    mutated.set(name, script)
+    return script
   }
-  return mutated
+  try {
+    load(file.replace(/\.lua$/, ''))
+  } catch (error) {
+    if (error instanceof ScriptError) return undefined
+    throw error
+  }
+  return { ...scripts, get: load } as ReadonlyMap<string, Script>
 }
 
 const included = new Map<string, ReadonlySet<string>>()

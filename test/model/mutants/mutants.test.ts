@@ -1,9 +1,11 @@
 /**
  * Some mutants of the scripts, another handful each time; all of them: run.ts. MUTANTS says how many, MUTANTS_SEED which.
  */
+import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { redisAvailable } from '../../support/redis.ts'
 import { randomFrom } from '../random.ts'
+import { startTestKiller } from './kill-by-tests.ts'
 import { mutantsOfFile, scriptFiles, startKiller } from './kill-mutants.ts'
 import { mutantsOf, nameOf } from './lua-mutants.ts'
 import { readSurvivors } from './survivors.ts'
@@ -11,9 +13,11 @@ import { readSurvivors } from './survivors.ts'
 const { MUTANTS, MUTANTS_SEED, CI } = process.env
 const count = Number(MUTANTS ?? (CI === 'true' ? 60 : 6))
 const seed = Number(MUTANTS_SEED ?? Math.floor(Math.random() * 1e9))
-/** Few, so that a sample takes a minute: some mutants need more of them. */
-const HISTORIES = 16
-const MOST_LEFT = 0.25
+/** Nearly all fall to the first few; the rest is asked all of them. */
+const HISTORIES = 64
+const MOST_LEFT = 0.1
+/** Of those that named tests find: each takes a run of such a test. */
+const TRIED_BY_TESTS = CI === 'true' ? 2 : 1
 
 const survivors = readSurvivors()
 const mutants = scriptFiles().flatMap(mutantsOfFile)
@@ -42,6 +46,32 @@ test('every survivor that has a reason is a mutant of the scripts as they are', 
   const names = new Set(mutants.map(nameOf))
   expect([...survivors.keys()].filter((name) => !names.has(name))).toEqual([])
 })
+
+test('tests that a reason names are there', () => {
+  const named = [...survivors.values()].filter(({ reason }) => reason.startsWith('Found by'))
+  expect(named.filter(({ foundBy }) => foundBy.length === 0)).toEqual([])
+  const files = new Set(named.flatMap(({ foundBy }) => foundBy))
+  expect([...files].filter((file) => !existsSync(new URL(`../../../${file}`, import.meta.url)))).toEqual([])
+})
+
+test.skipIf(!redisAvailable)(
+  `named tests find what they are said to find: ${TRIED_BY_TESTS} of them (MUTANTS_SEED ${seed})`,
+  async () => {
+    const random = randomFrom(seed)
+    const named = mutants.filter((mutant) => (survivors.get(nameOf(mutant))?.foundBy.length ?? 0) > 0)
+    const killer = startTestKiller()
+    try {
+      for (let i = 0; i < TRIED_BY_TESTS; i++) {
+        const mutant = random.pick(named)
+        const { foundBy } = survivors.get(nameOf(mutant)) ?? { foundBy: [] }
+        expect(await killer.kill(mutant, foundBy), nameOf(mutant)).toBe(true)
+      }
+    } finally {
+      killer.stop()
+    }
+  },
+  600_000,
+)
 
 test.skipIf(!redisAvailable)(
   `random histories find nearly all of ${count} random mutants (MUTANTS_SEED ${seed})`,

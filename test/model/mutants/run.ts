@@ -1,15 +1,17 @@
 /**
  * All mutants of the scripts, or of those named:
  *
- *   node src/bootstrap.js test/model/mutants/run.ts [--histories 64] [--out FILE] [lib/posting.lua …]
+ *   node src/bootstrap.js test/model/mutants/run.ts [--histories 64] [--out FILE] [--tests] [lib/posting.lua …]
  *
  * Prints those that no history finds and which survivors.md has no reason for. The same command goes on where it was
- * stopped: FILE has a line for each mutant that was tried.
+ * stopped: FILE has a line for each mutant that was tried. --tests: proves of those of which survivors.md says that named
+ * tests find them that these do, some seconds for each.
  */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { startTestKiller } from './kill-by-tests.ts'
 import { mutantsOfFile, scriptFiles, startKiller } from './kill-mutants.ts'
 import { nameOf } from './lua-mutants.ts'
 import { readSurvivors } from './survivors.ts'
@@ -25,6 +27,7 @@ const { values, positionals } = parseArgs({
   options: {
     histories: { type: 'string', default: '64' },
     out: { type: 'string', default: join(tmpdir(), 'tollgate-mutants.jsonl') },
+    tests: { type: 'boolean', default: false },
   },
 })
 const histories = Number(values.histories)
@@ -34,11 +37,14 @@ for (const line of existsSync(values.out) ? readFileSync(values.out, 'utf8').tri
   tried.set(one.name, one)
 }
 const known = readSurvivors()
+// The server of the histories ends with this process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
 const killer = await startKiller()
-const total = { mutants: 0, killed: 0, reasons: 0 }
+const tests = values.tests ? startTestKiller() : undefined
+const total = { mutants: 0, killed: 0, byTests: 0, reasons: 0 }
 
 for (const file of positionals.length > 0 ? positionals : scriptFiles()) {
-  const count = { mutants: 0, killed: 0, reasons: 0 }
+  const count = { mutants: 0, killed: 0, byTests: 0, reasons: 0 }
   for (const mutant of mutantsOfFile(file)) {
     const name = nameOf(mutant)
     let result = tried.get(name)
@@ -47,16 +53,32 @@ for (const file of positionals.length > 0 ? positionals : scriptFiles()) {
       appendFileSync(values.out, `${JSON.stringify(result)}\n`)
     }
     count.mutants++
-    if (known.has(name)) count.reasons++
+    const { foundBy } = known.get(name) ?? { foundBy: [] }
+    if (foundBy.length > 0 && (await tests?.kill(mutant, foundBy)) === false) {
+      console.log(
+        `  is not found by ${foundBy.join(', ')}: ${file}:${mutant.lineNumber}: ${mutant.line} => ${mutant.change}`,
+      )
+    } else if (foundBy.length > 0) count.byTests++
+    else if (known.has(name)) count.reasons++
     else if (result && result.by !== null) count.killed++
     else console.log(`  survives: ${file}:${mutant.lineNumber}: ${mutant.line} => ${mutant.change}`)
   }
-  console.log(`${file}: ${count.mutants} mutants, ${count.killed} killed, ${count.reasons} with a reason`)
+  console.log(`${file}: ${described(count)}`)
   total.mutants += count.mutants
   total.killed += count.killed
+  total.byTests += count.byTests
   total.reasons += count.reasons
 }
 await killer.stop()
-const left = total.mutants - total.killed - total.reasons
-console.log(`${total.mutants} mutants, ${total.killed} killed, ${total.reasons} with a written reason, ${left} left`)
-process.exitCode = left > 0 ? 1 : 0
+tests?.stop()
+console.log(described(total))
+process.exitCode = leftOf(total) > 0 ? 1 : 0
+
+function leftOf({ mutants, killed, byTests, reasons }: typeof total): number {
+  return mutants - killed - byTests - reasons
+}
+
+function described(count: typeof total): string {
+  const { mutants, killed, byTests, reasons } = count
+  return `${mutants} mutants, ${killed} found by histories, ${byTests} by named tests, ${reasons} with a reason, ${leftOf(count)} left`
+}

@@ -7,6 +7,14 @@ export interface Survivor {
   readonly line: string
   readonly change: string
   readonly reason: string
+  /** Test files of which one fails; none: nothing tells the mutant from the script. */
+  readonly foundBy: readonly string[]
+}
+
+/** `Found by` and the files, in the words of a reason. */
+function testsOf(reason: string): readonly string[] {
+  const [, files = ''] = /^Found by ((?:`[^`]+`(?:, | and )?)+)/.exec(reason) ?? []
+  return [...files.matchAll(/`([^`]+)`/g)].map(([, file = '']) => file)
 }
 
 /** By the mutant's name. Throws where a line of the list has another form. */
@@ -22,7 +30,7 @@ export function readSurvivors(): ReadonlyMap<string, Survivor> {
       if (before === undefined || change === undefined || file === '' || reason === '') {
         throw new Error(`survivors.md: not "- \`line\` → \`change\`" below a reason and a file: ${line}`)
       }
-      const survivor = { file, line: before, change, reason }
+      const survivor = { file, line: before, change, reason, foundBy: testsOf(reason) }
       survivors.set(nameOf(survivor), survivor)
     } else if (line.trim() !== '') reason = line
   }
