@@ -68,13 +68,13 @@ export async function compareReads(wallet: Wallet, model: WalletModel, nowMs: nu
 export async function compareLists(wallet: Wallet, model: WalletModel, refused: readonly Refusal[]): Promise<void> {
   const { account, pending, events } = model
   const afterSeq = model.seq >> 1
-  const [counts, stops, refusals, waiting, page, settles] = await Promise.all([
+  const [counts, stops, refusals, waiting, entries, settles] = await Promise.all([
     wallet.counts(account),
     wallet.stops(account),
     wallet.refusals(account),
     wallet.pendingEvents(account, 5, pending[1] ?? model.seq),
-    wallet.ledgerPage(account, { afterSeq, limit: 7, type: undefined }),
-    wallet.ledgerPage(account, { afterSeq, limit: 7, type: 'settle' }),
+    pagesAfter(wallet, account, afterSeq, undefined),
+    pagesAfter(wallet, account, afterSeq, 'settle'),
   ])
   same(counts, {
     openHolds: model.openCalls.length,
@@ -92,16 +92,30 @@ export async function compareLists(wallet: Wallet, model: WalletModel, refused: 
     waiting.map(({ seq, entry }) => ({ seq, event: entry.op })),
     pending.slice(2, 7).map((seq) => ({ seq, event: events.find((event) => event.seq === seq)?.event })),
   )
-  const seqs = Array.from({ length: Math.min(7, model.seq - afterSeq) }, (_, i) => afterSeq + 1 + i)
   same(
-    page.entries.map(({ seq }) => seq),
-    seqs,
+    entries.map(({ seq }) => seq),
+    Array.from({ length: model.seq - afterSeq }, (_, i) => afterSeq + 1 + i),
   )
-  same([page.lastSeq, settles.lastSeq], [seqs.at(-1), seqs.at(-1)])
   same(
-    settles.entries,
-    page.entries.filter(({ type }) => type === 'settle'),
+    settles,
+    entries.filter(({ type }) => type === 'settle'),
   )
+}
+
+/** To the end of the ledger, one page after the other. */
+async function pagesAfter(
+  wallet: Wallet,
+  account: string,
+  afterSeq: number,
+  type: string | undefined,
+): Promise<readonly LedgerEntry[]> {
+  const found: LedgerEntry[] = []
+  for (let from: number | undefined = afterSeq; from !== undefined; ) {
+    const page = await wallet.ledgerPage(account, { afterSeq: from, limit: 40, type })
+    found.push(...page.entries)
+    from = page.lastSeq
+  }
+  return found
 }
 
 /** The account in Redis is what its ledger says, field by field. Sweeps what is due. */
