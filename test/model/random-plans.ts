@@ -190,7 +190,7 @@ function lateSettle({ random, newId }: Planner): Plan {
     ({ operation, newId: other, model }) => {
       if (held === undefined) return undefined
       const { unit, scale } = held
-      const [period] = model.overflows.filter((of) => of.unit === unit)
+      const [period] = model.overflows.filter((of) => of.unit === unit && of.period < '2096-12')
       return random.pick<() => Planned | undefined>([
         () => undefined,
         () => ({
