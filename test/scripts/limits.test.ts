@@ -89,7 +89,7 @@ describe('the last that there is room for passes, and the next is refused', () =
 
   redisTest('64 grants of a hold, where the first ones are empty', async () => {
     const account = accountOf(harness)
-    for (let i = 0; i < 66; i++) await account.grant(10n)
+    for (let i = 0; i < 67; i++) await account.grant(10n)
     // Held in whole, the first two are in the order still.
     await account.hold(20n)
     expect(await account.hold(641n)).toMatchObject({ status: 'held_by_open_calls', availableAtoms: 640n })
