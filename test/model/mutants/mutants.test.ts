@@ -15,7 +15,8 @@ const count = Number(MUTANTS ?? (CI === 'true' ? 60 : 6))
 const seed = Number(MUTANTS_SEED ?? Math.floor(Math.random() * 1e9))
 /** Nearly all fall to the first few; the rest is asked all of them. */
 const HISTORIES = 64
-const MOST_LEFT = 0.1
+/** One in eleven of those without a reason is not found yet: of sixty, more than twelve come once in some hundred runs. */
+const MOST_LEFT = 0.2
 /** Of those that named tests find: each takes a run of such a test. */
 const TRIED_BY_TESTS = CI === 'true' ? 2 : 1
 
