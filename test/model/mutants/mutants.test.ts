@@ -1,5 +1,6 @@
 /**
- * Some mutants of the scripts, another handful each time; all of them: run.ts. MUTANTS says how many, MUTANTS_SEED which.
+ * Some mutants of the scripts; all of them: run.ts. MUTANTS says how many, MUTANTS_SEED which: under CI the same ones each
+ * time, so that red means the change under test, elsewhere others.
  */
 import { existsSync } from 'node:fs'
 import { expect, test } from 'vitest'
@@ -12,7 +13,7 @@ import { readSurvivors } from './survivors.ts'
 
 const { MUTANTS, MUTANTS_SEED, CI } = process.env
 const count = Number(MUTANTS ?? (CI === 'true' ? 60 : 6))
-const seed = Number(MUTANTS_SEED ?? Math.floor(Math.random() * 1e9))
+const seed = Number(MUTANTS_SEED ?? (CI === 'true' ? 1 : Math.floor(Math.random() * 1e9)))
 /** Nearly all fall to the first few; the rest is asked all of them. */
 const HISTORIES = 64
 /** One in eleven of those without a reason is not found yet: of sixty, more than twelve come once in some hundred runs. */
