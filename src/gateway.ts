@@ -256,10 +256,14 @@ export interface CoreOptions {
   readonly log: Log
 }
 
+/** js-redis-server compiles a script when it is first called: tenths of a second, and seconds where other work goes on. */
+const SLOW_COMMAND_MS = 10_000
+
 export async function openCore(options: CoreOptions): Promise<Core> {
   const { store, metrics, log } = options
   const { settings } = store.current()
   const { limits } = settings
+  const commandMs = options.embeddedJs ? Math.max(limits.redisCommandMs, SLOW_COMMAND_MS) : limits.redisCommandMs
   let outbox: Outbox | undefined
   let allowances: AllowanceKeeper | undefined
   let eventMarks: EventMarks | undefined
@@ -267,7 +271,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const guard = await connectGuarded(
     {
       url: options.redisUrl,
-      commandMs: limits.redisCommandMs,
+      commandMs,
       connectMs: limits.redisConnectMs,
       breakerFailures: limits.redisBreakerFailures,
       breakerWindowMs: limits.redisBreakerWindowMs,
@@ -310,7 +314,7 @@ export async function openCore(options: CoreOptions): Promise<Core> {
   const known = watchCallers(accounts, {
     url: options.redisUrl,
     connectMs: limits.redisConnectMs,
-    commandMs: limits.redisCommandMs,
+    commandMs,
   })
   const list = new JobList(guard)
   outbox = new Outbox({

@@ -45,7 +45,7 @@ export const limits = z.strictObject({
     '300ms',
     10,
     MINUTE,
-    'time for one Redis command; after it the outcome is unknown and asked for again',
+    'time for one Redis command (10s at least where js-redis-server stands in); after it the outcome is unknown and asked for again',
   ),
   redis_connect_timeout: time('1s', 10, MINUTE, 'time to connect to Redis'),
   redis_breaker_failures: count(

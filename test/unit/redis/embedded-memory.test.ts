@@ -2,11 +2,13 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { startGateway } from '../../../src/gateway.ts'
 import { SILENT_LOG } from '../../../src/log.ts'
 import { startEmbeddedRedis } from '../../../src/redis/embedded.ts'
 import { readVersion } from '../../../src/redis/find-redis-binary.ts'
 import { connectTo, killedGateway } from '../../support/embedded-redis.ts'
+import { writeConfig } from '../../support/gateway.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
 /** Holds no redis-server, and serves as a PATH without one. */
@@ -38,6 +40,25 @@ test('its process ends with the gateway’s, stopped or killed', async () => {
       () => true,
     )
   await waitFor('the in-memory server to end', refused)
+})
+
+test('a gateway waits for what js-redis-server takes to compile a script', async () => {
+  vi.stubEnv('PATH', dataDir)
+  const settings = 'limits: { redis_command_timeout: 10ms }'
+  const { tollgate } = writeConfig(dataDir, 'http://127.0.0.1:1', '', { settings })
+  const gateway = await startGateway({ configFile: tollgate, env: {}, log: SILENT_LOG })
+  try {
+    expect(gateway.redis).toMatchObject({ inMemory: true })
+    const granted = await fetch(`${gateway.adminUrl}/admin/v1/accounts/acme/grants`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${gateway.adminToken}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ amount: '5', unit: 'USD', funding: 'promotional' }),
+    })
+    expect(granted.status).toBe(201)
+  } finally {
+    await gateway.stop()
+    vi.unstubAllEnvs()
+  }
 })
 
 test('a redis-server that is too old is passed over, and the warning says which', async () => {
