@@ -8,7 +8,6 @@ import { SILENT_LOG } from '../../../src/log.ts'
 import { startEmbeddedRedis } from '../../../src/redis/embedded.ts'
 import { readVersion } from '../../../src/redis/find-redis-binary.ts'
 import { connectTo, killedGateway } from '../../support/embedded-redis.ts'
-import { writeConfig } from '../../support/gateway.ts'
 import { waitFor } from '../../support/wait-for.ts'
 
 /** Holds no redis-server, and serves as a PATH without one. */
@@ -44,9 +43,15 @@ test('its process ends with the gateway’s, stopped or killed', async () => {
 
 test('a gateway waits for what js-redis-server takes to compile a script', async () => {
   vi.stubEnv('PATH', dataDir)
-  const settings = 'limits: { redis_command_timeout: 10ms }'
-  const { tollgate } = writeConfig(dataDir, 'http://127.0.0.1:1', '', { settings })
-  const gateway = await startGateway({ configFile: tollgate, env: {}, log: SILENT_LOG })
+  const configFile = join(dataDir, 'tollgate.yaml')
+  const settings = 'gateway: { port: 0 }\nadmin: { port: 0 }\nlimits: { redis_command_timeout: 10ms }\n'
+  writeFileSync(configFile, `version: 1\n${settings}prices: p.yaml\nentitlements: e.yaml\nupstreams: {}\n`)
+  writeFileSync(join(dataDir, 'p.yaml'), 'version: 1\n')
+  writeFileSync(
+    join(dataDir, 'e.yaml'),
+    'version: 1\nplans: { main: { unit: USD } }\naccounts: { acme: { plan: main } }\n',
+  )
+  const gateway = await startGateway({ configFile, env: {}, log: SILENT_LOG })
   try {
     expect(gateway.redis).toMatchObject({ inMemory: true })
     const granted = await fetch(`${gateway.adminUrl}/admin/v1/accounts/acme/grants`, {
