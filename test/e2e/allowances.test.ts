@@ -2,6 +2,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { startSimulator } from '../../src/simulator/simulator.ts'
 import { tollgate } from '../support/cli.ts'
@@ -22,8 +23,16 @@ accounts:
 ${names.map((name) => `  ${name}: { plan: main, keys: [ { id: k, sha256: "${sha256(`key-${name}`)}" } ] }\n`).join('')}`
 }
 
-/** A call of 0.10. */
+/** A call of 0.10. As long as the one before it is not settled it is answered 429, and asked again as clients do. */
 async function call(gateway: { readonly url: string }, account = 'a0'): Promise<number> {
+  for (;;) {
+    const status = await callOnce(gateway, account)
+    if (status !== 429) return status
+    await sleep(5)
+  }
+}
+
+async function callOnce(gateway: { readonly url: string }, account: string): Promise<number> {
   const answer = await fetch(`${gateway.url}/v1/chat/completions`, {
     method: 'POST',
     headers: {
