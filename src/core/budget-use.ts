@@ -1,5 +1,5 @@
 /** What the counter of a budget has counted in the window that a time falls in. */
-import { type Budget, counterGroup } from './budgets.ts'
+import { type Budget, type CounterField, counterGroup, readCounterField } from './budgets.ts'
 import { globMatches } from './glob.ts'
 
 export interface CounterSlot {
@@ -10,11 +10,7 @@ export interface CounterSlot {
   readonly held: bigint
 }
 
-export interface CounterUse {
-  readonly name: string
-  readonly measure: string
-  readonly window: string
-  readonly values: Readonly<Record<string, string>>
+export interface CounterUse extends CounterField {
   readonly spent: bigint
   readonly held: bigint
   /** The window's bounds, where it has any. */
@@ -22,21 +18,15 @@ export interface CounterUse {
   readonly endsAtMs: number | undefined
 }
 
-/** `field`: NAME~MEASURE~WINDOW~name~value~…, each percent-encoded. */
 export function counterUse(
   { field, slots }: { readonly field: string; readonly slots: readonly CounterSlot[] },
   nowMs: number,
 ): CounterUse {
-  const [name = '', measure = '', window = '', ...pairs] = field.split('~').map(decodeURIComponent)
-  const values: Record<string, string> = {}
-  for (let i = 0; i + 1 < pairs.length; i += 2) values[pairs[i] as string] = pairs[i + 1] as string
-  const current = slots.filter((slot) => isCurrent(slot, window, nowMs))
+  const about = readCounterField(field)
+  const current = slots.filter((slot) => isCurrent(slot, about.window, nowMs))
   const last = current.at(-1)
   return {
-    name,
-    measure,
-    window,
-    values,
+    ...about,
     spent: current.reduce((sum, slot) => sum + slot.spent, 0n),
     held: current.reduce((sum, slot) => sum + slot.held, 0n),
     startAtMs: last?.endsAtMs === undefined ? undefined : last.startAtMs,

@@ -106,6 +106,22 @@ export function factOf(facts: BudgetFacts, name: string): string | undefined {
   }
 }
 
+/** What a counter's FIELD names, taken apart: NAME~MEASURE~WINDOW~label~value~…, each percent-encoded. */
+export interface CounterField {
+  readonly name: string
+  readonly measure: string
+  /** As windowName() writes it. */
+  readonly window: string
+  readonly values: Readonly<Record<string, string>>
+}
+
+export function readCounterField(field: string): CounterField {
+  const [name = '', measure = '', window = '', ...pairs] = field.split('~').map(decodeURIComponent)
+  const values: Record<string, string> = {}
+  for (let i = 0; i + 1 < pairs.length; i += 2) values[pairs[i] as string] = pairs[i + 1] as string
+  return { name, measure, window, values }
+}
+
 /** Nothing that ends a field of the wallet's records, and no `~`. */
 function encode(text: string): string {
   return encodeURIComponent(text).replace(/[~!'()*]/g, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`)

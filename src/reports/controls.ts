@@ -1,4 +1,5 @@
 /** Whether the controls of an account work: what its ledger and its refusals prove. Pure. */
+import { readCounterField } from '../core/budgets.ts'
 import { exactOf, exactOfAtoms } from '../core/decimal-sum.ts'
 import type { Atoms } from '../core/money.ts'
 import type { Grant, LedgerEntry, Refusal } from '../wallet/wallet-types.ts'
@@ -148,13 +149,12 @@ interface ChargeFields {
 
 const ENDS = ['settle', 'void', 'timeout']
 const CHARGES = ['settle', 'timeout', 'late_settle']
+const MONEY_REFUSALS = ['insufficient_funds', 'budget_exceeded', 'held_by_open_calls']
+
 /** A budget by its name, of the counter that refused. */
 function ruleName(rule: string): string {
-  const end = rule.indexOf('~')
-  return end < 0 ? rule : decodeURIComponent(rule.slice(0, end))
+  return rule.includes('~') ? readCounterField(rule).name : rule
 }
-
-const MONEY_REFUSALS = ['insufficient_funds', 'budget_exceeded', 'held_by_open_calls']
 
 function countCharge(figures: ControlFigures, { type, unit, fields }: LedgerEntry): void {
   const { charged = '0', hold, overrun, trimmed, cut, usage_source, overage } = fields as ChargeFields

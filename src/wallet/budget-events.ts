@@ -1,16 +1,9 @@
 /** What an event says of a budget. How it is packed: redis-scripts/lib/events.lua. */
+import { readCounterField } from '../core/budgets.ts'
 import { formatAmount, parseAmount } from '../core/money.ts'
 import type { LedgerEntry } from './wallet-types.ts'
 
 const NEVER = '9999999999999999'
-
-/** NAME~MEASURE~WINDOW~LABEL~VALUE~…, each percent-encoded. */
-function readField(text: string) {
-  const [budget = '', measure = '', window = '', ...pairs] = text.split('~').map(decodeURIComponent)
-  const values: Record<string, string> = {}
-  for (let i = 0; i + 1 < pairs.length; i += 2) values[pairs[i] as string] = pairs[i + 1] as string
-  return { budget, measure, window, values }
-}
 
 /**
  * ID:START:LIMIT:SPENT:HELD:NEEDED:UNTIL:ACTION:FIELD. Money of the entry's unit as decimal strings, everything else in
@@ -18,10 +11,13 @@ function readField(text: string) {
  */
 export function readExceeded(text: string, unit: string, scale: number): Readonly<Record<string, unknown>> {
   const [id, start, limit = '0', spent = '0', held = '0', needed = '0', until, action, field = ''] = text.split(':')
-  const about = readField(field)
-  const shown = (amount: string): string => (about.measure === unit ? formatAmount(BigInt(amount), scale) : amount)
+  const { name, measure, window, values } = readCounterField(field)
+  const shown = (amount: string): string => (measure === unit ? formatAmount(BigInt(amount), scale) : amount)
   return {
-    ...about,
+    budget: name,
+    measure,
+    window,
+    values,
     action,
     limit: shown(limit),
     spent: shown(spent),
@@ -36,8 +32,8 @@ export function readExceeded(text: string, unit: string, scale: number): Readonl
 /** COUNT:MOST:GROUP of a budget that makes a counter for each value. */
 export function readValues(text: string): Readonly<Record<string, unknown>> {
   const [count, most, group = ''] = text.split(':')
-  const { budget, measure } = readField(group)
-  return { budget, measure, count: Number(count), max_values: Number(most), group }
+  const { name, measure } = readCounterField(group)
+  return { budget: name, measure, count: Number(count), max_values: Number(most), group }
 }
 
 /** What the budgets hash keeps of it, so that it is told once: field and value. */

@@ -1,5 +1,6 @@
 /** The facts of a ledger entry as they leave the gateway: in the admin API, and in webhooks. */
 import { shownWindow } from '../core/budget-window.ts'
+import { readCounterField } from '../core/budgets.ts'
 import type { LedgerEntry } from './wallet-types.ts'
 
 const RENAMED: Readonly<Record<string, string>> = {
@@ -37,8 +38,8 @@ export function shownFields(fields: LedgerEntry['fields']): Readonly<Record<stri
 function readWould(text: string): { readonly code: string; readonly rule: string } {
   const [status = '', field] = text.split(':', 2)
   if (field === undefined) return { code: status, rule: 'funds' }
-  const [rule = '', measure = '', window = ''] = field.split('~').map(decodeURIComponent)
-  return { code: budgetCode(status, measure, window), rule }
+  const { name, measure, window } = readCounterField(field)
+  return { code: budgetCode(status, measure, window), rule: name }
 }
 
 function budgetCode(status: string, measure: string, window: string): string {
