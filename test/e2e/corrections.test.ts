@@ -2,20 +2,11 @@
 import { expect, test } from 'vitest'
 import { newId } from '../../src/core/ids.ts'
 import { tollgate } from '../support/cli.ts'
-import { entitlementsFor, startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { entitlementsFor, startTestGateway, type TestGateway, withGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const run = test.skipIf(!redisAvailable)
-
-async function withGateway(options: TestGatewayOptions, use: (gateway: TestGateway) => Promise<void>): Promise<void> {
-  const gateway = await startTestGateway(options)
-  try {
-    await use(gateway)
-  } finally {
-    await gateway.close()
-  }
-}
 
 const CHAT = { model: 'gpt-5-mini', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] }
 

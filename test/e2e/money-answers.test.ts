@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { periodAfter } from '../../src/core/overflow-period.ts'
 import { tollgate } from '../support/cli.ts'
-import { entitlementsFor, startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { entitlementsFor, type TestGateway, withGateway } from '../support/gateway.ts'
 import { metricOf } from '../support/metrics.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
@@ -10,15 +10,6 @@ import { waitFor } from '../support/wait-for.ts'
 const run = test.skipIf(!redisAvailable)
 // biome-ignore lint/suspicious/noExplicitAny: taken apart by assertions, which say what they expect of it
 type Json = any
-
-async function withGateway(options: TestGatewayOptions, use: (gateway: TestGateway) => Promise<void>): Promise<void> {
-  const gateway = await startTestGateway(options)
-  try {
-    await use(gateway)
-  } finally {
-    await gateway.close()
-  }
-}
 
 const CHAT = { model: 'gpt-5-mini', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] }
 

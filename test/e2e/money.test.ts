@@ -1,18 +1,9 @@
 import { expect, test } from 'vitest'
-import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { withGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const run = test.skipIf(!redisAvailable)
-
-async function withGateway(options: TestGatewayOptions, use: (gateway: TestGateway) => Promise<void>): Promise<void> {
-  const gateway = await startTestGateway(options)
-  try {
-    await use(gateway)
-  } finally {
-    await gateway.close()
-  }
-}
 
 /** 100 output tokens at 0.001 USD: 0.10 held, 0.10 charged. */
 function chat(more: Record<string, unknown> = {}): Record<string, unknown> {

@@ -1,22 +1,13 @@
 /** Reports of whether the controls work, and of what observe let pass, on calls that were really made. */
 import { expect, test } from 'vitest'
 import { tollgate } from '../support/cli.ts'
-import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { type TestGateway, withGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const run = test.skipIf(!redisAvailable)
 // biome-ignore lint/suspicious/noExplicitAny: taken apart by assertions, which say what they expect of it
 type Json = any
-
-async function withGateway(options: TestGatewayOptions, use: (gateway: TestGateway) => Promise<void>): Promise<void> {
-  const gateway = await startTestGateway(options)
-  try {
-    await use(gateway)
-  } finally {
-    await gateway.close()
-  }
-}
 
 /** 0.001 a token; answered with 100. */
 function call(gateway: TestGateway, tokens = 100): Promise<Response> {

@@ -5,22 +5,13 @@ import { expect, test } from 'vitest'
 import { newId } from '../../src/core/ids.ts'
 import type { HoldTerms } from '../../src/wallet/wallet-types.ts'
 import { tollgate } from '../support/cli.ts'
-import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/gateway.ts'
+import { type TestGateway, withGateway } from '../support/gateway.ts'
 import { redisAvailable } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
 const run = test.skipIf(!redisAvailable)
 // biome-ignore lint/suspicious/noExplicitAny: taken apart by assertions, which say what they expect of it
 type Json = any
-
-async function withGateway(options: TestGatewayOptions, use: (gateway: TestGateway) => Promise<void>): Promise<void> {
-  const gateway = await startTestGateway(options)
-  try {
-    await use(gateway)
-  } finally {
-    await gateway.close()
-  }
-}
 
 /** Charges 0.001 for each token. Answers the id of the charge. */
 async function charge(gateway: TestGateway, tokens: number, headers: Record<string, string> = {}): Promise<string> {

@@ -175,3 +175,16 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     },
   }
 }
+
+/** Closed whatever happens in `use`. */
+export async function withGateway(
+  options: TestGatewayOptions,
+  use: (gateway: TestGateway) => Promise<void>,
+): Promise<void> {
+  const gateway = await startTestGateway(options)
+  try {
+    await use(gateway)
+  } finally {
+    await gateway.close()
+  }
+}
