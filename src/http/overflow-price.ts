@@ -3,8 +3,11 @@
  * cover costs that much more. As the hold found the grants: what a stream takes later, in slices, it takes after them.
  */
 import { convertHalfEven } from '../core/convert.ts'
-import type { Atoms } from '../core/money.ts'
+import { type Atoms, parseAmount } from '../core/money.ts'
 import type { AdmittedCall } from './admitted-call.ts'
+
+/** Decimals that a multiplier has at most. */
+const MULTIPLIER_SCALE = 6
 
 type Held = Pick<AdmittedCall, 'held' | 'terms'>
 
@@ -26,11 +29,10 @@ export function chargedAtoms(call: Held, priceAtoms: Atoms): Atoms {
 export function heldAtPrice(call: Held, heldAtoms: Atoms): Atoms {
   const multiplier = multiplierOf(call)
   if (multiplier === undefined) return heldAtoms
-  const [whole = '0', decimals = ''] = multiplier.split('.')
-  const parts = BigInt(whole + decimals)
+  const millionths = parseAmount(multiplier, MULTIPLIER_SCALE)
   const funded = fundedAtoms(call)
   // At a multiplier of nothing no hold says what the price was.
-  return parts === 0n ? heldAtoms : funded + ((heldAtoms - funded) * 10n ** BigInt(decimals.length)) / parts
+  return millionths === 0n ? heldAtoms : funded + ((heldAtoms - funded) * 10n ** BigInt(MULTIPLIER_SCALE)) / millionths
 }
 
 /** Undefined: grants pay for all of it, or what they do not costs no more than they do. */
