@@ -47,9 +47,8 @@ export async function followLedger(
       afterSeq = lastSeq ?? afterSeq
       for (const entry of entries) {
         saidMs = performance.now()
-        response.write(
-          `id: ${entry.seq}\nevent: ${entry.type}\ndata: ${JSON.stringify(ledgerJson(entry, account))}\n\n`,
-        )
+        const data = JSON.stringify(ledgerJson(entry, account, admin.store.current().settings.unitScales))
+        response.write(`id: ${entry.seq}\nevent: ${entry.type}\ndata: ${data}\n\n`)
       }
       if (performance.now() - saidMs > BEAT_MS) {
         saidMs = performance.now()

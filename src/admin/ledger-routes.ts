@@ -23,7 +23,8 @@ const ledger = route({
       return undefined
     }
     const { items, next } = await readPageOf(admin, account, query)
-    return { status: 200, body: { items: items.map((entry) => ledgerJson(entry, account)), next } }
+    const { unitScales } = admin.store.current().settings
+    return { status: 200, body: { items: items.map((entry) => ledgerJson(entry, account, unitScales)), next } }
   },
 })
 
@@ -61,7 +62,10 @@ const charge = route({
   async handle({ admin, path }) {
     const id = path['charge'] ?? ''
     const { account, entry } = await findCharge(admin, id)
-    return { status: 200, body: { ...ledgerJson(entry, account), id, account } }
+    return {
+      status: 200,
+      body: { ...ledgerJson(entry, account, admin.store.current().settings.unitScales), id, account },
+    }
   },
 })
 

@@ -182,7 +182,7 @@ const SETTLE_FIELDS: Readonly<Record<string, unknown>> = {
 /** Ends that charge a call: what a charge's id may name. */
 export const CHARGE_TYPES: readonly string[] = ['settle', 'late_settle', 'timeout']
 
-export function ledgerJson(entry: LedgerEntry, account: string) {
+export function ledgerJson(entry: LedgerEntry, account: string, unitScales: ReadonlyMap<string, number>) {
   const text = (atoms: Atoms) => formatAmount(atoms, entry.scale)
   const settles = entry.type === 'settle' || entry.type === 'late_settle'
   const unit = entry.unit === '' ? {} : { unit: entry.unit }
@@ -197,6 +197,6 @@ export function ledgerJson(entry: LedgerEntry, account: string) {
     balance_after: Object.fromEntries(Object.entries(entry.balanceAfter).map(([of, atoms]) => [of, text(atoms)])),
     ...settled,
     ...unit,
-    ...shownFields(entry.fields),
+    ...shownFields(entry, unitScales),
   }
 }

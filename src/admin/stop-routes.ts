@@ -1,7 +1,7 @@
 /** Stops of runaways, and what budgets have counted. */
 import { budgetOfCounter, counterUse } from '../core/budget-use.ts'
 import { shownWindow } from '../core/budget-window.ts'
-import type { Budget } from '../core/budgets.ts'
+import { scaleOfMeasure } from '../core/budgets.ts'
 import { newId } from '../core/ids.ts'
 import { formatAmount } from '../core/money.ts'
 import type { BudgetCounter, Stop, StopKind } from '../wallet/wallet-types.ts'
@@ -93,8 +93,10 @@ const budgets = route({
 
 function budgetJson(admin: AdminDependencies, account: string, counter: BudgetCounter, nowMs: number) {
   const { name, measure, window, values, spent, held, startAtMs, endsAtMs } = counterUse(counter, nowMs)
-  const budget = budgetOfCounter(admin.store.current().budgets, account, counter.field, values)
-  const text = (amount: bigint): string => formatAmount(amount, budget?.scale ?? scaleOf(admin, measure))
+  const { budgets, settings } = admin.store.current()
+  const budget = budgetOfCounter(budgets, account, counter.field, values)
+  const scale = scaleOfMeasure(measure, settings.unitScales)
+  const text = (amount: bigint): string => formatAmount(amount, scale)
   return {
     name,
     account,
@@ -107,11 +109,6 @@ function budgetJson(admin: AdminDependencies, account: string, counter: BudgetCo
     starts_at: startAtMs === undefined ? null : timeText(startAtMs),
     resets_at: endsAtMs === undefined ? null : timeText(endsAtMs),
   }
-}
-
-function scaleOf(admin: AdminDependencies, measure: Budget['measure']): number {
-  if (['tokens', 'requests', 'concurrent'].includes(measure)) return 0
-  return admin.store.current().settings.unitScales.get(measure) ?? 9
 }
 
 export const STOP_ROUTES: readonly Route[] = [list, create, lift, budgets]

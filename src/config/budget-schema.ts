@@ -1,5 +1,6 @@
 /** `budgets` and `rates` of entitlements.yaml. */
 import * as z from 'zod'
+import { COUNTED_MEASURES } from '../core/budgets.ts'
 import {
   decimal,
   duration,
@@ -19,7 +20,6 @@ import { DAY } from './limits-schema.ts'
 
 const CALENDAR = ['hour', 'day', 'week', 'month', 'quarter', 'year'] as const
 const WEEKDAYS = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] as const
-const MEASURES = ['tokens', 'requests', 'concurrent'] as const
 
 export type WindowWord = (typeof CALENDAR)[number] | 'lifetime' | { readonly rollingMs: number }
 
@@ -38,11 +38,11 @@ const window = field(
 
 /** tokens, requests, concurrent, or a unit of money. */
 const measure = field({ type: 'string' }, (value): string => {
-  const word = MEASURES.find((candidate) => candidate === value)
+  const word = COUNTED_MEASURES.find((candidate) => candidate === value)
   if (word !== undefined) return word
   const read = unitName().safeParse(value)
   if (read.success) return read.data
-  throw new FieldError(`%v is no measure; write ${MEASURES.join(', ')}, or a unit like USD`)
+  throw new FieldError(`%v is no measure; write ${COUNTED_MEASURES.join(', ')}, or a unit like USD`)
 })
 
 /** A count, or an amount of money: quoted where it has decimals. */

@@ -1,12 +1,10 @@
 import type { BudgetWindow } from '../core/budget-window.ts'
-import type { Budget } from '../core/budgets.ts'
+import { type Budget, scaleOfMeasure } from '../core/budgets.ts'
 import type { Rate } from '../core/convert.ts'
 import { globMatches } from '../core/glob.ts'
-import { DEFAULT_SCALE, parseAmount } from '../core/money.ts'
+import { parseAmount } from '../core/money.ts'
 import { type BudgetFields, weekdayNumber } from './budget-schema.ts'
 import type { EntitlementsFile } from './entitlements-schema.ts'
-
-const COUNTS = ['tokens', 'requests', 'concurrent']
 
 /**
  * Budgets from a checked entitlements.yaml. A calendar window that names no zone has that of the plan, so a budget that
@@ -19,8 +17,7 @@ export function buildBudgets(
 ): readonly Budget[] {
   const budgets: Budget[] = []
   read.budgets.forEach((fields, index) => {
-    const counted = COUNTS.includes(fields.unit)
-    const scale = counted ? 0 : (scales.get(fields.unit) ?? DEFAULT_SCALE)
+    const scale = scaleOfMeasure(fields.unit, scales)
     try {
       const limit = parseAmount(fields.limit, scale)
       for (const { match, timezone } of byZone(fields, read))

@@ -4,6 +4,7 @@
  * describe-issues.ts puts it in, or leaves it out where the field holds a secret.
  */
 import * as z from 'zod'
+import { isCounted } from '../core/budgets.ts'
 import { remedy } from './suggest.ts'
 
 type JsonSchema = Readonly<Record<string, unknown>>
@@ -208,15 +209,13 @@ export function sha256(): Field<string> {
 }
 const SHA256_OF_NOTHING = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
-const NOT_UNITS = ['tokens', 'requests', 'concurrent']
-
 export function unitName(): Field<string> {
   return field({ type: 'string' }, (value) => {
     const string = needString(value, 'a unit like USD')
     if (!/^[A-Za-z][A-Za-z0-9._-]{0,31}$/.test(string)) {
       throw new FieldError('%v is no unit; write an ISO 4217 code like USD or a name like credits')
     }
-    if (NOT_UNITS.includes(string)) throw new FieldError('%v is a measure of budgets, not a unit of money')
+    if (isCounted(string)) throw new FieldError('%v is a measure of budgets, not a unit of money')
     return string
   })
 }

@@ -1,6 +1,7 @@
 /** Which budgets a call counts against, and in which counters. Pure: the wallet keeps the counters. */
 import { type BudgetWindow, calendarBounds, partMs } from './budget-window.ts'
 import { globMatches } from './glob.ts'
+import { DEFAULT_SCALE } from './money.ts'
 
 const DAY_MS = 86_400_000
 /** The longest that a calendar window lasts, and a day for a clock that changes. */
@@ -12,6 +13,9 @@ const LONGEST_MS = {
   quarter: 92 * DAY_MS,
   year: 366 * DAY_MS,
 }
+
+/** What budgets count beside money. */
+export const COUNTED_MEASURES = ['tokens', 'requests', 'concurrent'] as const
 
 export interface Budget {
   readonly name: string
@@ -71,6 +75,15 @@ export function matchBudgets(budgets: readonly Budget[], facts: BudgetFacts): re
     matched.push({ budget, field, group: values === '' ? '' : group, lifeMs: lifeOf(budget, values !== '') })
   }
   return matched
+}
+
+export function isCounted(measure: string): boolean {
+  return measure === 'tokens' || measure === 'requests' || measure === 'concurrent'
+}
+
+/** Decimals of a measure; `unitScales` has those of units that the config names. */
+export function scaleOfMeasure(measure: string, unitScales: ReadonlyMap<string, number>): number {
+  return isCounted(measure) ? 0 : (unitScales.get(measure) ?? DEFAULT_SCALE)
 }
 
 /** What all counters of a budget begin with. */

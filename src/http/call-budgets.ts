@@ -3,6 +3,7 @@ import {
   BUDGETS_MAX,
   type Budget,
   type BudgetFacts,
+  isCounted,
   type MatchedBudget,
   matchBudgets,
   windowAround,
@@ -21,7 +22,6 @@ type CallOfBudgets = Pick<
 >
 
 /** Measures that need no rate. */
-const COUNTED = new Set(['tokens', 'requests', 'concurrent'])
 
 /** Throws Refusal: more budgets than one call can count against, or money that no declared rate turns into a budget's. */
 export function budgetCounts(read: CallOfBudgets): readonly BudgetCount[] {
@@ -62,7 +62,7 @@ function factsOf({ plan, key, caller, upstream, call, operation }: CallOfBudgets
 
 function countOf(read: CallOfBudgets, { budget, field, group, lifeMs }: MatchedBudget): BudgetCount {
   const { name, measure, limit, action, valuesMax } = budget
-  if (measure !== read.plan.unit && !COUNTED.has(measure)) conversionTo(read, measure)
+  if (measure !== read.plan.unit && !isCounted(measure)) conversionTo(read, measure)
   return {
     name,
     field,

@@ -7,7 +7,8 @@ const NEVER = '9999999999999999'
 
 /**
  * ID:START:LIMIT:SPENT:HELD:NEEDED:UNTIL:ACTION:FIELD. Money of the entry's unit as decimal strings, everything else in
- * whole numbers (tokens, requests, atoms of another unit). `resets_at` null: not by itself.
+ * whole numbers (tokens, requests; atoms of another unit, whose decimals are not known here). `resets_at` null: not by
+ * itself.
  */
 export function readExceeded(text: string, unit: string, scale: number): Readonly<Record<string, unknown>> {
   const [id, start, limit = '0', spent = '0', held = '0', needed = '0', until, action, field = ''] = text.split(':')

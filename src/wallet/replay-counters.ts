@@ -1,4 +1,5 @@
 /** Rebuilds the counters of budgets from what the ledger says calls counted. Pure. */
+import { isCounted } from '../core/budgets.ts'
 import { ATOMS_MAX, parseAmount } from '../core/money.ts'
 import type { LedgerEntry } from './wallet-types.ts'
 
@@ -38,7 +39,6 @@ export interface ReplayedCounters {
 }
 
 const ENDS = ['settle', 'void', 'timeout']
-const NOT_MONEY = ['tokens', 'requests', 'concurrent']
 
 export function measureOf(field: string): string {
   return field.split('~')[1] ?? ''
@@ -92,7 +92,7 @@ export function replayCounters(
 
   function refund(entry: LedgerEntry, charge: LedgerEntry | undefined): void {
     if (!charge) {
-      for (const counter of counters.values()) counter.uncertain ||= !NOT_MONEY.includes(measureOf(counter.field))
+      for (const counter of counters.values()) counter.uncertain ||= !isCounted(measureOf(counter.field))
       return
     }
     const amount = parseAmount(String(entry.fields['amount']), entry.scale)
@@ -105,7 +105,7 @@ export function replayCounters(
       const slot = counter?.slots.get(start)
       if (!counter || !slot) continue
       const measure = measureOf(counter.field)
-      if (NOT_MONEY.includes(measure)) continue
+      if (isCounted(measure)) continue
       // The scripts' own arithmetic, so that it comes to the same atom.
       const share = (): bigint => BigInt(Math.floor(Number(counted) * (Number(amount) / Number(total))))
       const spent = slot.spent - (measure === charge.unit ? amount : share())

@@ -1,6 +1,7 @@
 /** The facts of a ledger entry as they leave the gateway: in the admin API, and in webhooks. */
 import { shownWindow } from '../core/budget-window.ts'
-import { readCounterField } from '../core/budgets.ts'
+import { isCounted, readCounterField, scaleOfMeasure } from '../core/budgets.ts'
+import { formatAmount } from '../core/money.ts'
 import type { LedgerEntry } from './wallet-types.ts'
 
 const RENAMED: Readonly<Record<string, string>> = {
@@ -11,6 +12,7 @@ const RENAMED: Readonly<Record<string, string>> = {
 // What the scripts or a replay need: the decimals and the scope show in amounts and in applies_to, what is watched in
 // events, what counters count (in atoms, under ids of their own) in GET budgets.
 const NOT_SHOWN = ['scale', 'scope', 'policy', 'facts', 'watch', 'counter_id', 'group', 'budgets', 'counters', 'awaits']
+const BUDGET_AMOUNTS = ['limit', 'spent', 'held', 'needed']
 const DAY_MS = 86_400_000
 const TIMES: Readonly<Record<string, string>> = {
   effective: 'effective_at',
@@ -19,8 +21,11 @@ const TIMES: Readonly<Record<string, string>> = {
   resets_at: 'resets_at',
 }
 
-/** Under the names, and with the times, of the admin API. */
-export function shownFields(fields: LedgerEntry['fields']): Readonly<Record<string, unknown>> {
+/** Under the names, and with the times and the decimals, of the admin API; `unitScales` has those that the config names. */
+export function shownFields(
+  { fields, unit }: Pick<LedgerEntry, 'fields' | 'unit'>,
+  unitScales: ReadonlyMap<string, number>,
+): Readonly<Record<string, unknown>> {
   const shown: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(fields)) {
     if (NOT_SHOWN.includes(name)) continue
@@ -31,7 +36,18 @@ export function shownFields(fields: LedgerEntry['fields']): Readonly<Record<stri
     else if (name === 'overage') shown[name] = isOverage(value) ? value : null
     else shown[RENAMED[name] ?? name] = value
   }
-  return shown
+  return 'counter_id' in fields ? { ...shown, ...amountsOfBudget(fields, unit, unitScales) } : shown
+}
+
+/** An entry has the decimals of its own unit alone: of a budget in another one it has atoms. */
+function amountsOfBudget(
+  { measure, ...fields }: LedgerEntry['fields'],
+  unit: string,
+  unitScales: ReadonlyMap<string, number>,
+): object {
+  if (typeof measure !== 'string' || measure === unit || isCounted(measure)) return {}
+  const scale = scaleOfMeasure(measure, unitScales)
+  return Object.fromEntries(BUDGET_AMOUNTS.map((name) => [name, formatAmount(BigInt(String(fields[name])), scale)]))
 }
 
 /** Of a hold, STATUS or STATUS:COUNTER, as the settle says it: the code of the answer, and the budget or the funds. */

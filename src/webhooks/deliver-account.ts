@@ -138,11 +138,13 @@ class Delivery {
 
   /** undefined: the next may follow; else when it is to be tried again. */
   async #postOne(event: LedgerEntry): Promise<number | undefined> {
-    const { now, poster, metrics, stopping } = this.#context
+    const { now, poster, metrics, snapshot, stopping } = this.#context
     if (stopping() || performance.now() >= this.#leaseUntilMs) return now()
     if (this.#health.isPaused(now())) return this.#health.resumesAt(now())
     if (this.#health.gone) return this.#whileGone(event)
-    const result = await poster.post(this.#receiver, eventMessage(this.#receiver.id, this.#account, event))
+    const { unitScales } = snapshot().settings
+    const message = eventMessage(this.#receiver.id, this.#account, event, unitScales)
+    const result = await poster.post(this.#receiver, message)
     if (result.kind === 'stopped') return now()
     this.#health.saw(result, this.#account)
     if (result.kind === 'delivered') {

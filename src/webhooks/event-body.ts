@@ -10,9 +10,17 @@ export interface Message {
   readonly body: string
 }
 
-/** In `data` account and sequence, and the facts of the event: amounts are decimal strings, in the `unit` beside them. */
-export function eventMessage(receiver: string, account: string, entry: LedgerEntry): Message {
-  const { event: _, ...facts } = shownFields(entry.fields)
+/**
+ * In `data` account and sequence, and the facts of the event: amounts are decimal strings, in the `unit` beside them, of a
+ * budget in its `measure`.
+ */
+export function eventMessage(
+  receiver: string,
+  account: string,
+  entry: LedgerEntry,
+  unitScales: ReadonlyMap<string, number>,
+): Message {
+  const { event: _, ...facts } = shownFields(entry, unitScales)
   const data = { account, seq: entry.seq, ...moneyOf(entry), ...facts }
   return { id: messageId(receiver, account, entry), body: bodyOf(entry.op, entry.atMs, data) }
 }

@@ -10,7 +10,7 @@ export type EventSource = Pick<Wallet, 'pendingEvents' | 'eventsHandedOver'>
 export interface HandOverContext {
   readonly list: DeliveryList
   readonly wallet: EventSource
-  readonly snapshot: () => Pick<Snapshot, 'webhooks'>
+  readonly snapshot: () => Pick<Snapshot, 'webhooks' | 'settings'>
   readonly now: () => number
 }
 
