@@ -2,7 +2,7 @@
 import { formatAmount } from '../core/money.ts'
 import { TOKEN_KINDS } from '../core/usage.ts'
 import type { AdmittedCall } from './admitted-call.ts'
-import { chargedAtoms, fundedAtoms } from './overflow-price.ts'
+import { chargedAtoms, fundedAtoms } from './held-money.ts'
 import type { Settled } from './settlement.ts'
 
 /** [name, value, …]. `settled`: of an answer that ended before its headers were written. */
@@ -27,7 +27,7 @@ export function moneyHeaders(admitted: AdmittedCall, settled: Settled | undefine
     headers.push('x-tollgate-trimmed', `${name}=${trimmedTo}`)
   }
   if (would) headers.push('x-tollgate-would', would.code)
-  if (settled) headers.push('x-tollgate-cost', formatAmount(chargedAtoms(admitted, settled.chargeAtoms), terms.scale))
+  if (settled) headers.push('x-tollgate-cost', costOf(admitted, settled))
   return headers
 }
 
@@ -48,9 +48,13 @@ export function costComment(admitted: AdmittedCall, settled: Settled): Buffer {
   }
   // Counted from the first hold alone: what a stream took later, in slices, it took from what that hold had left.
   const left = held === undefined ? 0n : held.availableAtoms + fundedAtoms(admitted) - settled.chargeAtoms
-  const cost = formatAmount(chargedAtoms(admitted, settled.chargeAtoms), terms.scale)
+  const cost = costOf(admitted, settled)
   const available = formatAmount(left > 0n ? left : 0n, terms.scale)
   return Buffer.from(
     `: tollgate cost=${cost} unit=${terms.unit} input=${input} output=${output} available=${available}\n\n`,
   )
+}
+
+function costOf(admitted: AdmittedCall, { held, chargeAtoms }: Settled): string {
+  return formatAmount(chargedAtoms(admitted, held, chargeAtoms), admitted.terms.scale)
 }

@@ -85,7 +85,7 @@ export class CallEnding {
       status: answer.status,
       sentMonotonicMs: this.sentMonotonicMs,
       firstByteMonotonicMs: answer.firstByteMonotonicMs,
-      heldAtoms: keeper.heldAtoms,
+      held: keeper.held,
     })
     this.#deps.metrics.overhead('settle', (performance.now() - endedMs) / 1000)
     if (settled) this.#recordObjects(facts, settled.usage)

@@ -5,6 +5,7 @@ import type { CheckpointResult } from '../wallet/wallet-types.ts'
 import type { AdmittedCall } from './admitted-call.ts'
 import { measuredProgress } from './call-budgets.ts'
 import type { CallDependencies } from './call-dependencies.ts'
+import { firstHeld, type HeldMoney, heldAfter } from './held-money.ts'
 
 /** How long a stream waits for its next slice: 300 ms (WALLET section 3) at the latest, as limits end at a tick of 25 ms. */
 const SLICE_WAIT_MS = 275
@@ -34,7 +35,7 @@ export class HoldKeeper {
   readonly #deps: CallDependencies
   readonly #admitted: AdmittedCall
   readonly #call: KeptCall
-  #heldAtoms: Atoms
+  #held: HeldMoney
   #checkpoints = 0
   #renewedAtMs: number
   #asking = false
@@ -48,13 +49,13 @@ export class HoldKeeper {
     this.#deps = deps
     this.#admitted = admitted
     this.#call = call
-    this.#heldAtoms = admitted.held?.heldAtoms ?? 0n
+    this.#held = firstHeld(admitted)
     this.#renewedAtMs = admitted.startedAtMs
   }
 
   /** By the hold and all its extensions. */
-  get heldAtoms(): Atoms {
-    return this.#heldAtoms
+  get held(): HeldMoney {
+    return this.#held
   }
 
   /** Output tokens that the hold pays for. Without slices a count of twice the limit is a runaway, not a miscount. */
@@ -142,7 +143,8 @@ export class HoldKeeper {
   }
 
   #answered(result: CheckpointResult, extend: boolean): void {
-    if (result.status === 'checkpointed') this.#heldAtoms = result.heldAtoms
+    if (result.status === 'checkpointed')
+      this.#held = heldAfter(this.#held, result, this.#admitted.ceiling.perTokenAtoms)
     if (!extend) return
     this.#asking = false
     if (this.#closed) return

@@ -13,7 +13,7 @@ import type { AdmittedCall } from './admitted-call.ts'
 import { finalsOf } from './call-budgets.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { decideEnd, type End, type Ending } from './decide-end.ts'
-import { heldAtPrice } from './overflow-price.ts'
+import type { HeldMoney } from './held-money.ts'
 import { type PricedAnswer, priceAnswer } from './price-answer.ts'
 import { settleInfo } from './settle-info.ts'
 
@@ -33,12 +33,12 @@ export interface Progress {
   readonly sentMonotonicMs: number
   readonly firstByteMonotonicMs: number | undefined
   /** By the hold and its extensions. */
-  readonly heldAtoms: Atoms
+  readonly held: HeldMoney
 }
 
 export interface Settled {
   readonly chargeAtoms: Atoms
-  readonly heldAtoms: Atoms
+  readonly held: HeldMoney
   readonly usage: Usage
 }
 
@@ -95,11 +95,11 @@ export function postCharge(
   answer: PricedAnswer,
 ): Settled {
   const { terms, call, upstream } = admitted
-  const { heldAtoms, ending } = progress
+  const { held, ending } = progress
   const { priced } = answer
   // An estimate of ours makes no debt where the plan allows none, and a cut call has used up what it holds, no more.
   const bounded = admitted.held !== undefined && (ending === 'cut' || terms.onExhausted.mode === 'block')
-  const most = heldAtPrice(admitted, heldAtoms)
+  const most = held.priceAtoms
   const dearer = end.source === 'estimate' && bounded && priced.chargeAtoms > most
   const wholeHold = end.missing && admitted.held !== undefined && upstream.missingUsage === 'keep_hold'
   const chargeAtoms = dearer || wholeHold ? most : priced.chargeAtoms
@@ -116,7 +116,7 @@ export function postCharge(
     firstByteMonotonicMs: progress.firstByteMonotonicMs,
   })
   const finals = finalsOf(admitted, terms, { atoms: chargeAtoms, tokens: totalTokens(end.usage) })
-  const settled: Settled = { chargeAtoms, heldAtoms, usage: end.usage }
+  const settled: Settled = { chargeAtoms, held, usage: end.usage }
   deps.outbox
     .settle({ terms, finalAtoms: chargeAtoms, finals, info })
     .then((result) => countPosted(deps, admitted, settled, result))
@@ -140,7 +140,7 @@ function countPosted(deps: CallDependencies, admitted: AdmittedCall, settled: Se
     unit,
     scale,
     result,
-    heldAtoms: admitted.held && settled.heldAtoms,
+    heldAtoms: admitted.held && settled.held.atoms,
     chargedAtoms: settled.chargeAtoms,
   })
 }

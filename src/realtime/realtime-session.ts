@@ -327,7 +327,7 @@ export class RealtimeSession implements OpenCall {
     this.#waiting = undefined
     endSession(this.#deps, this.#admitted, this.#reader, {
       ending,
-      heldAtoms: this.#money.heldAtoms,
+      held: this.#money.held,
       sentMonotonicMs: this.#sentMonotonicMs,
     })
   }

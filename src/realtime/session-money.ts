@@ -10,8 +10,8 @@ import { measuredProgress } from '../http/call-budgets.ts'
 import type { CallDependencies } from '../http/call-dependencies.ts'
 import { walletUnavailable } from '../http/call-refusals.ts'
 import { cutError } from '../http/cut-error.ts'
+import { firstHeld, type HeldMoney, heldAfter } from '../http/held-money.ts'
 import type { SliceRefusal } from '../http/hold-keeper.ts'
-import { heldAtPrice } from '../http/overflow-price.ts'
 import { totalTokens } from '../http/settlement.ts'
 import type { SessionReader } from '../providers/provider.ts'
 import type { CheckpointRequest, CheckpointResult, MeasuredProgress } from '../wallet/wallet-types.ts'
@@ -27,9 +27,7 @@ export class SessionMoney {
   readonly #deps: CallDependencies
   readonly #admitted: AdmittedCall
   readonly #reader: SessionReader
-  #heldAtoms: Atoms
-  /** The price that is held for: in overflow less than what is held, by its multiplier. */
-  #paidForAtoms: Atoms
+  #held: HeldMoney
   #checkpoints = 0
   #renewedAtMs: number
   /** What each response that runs was covered with. */
@@ -41,13 +39,12 @@ export class SessionMoney {
     this.#deps = deps
     this.#admitted = admitted
     this.#reader = reader
-    this.#heldAtoms = admitted.held?.heldAtoms ?? 0n
-    this.#paidForAtoms = heldAtPrice(admitted, this.#heldAtoms)
+    this.#held = firstHeld(admitted)
     this.#renewedAtMs = admitted.startedAtMs
   }
 
-  get heldAtoms(): Atoms {
-    return this.#heldAtoms
+  get held(): HeldMoney {
+    return this.#held
   }
 
   /** Certainly used: what was stated, and what was counted of responses that run. */
@@ -105,18 +102,17 @@ export class SessionMoney {
   /** What the hold lacks for one more response of so many tokens. */
   #missing(tokens: number): Atoms {
     const response = this.#nextInputAtoms() + BigInt(tokens) * this.#admitted.ceiling.perTokenAtoms
-    return this.#spent + response - this.#paidForAtoms
+    return this.#spent + response - this.#held.priceAtoms
   }
 
   /** Extends the hold by what is wanted, or as far as the wallet and the plan's most for one call allow. */
   async #ask(wantAtoms: Atoms, leastAtoms: Atoms): Promise<ErrorFacts | undefined> {
     const most = this.#admitted.plan.maxCostPerCallAtoms
-    if (most !== undefined && this.#paidForAtoms + leastAtoms > most) return this.#tooExpensive(leastAtoms, most)
-    const room = most === undefined ? wantAtoms : smaller(wantAtoms, most - this.#paidForAtoms)
+    if (most !== undefined && this.#held.priceAtoms + leastAtoms > most) return this.#tooExpensive(leastAtoms, most)
+    const room = most === undefined ? wantAtoms : smaller(wantAtoms, most - this.#held.priceAtoms)
     const result = await this.#extend(room, leastAtoms)
     if (result?.status === 'checkpointed') {
-      this.#heldAtoms = result.heldAtoms
-      this.#paidForAtoms += BigInt(result.tokens) * this.#piece(room)
+      this.#held = heldAfter(this.#held, result, this.#piece(room))
       return undefined
     }
     return result && ABOUT_FUNDS.has(result.status) ? this.#noFunds(result) : walletUnavailable(this.#admitted.id)
@@ -148,7 +144,7 @@ export class SessionMoney {
 
   /** Output tokens of one more response that the hold pays for. */
   #payable(): number {
-    const left = this.#paidForAtoms - this.#spent - this.#nextInputAtoms()
+    const left = this.#held.priceAtoms - this.#spent - this.#nextInputAtoms()
     const { perTokenAtoms } = this.#admitted.ceiling
     if (left < 0n) return -1
     if (perTokenAtoms === 0n) return Number.MAX_SAFE_INTEGER
@@ -224,7 +220,7 @@ export class SessionMoney {
 
   #tooExpensive(missing: Atoms, most: Atoms): ErrorFacts {
     const { terms, id } = this.#admitted
-    const needed = formatAmount(this.#paidForAtoms + missing, terms.scale)
+    const needed = formatAmount(this.#held.priceAtoms + missing, terms.scale)
     const available = formatAmount(most, terms.scale)
     const message = `With its next response this session may cost ${needed} ${terms.unit}; its plan allows ${available} ${terms.unit}.`
     return errorFacts('call_too_expensive', message, id, {

@@ -1,17 +1,17 @@
 /** The ending of a session's money: the sum of what was stated, and an estimate of what had begun and was not. */
 import { addUsage } from '../core/add-usage.ts'
-import type { Atoms } from '../core/money.ts'
 import type { Usage } from '../core/usage.ts'
 import type { AdmittedCall } from '../http/admitted-call.ts'
 import type { CallDependencies } from '../http/call-dependencies.ts'
 import type { Ending } from '../http/decide-end.ts'
+import type { HeldMoney } from '../http/held-money.ts'
 import { postCharge, type Settled } from '../http/settlement.ts'
 import type { SessionReader } from '../providers/provider.ts'
 import { priceSession } from './session-price.ts'
 
 export interface SessionEnd {
   readonly ending: Ending
-  readonly heldAtoms: Atoms
+  readonly held: HeldMoney
   readonly sentMonotonicMs: number
 }
 
@@ -47,7 +47,7 @@ export function endSession(
       status: 101,
       sentMonotonicMs: end.sentMonotonicMs,
       firstByteMonotonicMs: undefined,
-      heldAtoms: end.heldAtoms,
+      held: end.held,
     },
     { kind: 'settle', usage: { ...all, raw: reader.summary }, source: counted ? 'estimate' : 'provider' },
     {

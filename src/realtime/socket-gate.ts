@@ -16,6 +16,7 @@ import { callerKey } from '../http/caller-key.ts'
 import type { Ending } from '../http/decide-end.ts'
 import { answerRefusal } from '../http/dry-run.ts'
 import { admitCall } from '../http/handle-call.ts'
+import { firstHeld } from '../http/held-money.ts'
 import { type IncomingCall, readCall, type Whereabouts } from '../http/read-call.ts'
 import { requestProblem } from '../http/request-gate.ts'
 import { findRoute } from '../http/route.ts'
@@ -136,7 +137,7 @@ export class SocketGate {
         ending,
         status,
         sentMonotonicMs,
-        heldAtoms: admitted.held?.heldAtoms ?? 0n,
+        held: firstHeld(admitted),
       })
     }
     deps.outbox.dispatched(admitted.terms)

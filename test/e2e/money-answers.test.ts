@@ -62,6 +62,28 @@ run('a hold that is charged whole comes to what was held, whatever its multiplie
   })
 })
 
+run('a stream that comes to overflow in a later slice says what it is charged', async () => {
+  await withGateway({ plan: `${OVERFLOW}\nstreaming: { slice_tokens: 20 }` }, async (gateway) => {
+    await gateway.grant('0.05')
+    const stream = await call(gateway, 'output=90,tps=100', { 'x-tollgate-cost': 'stream' }, { stream: true })
+    expect(stream.headers.get('x-tollgate-overage')).toBeNull()
+    expect(await stream.text()).toContain('cost=0.11 unit=USD input=9 output=90 available=0\n')
+    expect((await settles(gateway, 1))[0]).toMatchObject({ charged: '0.11', overage: { mode: 'overflow' } })
+  })
+})
+
+run('a stream that is charged whole comes to what was held, where a later slice came to overflow', async () => {
+  const upstreams =
+    '  openai: { format: openai, base_url: "{simulator}/v1", api_key: k, models: ["*"], missing_usage: keep_hold }'
+  await withGateway({ plan: `${OVERFLOW}\nstreaming: { slice_tokens: 20 }`, upstreams }, async (gateway) => {
+    await gateway.grant('0.05')
+    await (await call(gateway, 'output=90,tps=100,fault=no_usage', {}, { stream: true })).text()
+    const [settle] = await settles(gateway, 1)
+    expect(settle).toMatchObject({ usage_source: 'estimate', overage: { mode: 'overflow' } })
+    expect(settle.charged).toBe(settle.hold)
+  })
+})
+
 run('what is available after a stream is what the wallet then has, although it took slices', async () => {
   const plan = 'streaming: { slice_tokens: 20 }'
   await withGateway({ plan }, async (gateway) => {

@@ -20,7 +20,7 @@ function keeping(answer: () => Promise<CheckpointResult>) {
     startedAtMs: 0,
     terms: { account: 'acme', counts: [] },
     snapshot: { settings: { limits: { holdDeadlineMs: 60_000, checkpointEveryMs: 20_000 } } },
-    ceiling: { perTokenAtoms: 1n, sliced: true },
+    ceiling: { fixedAtoms: 0n, perTokenAtoms: 1n, sliced: true },
     call: { answers: 1, generates: true, goesOn: false },
     plan: { streaming: { sliceTokens: 10 } },
     held: { heldAtoms: 10n, tokens: 10 },
