@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { AccountStore } from '../../src/accounts/account-store.ts'
 import { readAccount, readKey } from '../../src/accounts/records.ts'
 import { connectRedis, type RedisClient } from '../../src/redis/client.ts'
+import { commandsOf } from '../support/commands-of.ts'
 import { redisAvailable, startRedis, type TestRedis } from '../support/redis.ts'
 import { waitFor } from '../support/wait-for.ts'
 
@@ -13,24 +14,32 @@ let server: TestRedis
 let redis: RedisClient
 let store: AccountStore
 let listener: Redis
+let observer: Redis
 const told: string[] = []
 
 beforeAll(async () => {
   if (!redisAvailable) return
   server = await startRedis()
-  const times = { commandMs: 2000, connectMs: 2000, breakerFailures: 50, breakerWindowMs: 1000, probeMs: 100 }
-  redis = connectRedis({ url: server.url, ...times })
-  await redis.whenUp(5000)
+  redis = await connected(server.url)
   store = new AccountStore(redis)
+  observer = new Redis(server.url)
   listener = new Redis(server.url)
   listener.on('message', (_channel, message) => told.push(message))
   await listener.subscribe('tg:accounts')
 })
 afterAll(async () => {
   listener?.disconnect()
+  observer?.disconnect()
   redis?.close()
   await server?.stop()
 })
+
+async function connected(url: string): Promise<RedisClient> {
+  const times = { commandMs: 2000, connectMs: 2000, breakerFailures: 50, breakerWindowMs: 1000, probeMs: 100 }
+  const client = connectRedis({ url, ...times })
+  await client.whenUp(5000)
+  return client
+}
 
 const account = (plan = 'pro') => ({ plan, labels: {}, givenOverrides: {}, createdAtMs: 1, closedAtMs: undefined })
 const key = (id: string, of: string) => ({
@@ -52,7 +61,7 @@ run('account_create: created, replay, conflict, exists', async () => {
   await waitFor('the messages', () => told.filter((message) => message.startsWith('account')).length === 3)
 })
 
-run('account_update: changes that meet are all made; unknown_account', async () => {
+run('account_update: changes that meet are all made and told; unknown_account', async () => {
   await store.createAccount('busy', account(), undefined)
   await Promise.all(
     Array.from({ length: 10 }, (_, i) =>
@@ -61,6 +70,7 @@ run('account_update: changes that meet are all made; unknown_account', async () 
   )
   expect(Object.keys((await store.readAccount('busy'))?.labels ?? {})).toHaveLength(10)
   expect(await store.updateAccount('nobody', (kept) => kept)).toBeUndefined()
+  await waitFor('the messages', () => told.filter((message) => message === 'account busy').length === 11)
 })
 
 run('key_create: created, replay, conflict, unknown_account, exists; key_find finds it with its account', async () => {
@@ -103,6 +113,50 @@ run('keys of an account are listed apart from those of an account whose id begin
   expect(await listed()).toEqual(['list of-a', 'list of-c'])
   expect(await listed(undefined, 1)).toEqual(['list of-a'])
   expect(await listed('list of-a')).toEqual(['list of-c'])
+})
+
+run('lists are in the order of ids only where every score is 0, as those have that were added before', async () => {
+  await store.createAccount('scored', account(), undefined)
+  await store.createKey(hashOf('9'), key('scored-key', 'scored'), false, undefined)
+  expect(await observer.zscore('tg:{#accounts}:ids', 'scored')).toBe('0')
+  expect(await observer.zscore('tg:{#accounts}:key-order', 'scored scored-key')).toBe('0')
+})
+
+run('what made an account or a key is known for 35 days, and so is a key that was revoked', async () => {
+  const commands = await commandsOf(observer, async () => {
+    await store.createAccount('long', account(), repeat('of-account', 'f1'))
+    await store.createKey(hashOf('0'), key('long-key', 'long'), false, repeat('of-key', 'f2'))
+    await store.revokeKey('long-key')
+    // Nothing is kept of what cannot be sent again.
+    await store.createAccount('long-2', account(), undefined)
+  })
+  const kept = commands.flatMap(
+    (command) => /^set tg:\{#accounts\}:([a-z]+):\S+ .* px (\d+)$/i.exec(command)?.slice(1) ?? [],
+  )
+  expect(kept).toEqual(['op', '3024000000', 'op', '3024000000', 'revoked', '3024000000'])
+})
+
+run('a user of Redis who may not tell the other gateways changes nothing', async () => {
+  await store.createAccount('told', account(), undefined)
+  await store.createKey(hashOf('e'), key('told-key', 'told'), false, undefined)
+  await redis.call('ACL', 'SETUSER', 'mute', 'on', '>secret', '~*', '+@all', 'resetchannels')
+  const mute = await connected(server.url.replace('//', '//mute:secret@'))
+  try {
+    const muted = new AccountStore(mute)
+    const changes = [
+      () => muted.createAccount('told-2', account(), repeat('told', 'f')),
+      () => muted.updateAccount('told', (kept) => ({ ...kept, closedAtMs: 5 })),
+      () => muted.createKey(hashText('told'), key('told-key-2', 'told'), false, repeat('told', 'f')),
+      () => muted.updateKey('told-key', (kept) => ({ ...kept, expiresAtMs: 5 })),
+      () => muted.revokeKey('told-key'),
+    ]
+    const commands = await commandsOf(observer, async () => {
+      for (const change of changes) await expect(change()).rejects.toThrow('lib/accounts.lua')
+    })
+    expect(commands.filter((command) => /^(hset|hdel|set|zadd|zrem) /i.test(command))).toEqual([])
+  } finally {
+    mute.close()
+  }
 })
 
 run('a record of another version is unreadable, and only that one', async () => {

@@ -2,6 +2,7 @@
 import { describe, expect } from 'vitest'
 import { newId } from '../../src/core/ids.ts'
 import type { BudgetCount, Stop } from '../../src/wallet/wallet-types.ts'
+import { commandsOf } from '../support/commands-of.ts'
 import { accountOf, stateOf, type TestAccount } from '../support/wallet.ts'
 import { redisTest, withWallet } from '../support/with-wallet.ts'
 
@@ -153,24 +154,8 @@ redisTest('a call counts against more budgets than one command of Redis is given
 })
 
 describe('what an operation was answered is kept', () => {
-  /** Every command of the act, those of its script too. */
-  async function commandsOf(act: () => Promise<unknown>): Promise<readonly string[]> {
-    const monitor = await harness.redis.duplicate().monitor()
-    const seen: string[] = []
-    monitor.on('monitor', (_time: string, args: readonly string[]) => seen.push(args.join(' ')))
-    try {
-      await act()
-      // What follows on the same server is seen after all of it.
-      const end = `end-${newId(1)}`
-      await harness.redis.echo(end)
-      await expect.poll(() => seen.some((command) => command.includes(end)), { timeout: 30_000 }).toBe(true)
-    } finally {
-      monitor.disconnect()
-    }
-    return seen
-  }
   const matching = async (pattern: RegExp, act: () => Promise<unknown>): Promise<readonly string[]> => {
-    const commands = await commandsOf(act)
+    const commands = await commandsOf(harness.redis, act)
     return commands.flatMap((command) => pattern.exec(command)?.slice(1) ?? [])
   }
 
@@ -180,6 +165,16 @@ describe('what an operation was answered is kept', () => {
     expect(await matching(life, () => account.grant(100n))).toEqual(['3024000000'])
     expect(await matching(life, () => account.adjust(-1000n))).toEqual(['60000'])
     expect(await matching(life, () => account.freeze(false))).toEqual(['3024000000'])
+  })
+
+  redisTest('35 days in the words of the first answer, which every other is given', async () => {
+    const { account } = accountOf(harness)
+    const answers: string[] = []
+    const answer = async (text: string) => answers.push(await harness.wallet.firstAnswer(account, 'op', text))
+    expect(await matching(/^set \S+ first nx px (\d+)$/i, () => answer('first'))).toEqual(['3024000000'])
+    await answer('second')
+    expect(answers).toEqual(['first', 'first'])
+    expect(await harness.wallet.firstAnswer(account, 'another', 'second')).toBe('second')
   })
 
   redisTest('a minute of a refused hold, in a list of about a thousand', async () => {
