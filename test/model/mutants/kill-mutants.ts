@@ -22,14 +22,20 @@ export interface Killer {
   stop(): Promise<void>
 }
 
-/** Accounts and keys have no money and are not in the model. */
-const NOT_MODELLED = /^(account_|key_|first_answer|refusals|lib\/accounts)/
+/** Accounts, keys and first answers have no money and are in no history: the scripts, and the test files that find each mutant. */
+const TESTED_ALONE: readonly (readonly [scripts: RegExp, tests: readonly string[]])[] = [
+  [/^(account_|key_|lib\/accounts)/, ['test/scripts/accounts.test.ts']],
+  [/^first_answer/, ['test/scripts/limits.test.ts']],
+]
 
 export function scriptFiles(): readonly string[] {
   const lua = (directory: string) => readdirSync(directory).filter((name) => name.endsWith('.lua'))
-  return [...lua(SCRIPTS), ...lua(join(SCRIPTS, 'lib')).map((name) => `lib/${name}`)]
-    .filter((file) => !NOT_MODELLED.test(file))
-    .sort()
+  return [...lua(SCRIPTS), ...lua(join(SCRIPTS, 'lib')).map((name) => `lib/${name}`)].sort()
+}
+
+/** The test files of which one fails with any mutant of the script; none: histories find them. */
+export function testsOfFile(file: string): readonly string[] {
+  return TESTED_ALONE.find(([scripts]) => scripts.test(file))?.[1] ?? []
 }
 
 export function mutantsOfFile(file: string): readonly Mutant[] {

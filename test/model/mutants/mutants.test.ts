@@ -7,8 +7,8 @@ import { expect, test } from 'vitest'
 import { redisAvailable } from '../../support/redis.ts'
 import { randomFrom } from '../random.ts'
 import { startTestKiller } from './kill-by-tests.ts'
-import { mutantsOfFile, scriptFiles, startKiller } from './kill-mutants.ts'
-import { mutantsOf, nameOf } from './lua-mutants.ts'
+import { mutantsOfFile, scriptFiles, startKiller, testsOfFile } from './kill-mutants.ts'
+import { type Mutant, mutantsOf, nameOf } from './lua-mutants.ts'
 import { readSurvivors } from './survivors.ts'
 
 const { MUTANTS, MUTANTS_SEED, CI } = process.env
@@ -18,11 +18,12 @@ const seed = Number(MUTANTS_SEED ?? (CI === 'true' ? 1 : Math.floor(Math.random(
 const HISTORIES = 64
 /** One in eleven of those without a reason is not found yet: of sixty, more than twelve come once in some hundred runs. */
 const MOST_LEFT = 0.2
-/** Of those that named tests find: each takes a run of such a test. */
+/** Of those that named tests find, by survivors.md or by their script: each takes a run of such a test. */
 const TRIED_BY_TESTS = CI === 'true' ? 2 : 1
 
 const survivors = readSurvivors()
 const mutants = scriptFiles().flatMap(mutantsOfFile)
+const isOfTestedScript = ({ file }: Mutant): boolean => testsOfFile(file).length > 0
 
 test('every change of a small script is made once', () => {
   const text = 'local a, b = 1, 2\nif a < b and not c then\n  f(math.min(a, b))\nend\nw.free = w.free + 1\n'
@@ -49,24 +50,26 @@ test('every survivor that has a reason is a mutant of the scripts as they are', 
   expect([...survivors.keys()].filter((name) => !names.has(name))).toEqual([])
 })
 
-test('tests that a reason names are there', () => {
+test('tests that a reason or a script names are there', () => {
   const named = [...survivors.values()].filter(({ reason }) => reason.startsWith('Found by'))
   expect(named.filter(({ foundBy }) => foundBy.length === 0)).toEqual([])
-  const files = new Set(named.flatMap(({ foundBy }) => foundBy))
+  const files = new Set([...named.flatMap(({ foundBy }) => foundBy), ...scriptFiles().flatMap(testsOfFile)])
   expect([...files].filter((file) => !existsSync(new URL(`../../../${file}`, import.meta.url)))).toEqual([])
 })
 
 test.skipIf(!redisAvailable)(
-  `named tests find what they are said to find: ${TRIED_BY_TESTS} of them (MUTANTS_SEED ${seed})`,
+  `named tests find what they are said to find: ${TRIED_BY_TESTS} of each kind (MUTANTS_SEED ${seed})`,
   async () => {
     const random = randomFrom(seed)
-    const named = mutants.filter((mutant) => (survivors.get(nameOf(mutant))?.foundBy.length ?? 0) > 0)
+    const ofMutants = mutants.filter((mutant) => (survivors.get(nameOf(mutant))?.foundBy.length ?? 0) > 0)
+    const ofScripts = mutants.filter((mutant) => isOfTestedScript(mutant) && !survivors.has(nameOf(mutant)))
     const killer = startTestKiller()
     try {
       for (let i = 0; i < TRIED_BY_TESTS; i++) {
-        const mutant = random.pick(named)
-        const { foundBy } = survivors.get(nameOf(mutant)) ?? { foundBy: [] }
-        expect(await killer.kill(mutant, foundBy), nameOf(mutant)).toBe(true)
+        for (const mutant of [random.pick(ofMutants), random.pick(ofScripts)]) {
+          const files = survivors.get(nameOf(mutant))?.foundBy ?? testsOfFile(mutant.file)
+          expect(await killer.kill(mutant, files), nameOf(mutant)).toBe(true)
+        }
       }
     } finally {
       killer.stop()
@@ -79,7 +82,7 @@ test.skipIf(!redisAvailable)(
   `random histories find nearly all of ${count} random mutants (MUTANTS_SEED ${seed})`,
   async () => {
     const random = randomFrom(seed)
-    const candidates = mutants.filter((mutant) => !survivors.has(nameOf(mutant)))
+    const candidates = mutants.filter((mutant) => !isOfTestedScript(mutant) && !survivors.has(nameOf(mutant)))
     const sample = new Set(Array.from({ length: count }, () => random.pick(candidates)))
     const killer = await startKiller()
     const left: string[] = []

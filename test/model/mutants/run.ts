@@ -3,22 +3,23 @@
  *
  *   node src/bootstrap.js test/model/mutants/run.ts [--histories 64] [--out FILE] [--tests] [lib/posting.lua …]
  *
- * Prints those that no history finds and which survivors.md has no reason for. The same command goes on where it was
- * stopped: FILE has a line for each mutant that was tried. --tests: proves of those of which survivors.md says that named
- * tests find them that these do, some seconds for each.
+ * Prints those that nothing finds and which survivors.md has no reason for. Scripts that no history calls, of accounts and
+ * keys, are for their tests to find, some seconds for each mutant. The same command goes on where it was stopped: FILE has a
+ * line for each mutant that was tried. --tests: proves of those of which survivors.md says that named tests find them that
+ * these do, as many seconds for each.
  */
 import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startTestKiller } from './kill-by-tests.ts'
-import { mutantsOfFile, scriptFiles, startKiller } from './kill-mutants.ts'
-import { nameOf } from './lua-mutants.ts'
+import { startTestKiller, type TestKiller } from './kill-by-tests.ts'
+import { mutantsOfFile, scriptFiles, startKiller, testsOfFile } from './kill-mutants.ts'
+import { type Mutant, nameOf } from './lua-mutants.ts'
 import { readSurvivors } from './survivors.ts'
 
 interface Tried {
   readonly name: string
-  readonly by: number | 'endless' | 'loader' | null
+  readonly by: number | 'endless' | 'loader' | 'tests' | null
   readonly histories: number
 }
 
@@ -37,10 +38,11 @@ for (const line of existsSync(values.out) ? readFileSync(values.out, 'utf8').tri
   tried.set(one.name, one)
 }
 const known = readSurvivors()
-// The server of the histories ends with this process.
+// The server of the histories ends with this process, and so does the copy that tests are run on.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+process.once('exit', () => testKiller?.stop())
 const killer = await startKiller()
-const tests = values.tests ? startTestKiller() : undefined
+let testKiller: TestKiller | undefined
 const total = { mutants: 0, killed: 0, byTests: 0, reasons: 0 }
 
 for (const file of positionals.length > 0 ? positionals : scriptFiles()) {
@@ -48,18 +50,19 @@ for (const file of positionals.length > 0 ? positionals : scriptFiles()) {
   for (const mutant of mutantsOfFile(file)) {
     const name = nameOf(mutant)
     let result = tried.get(name)
-    if (!known.has(name) && (!result || (result.by === null && result.histories < histories))) {
-      result = { name, by: (await killer.kill(mutant, histories)) ?? null, histories }
+    if (!known.has(name) && isToBeTried(file, result)) {
+      result = { name, by: await finderOf(mutant), histories }
       appendFileSync(values.out, `${JSON.stringify(result)}\n`)
     }
     count.mutants++
     const { foundBy } = known.get(name) ?? { foundBy: [] }
-    if (foundBy.length > 0 && (await tests?.kill(mutant, foundBy)) === false) {
+    if (foundBy.length > 0 && values.tests && !(await isFoundByTests(mutant, foundBy))) {
       console.log(
         `  is not found by ${foundBy.join(', ')}: ${file}:${mutant.lineNumber}: ${mutant.line} => ${mutant.change}`,
       )
     } else if (foundBy.length > 0) count.byTests++
     else if (known.has(name)) count.reasons++
+    else if (result?.by === 'tests') count.byTests++
     else if (result && result.by !== null) count.killed++
     else console.log(`  survives: ${file}:${mutant.lineNumber}: ${mutant.line} => ${mutant.change}`)
   }
@@ -70,9 +73,25 @@ for (const file of positionals.length > 0 ? positionals : scriptFiles()) {
   total.reasons += count.reasons
 }
 await killer.stop()
-tests?.stop()
 console.log(described(total))
 process.exitCode = leftOf(total) > 0 ? 1 : 0
+
+/** One that was not found is tried again with more histories; with tests always, which may have become more. */
+function isToBeTried(file: string, before: Tried | undefined): boolean {
+  if (!before) return true
+  return before.by === null && (testsOfFile(file).length > 0 || before.histories < histories)
+}
+
+async function finderOf(mutant: Mutant): Promise<Tried['by']> {
+  const files = testsOfFile(mutant.file)
+  if (files.length > 0) return (await isFoundByTests(mutant, files)) ? 'tests' : null
+  return (await killer.kill(mutant, histories)) ?? null
+}
+
+function isFoundByTests(mutant: Mutant, files: readonly string[]): Promise<boolean> {
+  testKiller ??= startTestKiller()
+  return testKiller.kill(mutant, files)
+}
 
 function leftOf({ mutants, killed, byTests, reasons }: typeof total): number {
   return mutants - killed - byTests - reasons
