@@ -175,7 +175,8 @@ function further.retire(id)
     group_sizes[counter.group] = math.max(0, windows.size_of_group(counter.group) - 1)
     groups_changed[counter.group] = true
   end
-  counter.gone = true
+  -- Not there any more for what the same sweep ends after it.
+  counters[field], counter.gone = false, true
   changed[counter] = true
   if match(field, '^[^~]*~[^~]*~lifetime~') then
     add_entry('event', now, 'budget.closed', '', nil, {}, 'counter=' .. id .. '=' .. field .. ';spent=' .. text_of(spent), '')
@@ -204,6 +205,6 @@ end
 function further.current(field, record)
   local counter = counters[field]
   if counter == nil then return record end
-  if not counter or counter.gone then return nil end
+  if not counter then return nil end
   return counter.slots and windows.pack(counter) or record
 end

@@ -55,12 +55,13 @@ local function counts_now(spec, slot)
   return slot.start == spec.start
 end
 
--- Of a rolling window what has left it, of a calendar one what is closed for a day and holds nothing.
+-- Of a rolling window what has left it, of a calendar one what is closed for a day and holds nothing. The newest stays:
+-- the usual end of a call does not read when it closed.
 local function prune(counter, spec)
   local kept = {}
   for i = 1, #counter.slots do
     local slot = counter.slots[i]
-    local gone = slot.ends and slot.held == 0 and slot.ends + CLOSED_MS <= now
+    local gone = i < #counter.slots and slot.ends and slot.held == 0 and slot.ends + CLOSED_MS <= now
     if spec and spec.part then gone = not counts_now(spec, slot) end
     if not gone then kept[#kept + 1] = slot end
   end

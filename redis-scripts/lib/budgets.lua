@@ -48,11 +48,7 @@ local function budget_functions()
     if #missing == 0 then return end
     local records = call('HMGET', KEYS[7], unpack(names))
     for i = 1, #missing do
-      if records[i] then
-        read_counter(missing[i], records[i])
-      else
-        counters[missing[i]] = false
-      end
+      if records[i] then read_counter(missing[i], records[i]) end
     end
   end
 
@@ -132,7 +128,6 @@ local function budget_functions()
           end
         end
       else
-        counters[spec.field] = false
         spec.is_new = true
         spec.life, spec.group, spec.most = match(text, '^(%d+);([^;]*);(%d+);', spec.rest_at)
       end
@@ -279,7 +274,6 @@ local function budget_functions()
         remove[#remove + 1] = 'c:' .. counter.field
         remove[#remove + 1] = 'i:' .. counter.id
         remove[#remove + 1] = 'e:' .. counter.id
-        counters[counter.field] = false
       else
         set[#set + 1] = 'c:' .. counter.field
         if counter.slots then
@@ -293,7 +287,6 @@ local function budget_functions()
           set[#set + 1] = counter.field
           set[#set + 1] = 'next'
           set[#set + 1] = text_of(last_id)
-          counter.new = nil
         end
       end
     end

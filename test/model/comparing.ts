@@ -141,6 +141,7 @@ export async function compareLedger(
   }
   compareWritten(written, entries)
   compareTimeouts(entries, model)
+  compareCounts(entries, model)
   same(eventsOf(entries), model.events)
   const read = model.read(nowMs)
   const replayed = replayLedger(entries, model.lastMs(nowMs))
@@ -170,6 +171,27 @@ function compareTimeouts(entries: readonly LedgerEntry[], model: WalletModel): v
       },
     )
   }
+}
+
+/** What the entries say of budgets: what they count, the counters that came to be, and those that flagged. */
+function compareCounts(entries: readonly LedgerEntry[], model: WalletModel): void {
+  const { made, counted, exceeded } = model.saidOfBudgets
+  same(
+    entries.filter(({ fields }) => (fields['budgets'] as readonly unknown[] | undefined)?.length === 0),
+    [],
+  )
+  same(
+    entries.flatMap(({ fields }) => Object.entries(fields['counters'] ?? {})),
+    made,
+  )
+  same(
+    entries.flatMap(({ fields }) => fields['budgets'] ?? []),
+    counted,
+  )
+  same(
+    entries.flatMap(({ fields }) => fields['exceeded'] ?? []),
+    exceeded,
+  )
 }
 
 function eventsOf(entries: readonly LedgerEntry[]): WalletModel['events'] {

@@ -14,6 +14,7 @@ interface Slot {
 interface Counter {
   readonly id: number
   readonly field: string
+  readonly window: BudgetCount['window']
   readonly lifeMs: number
   readonly group: string
   touchedMs: number
@@ -41,6 +42,14 @@ export interface Counted {
   readonly start: number
   readonly amount: bigint
 }
+/** A counter that came to be: its id and its field. */
+export type Made = readonly [id: string, field: string]
+/** As an entry says what was counted. */
+export interface SaidCount {
+  readonly id: string
+  readonly start: number
+  readonly amount: string
+}
 /** A budget with what stands in the call's window of it. */
 export interface Bound extends Amounts {
   readonly budget: BudgetCount
@@ -59,6 +68,12 @@ export class CounterModel {
   /** By field: until when, and under which limit, an excess is told already. By group: when it was told to be nearly full. */
   readonly #told = new Map<string, { readonly untilMs: number; readonly limit: bigint }>()
   readonly #crowded = new Map<string, number>()
+  /** What the entries of the ledger say of budgets, in their order. */
+  readonly said: { readonly made: Made[]; readonly counted: SaidCount[]; readonly exceeded: string[] } = {
+    made: [],
+    counted: [],
+    exceeded: [],
+  }
   #lastId = 0
 
   /** A copy to go back to. */
@@ -68,6 +83,9 @@ export class CounterModel {
     copy.#lastId = this.#lastId
     for (const [field, told] of this.#told) copy.#told.set(field, told)
     for (const [group, atMs] of this.#crowded) copy.#crowded.set(group, atMs)
+    copy.said.made.push(...this.said.made)
+    copy.said.counted.push(...this.said.counted)
+    copy.said.exceeded.push(...this.said.exceeded)
     return copy
   }
 
@@ -140,6 +158,7 @@ export class CounterModel {
         kept.push({ budget, start, floor, amount, known: 0n })
       }
       counted.push({ id: counter.id, field: budget.field, measure, start, amount })
+      this.#say(counter, start, amount)
       if (budget.action === 'flag' && amount > room) {
         exceeded.push(decodeURIComponent(budget.field.slice(0, budget.field.indexOf('~'))))
         tells.push(...this.#tellExceeded({ budget, start, ends, spent, held }, amount, nowMs))
@@ -149,6 +168,7 @@ export class CounterModel {
       else dropClosed(counter, nowMs)
       counter.touchedMs = nowMs
     }
+    this.said.exceeded.push(...exceeded)
     return { kept, exceeded, counted, tells }
   }
 
@@ -236,6 +256,7 @@ export class CounterModel {
         counter.touchedMs = nowMs
         const { field, measure } = item.budget
         counted.push({ id: counter.id, field, measure, start: item.start, amount: final })
+        this.#say(counter, item.start, final)
         item.amount = final
       }
     }
@@ -292,12 +313,27 @@ export class CounterModel {
       item.amount += more
       slot.held += more
       counter.touchedMs = nowMs
+      this.#say(counter, item.start, more)
     }
+  }
+
+  #say({ id }: Counter, start: number, amount: bigint): void {
+    this.said.counted.push({ id: String(id), start, amount: String(amount) })
   }
 
   due(): readonly { readonly atMs: number; readonly tie: string; readonly field: string }[] {
     return [...this.#counters.values()].flatMap((counter) =>
       counter.dueMs === undefined ? [] : [{ atMs: counter.dueMs, tie: `b${counter.id}`, field: counter.field }],
+    )
+  }
+
+  /** When each window, or part of a rolling one, ends, and when it is gone. */
+  edges(): readonly number[] {
+    return [...this.#counters.values()].flatMap(({ window, slots }) =>
+      slots.flatMap(({ start, ends }) => {
+        if (window.kind === 'rolling') return [start + window.partMs, start + window.partMs + window.lengthMs]
+        return ends === undefined ? [] : [ends, ends + DAY_MS]
+      }),
     )
   }
 
@@ -330,6 +366,7 @@ export class CounterModel {
     const counter: Counter = {
       id: ++this.#lastId,
       field: budget.field,
+      window: budget.window,
       lifeMs: budget.lifeMs,
       group: budget.group,
       touchedMs: nowMs,
@@ -337,6 +374,7 @@ export class CounterModel {
       slots: [],
     }
     this.#counters.set(budget.field, counter)
+    this.said.made.push([String(counter.id), budget.field])
     return counter
   }
 }
@@ -374,8 +412,10 @@ function slotOf(counter: Counter, start: number, ends: number | undefined): Slot
   return slot
 }
 
+/** The newest window stays. */
 function dropClosed(counter: Counter, nowMs: number): void {
+  const newest = counter.slots.at(-1)
   counter.slots = counter.slots.filter(
-    (slot) => slot.ends === undefined || slot.held > 0n || slot.ends + DAY_MS > nowMs,
+    (slot) => slot === newest || slot.ends === undefined || slot.held > 0n || slot.ends + DAY_MS > nowMs,
   )
 }

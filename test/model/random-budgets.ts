@@ -11,6 +11,8 @@ type Shape = Omit<BudgetCount, 'field' | 'window'> & {
 
 const MEASURES = ['USD', 'USD', 'tokens', 'tokens', 'requests', 'concurrent', 'EUR']
 const HOUR_MS = 3_600_000
+/** Of a rolling window. They are no whole part of its length: a part leaves it while the newest one goes on. */
+const PARTS = 7
 
 export function randomBudgets(random: Random, large: boolean): readonly Shape[] {
   return Array.from({ length: random.below(6) }, (_, i) => {
@@ -49,7 +51,7 @@ export function budgetsOf(random: Random, shapes: readonly Shape[], nowMs: numbe
         field: `${shape.name}~${shape.measure}~${kind === 'lifetime' ? 'lifetime' : `${kind}${lengthMs}`}${values || '~'}`,
         window:
           kind === 'rolling'
-            ? { kind, lengthMs, partMs: Math.floor(lengthMs / 4) }
+            ? { kind, lengthMs, partMs: Math.ceil(lengthMs / PARTS) }
             : kind === 'calendar'
               ? { kind, bounds: [start - lengthMs, start, start + lengthMs, start + 2 * lengthMs] as const }
               : { kind: 'lifetime' as const },

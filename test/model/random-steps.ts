@@ -121,8 +121,8 @@ function onTheEdge({ random, model, clock }: History, unit: string): bigint {
   return inRange(funds + random.pick([0n, 0n, 0n, 300n, 400n]) + random.pick([-1n, 0n, 0n, 1n]))
 }
 
-/** Of a call's id. An hour is the most: one a millisecond older is refused. */
-const AGES_MS = [...Array.from({ length: 20 }, () => 0), 5000, 5000, 5000, HOUR_MS, HOUR_MS + 1]
+/** Of a call's id. An hour is the most: one a millisecond older is refused. Some are of a clock that is ahead. */
+const AGES_MS = [...Array.from({ length: 20 }, () => 0), -1500, -1500, 5000, 5000, 5000, HOUR_MS, HOUR_MS + 1]
 
 /** As much as a wallet may come to owe, where amounts are large. */
 function fixedAtomsOf(history: History, unit: string): bigint {
@@ -471,7 +471,9 @@ const MAKERS: {
   wait: [
     14,
     ({ random, model, clock }) => {
-      const due = random.chance(0.3) ? nextOf(model.edges, clock.nowMs) : undefined
+      const due = random.chance(0.3)
+        ? nextOf(random.chance(0.3) ? model.windowEdges : model.edges, clock.nowMs)
+        : undefined
       if (due !== undefined) clock.nowMs = due - random.pick([0, 0, 1])
       else if (random.chance(0.06))
         clock.nowMs += random.pick([3_600_000, 3_600_001, 7_200_000, 86_400_000, 90_000_000])

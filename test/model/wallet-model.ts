@@ -1075,6 +1075,16 @@ export class WalletModel {
     ]
   }
 
+  /** What the ledger says of budgets, entry after entry. */
+  get saidOfBudgets(): CounterModel['said'] {
+    return this.#counters.said
+  }
+
+  /** Times at which a budget counts something no more, or forgets it. */
+  get windowEdges(): readonly number[] {
+    return this.#counters.edges()
+  }
+
   get seq(): number {
     return this.#state.seq
   }
