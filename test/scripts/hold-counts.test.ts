@@ -1,6 +1,7 @@
 /** What a hold keeps of the budgets that it counts against: by the ids of counters, and as older gateways wrote it. */
 import { expect } from 'vitest'
 import type { BudgetCount, HoldRequest } from '../../src/wallet/wallet-types.ts'
+import { commandsOf } from '../support/commands-of.ts'
 import { accountOf, type TestAccount } from '../support/wallet.ts'
 import { redisTest, withWallet } from '../support/with-wallet.ts'
 
@@ -143,4 +144,30 @@ redisTest('a count of a hold that is not what the ledger says is put back, under
     expect(repaired.status).toBe('repaired')
     expect(await keptOf(account, call.id)).toBe(before)
   }
+})
+
+redisTest('a hold, and its end by a gateway that knows its terms, look into the budgets once each', async () => {
+  const account = accountOf(harness)
+  await account.grant(1000n)
+  const budgetsAsked = async (act: () => Promise<unknown>): Promise<readonly string[]> => {
+    const key = `tg:{${account.account}}:budgets`
+    // As scripts write them: what a client sends has all the keys.
+    const commands = (await commandsOf(harness.redis, act)).filter((command) => command.split(' ')[1] === key)
+    return commands.map((command) => command.replace(key, '').replaceAll(/~\S+/g, '').toLowerCase())
+  }
+  const first = account.call(10n, more)
+  await harness.wallet.hold(first)
+  const call = account.call(10n, more)
+  const look = 'hmget  c:money c:calls c:text c:open'
+  const held = await budgetsAsked(() => harness.wallet.hold(call))
+  expect(held.filter((command) => !command.startsWith('hset'))).toEqual([look])
+  const ended = await budgetsAsked(() => account.settle(call, 9n, { finals: { tokens: 8n } }))
+  expect(ended.filter((command) => !command.startsWith('hset'))).toEqual([look])
+  expect(await countsOf(account)).toEqual({ money: '9 10', calls: '2 0', text: '8 20', open: '0 1' })
+  // Without the terms the counters are found by what the hold keeps.
+  const bare = await budgetsAsked(() => account.settle({ ...first, budgets: [] }, 9n, { finals: { tokens: 8n } }))
+  expect(bare.filter((command) => !command.startsWith('hset'))).toEqual([
+    'hmget  i:1 i:3 i:4',
+    'hmget  c:money c:text c:open',
+  ])
 })
