@@ -25,8 +25,9 @@ import { createWalletGauges } from './metrics/wallet-gauges.ts'
 import { jobReader } from './providers/registry.ts'
 import { UpstreamCredentials } from './proxy/credentials/upstream-credentials.ts'
 import { UpstreamPools } from './proxy/upstream.ts'
+import { readiness } from './readiness.ts'
 import type { RedisClient } from './redis/client.ts'
-import { type EmbeddedRedis, startEmbeddedRedis } from './redis/embedded.ts'
+import { startEmbeddedRedis } from './redis/embedded.ts'
 import { connectGuarded, type GuardedRedis } from './redis/guarded-client.ts'
 import type { Tokens } from './tokens/token.ts'
 import { AllowanceKeeper } from './wallet/allowance-keeper.ts'
@@ -189,7 +190,14 @@ async function start(
     cut: (cut) => tellCut(core.redis, cut),
     webhooks: deliveries,
     metrics: async () => metricsText([await metrics.export(), ...((await workers?.metrics()) ?? [])]),
-    ready: () => readiness(core, store, embedded),
+    ready: () =>
+      readiness({
+        store,
+        redis: core.guard,
+        embedded,
+        outbox: core.outbox,
+        ...(workers && { workers: workers.outboxes }),
+      }),
   })
   await listen(server, settings.admin.host, settings.admin.port)
   undo.push(() => closeAdmin(server))
@@ -404,43 +412,6 @@ export function watchConfig(store: ConfigStore, metrics: Metrics, log: Log): voi
     else log.info({ result: reload.result, version: reload.version, notes: reload.notes }, 'config read')
   })
   store.watch()
-}
-
-export interface Readiness {
-  readonly ready: boolean
-  readonly checks: Readonly<Record<string, { readonly ok: boolean; readonly detail: string }>>
-}
-
-async function readiness(core: Core, store: ConfigStore, embedded: EmbeddedRedis | undefined): Promise<Readiness> {
-  const up = await core.guard.ping()
-  const checks = {
-    config: { ok: true, detail: `version ${store.current().version}` },
-    redis: {
-      ok: up && core.guard.refusal === undefined,
-      detail: core.guard.refusal ?? (up ? 'reachable' : (core.guard.reason ?? 'not reachable')),
-    },
-    durability: {
-      ok: true,
-      detail: embedded?.inMemory
-        ? 'warning: balances live in memory only and are lost at a restart'
-        : embedded
-          ? `embedded ${embedded.kind} with AOF everysec`
-          : 'as the Redis is set up',
-    },
-    outbox: {
-      ok: core.outbox.accepting,
-      detail: outboxDetail(core.outbox),
-    },
-  }
-  return { ready: Object.values(checks).every((check) => check.ok), checks }
-}
-
-/** What /readyz says of the outbox. */
-export function outboxDetail(outbox: Pick<Outbox, 'depth' | 'oldestSeconds' | 'failing' | 'diskProblem'>): string {
-  const { depth, oldestSeconds, failing, diskProblem } = outbox
-  const disk = diskProblem === undefined ? '' : `no new calls are taken: data_dir cannot be written (${diskProblem}); `
-  const failed = failing > 0 ? `, ${failing} that cannot be posted (see the log)` : ''
-  return `${disk}${depth} entries, oldest ${oldestSeconds.toFixed(1)} s${failed}`
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

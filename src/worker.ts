@@ -4,6 +4,7 @@ import { startDataPlane } from './data-plane.ts'
 import { openCore, watchConfig } from './gateway.ts'
 import { createLog } from './log.ts'
 import { createMetrics } from './metrics/metrics.ts'
+import { outboxFigures } from './readiness.ts'
 import { recoverOutbox } from './wallet/recover-outbox.ts'
 import type { FromWorker, ToWorker } from './workers.ts'
 
@@ -74,6 +75,7 @@ async function run(): Promise<void> {
   process.on('message', (message: ToWorker) => {
     if (message.type === 'metrics')
       void metrics.export().then((value) => tell({ type: 'answer', id: message.id, value }))
+    else if (message.type === 'outbox') tell({ type: 'answer', id: message.id, value: outboxFigures(core.outbox) })
     else if (message.type === 'reload')
       void store.reload().then(() => tell({ type: 'answer', id: message.id, value: true }))
     else if (message.type === 'denied') plane.takeDenied(message.models)

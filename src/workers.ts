@@ -6,6 +6,7 @@ import type { DeniedModel } from './http/denied-models.ts'
 import type { Log } from './log.ts'
 import type { FamilyValues } from './metrics/families.ts'
 import { RetiredMetrics } from './metrics/merge-metrics.ts'
+import type { OutboxFigures } from './readiness.ts'
 
 export interface WorkersOptions {
   readonly count: number
@@ -20,6 +21,8 @@ export interface Workers {
   readonly port: number
   /** Of those that answer within a second: a dead one is left out. */
   metrics(): Promise<(readonly FamilyValues[])[]>
+  /** How each worker's outbox stands; undefined for one that does not answer within a second. */
+  outboxes(): Promise<(OutboxFigures | undefined)[]>
   reload(): Promise<void>
   /** The config was read again: each worker forgets by itself what it denied, and a new one is told nothing. */
   forgetDenied(): void
@@ -28,6 +31,7 @@ export interface Workers {
 
 export type ToWorker =
   | { readonly type: 'metrics'; readonly id: number }
+  | { readonly type: 'outbox'; readonly id: number }
   | { readonly type: 'reload'; readonly id: number }
   | { readonly type: 'stop'; readonly graceMs: number }
   /** Models that another worker was answered without usage. */
@@ -39,6 +43,7 @@ export type FromWorker =
   | { readonly type: 'denied'; readonly models: readonly DeniedModel[] }
 
 const RESTART_MS_MAX = 10_000
+const ANSWER_MS = 1_000
 
 export async function startWorkers(options: WorkersOptions): Promise<Workers> {
   cluster.setupPrimary({
@@ -51,6 +56,7 @@ export async function startWorkers(options: WorkersOptions): Promise<Workers> {
   return {
     port,
     metrics: () => pool.metrics(),
+    outboxes: () => pool.outboxes(),
     reload: () => pool.reload(),
     forgetDenied: () => pool.forgetDenied(),
     stop: (graceMs) => pool.stop(graceMs),
@@ -120,12 +126,20 @@ class WorkerPool {
   async metrics(): Promise<(readonly FamilyValues[])[]> {
     await Promise.all(
       [...this.#workers].map(async ([name, worker]) => {
-        const values = await this.#askOne(worker, 'metrics', 1_000)
+        const values = await this.#askOne(worker, 'metrics', ANSWER_MS)
         if (values !== undefined && this.#workers.has(name))
           this.#lastMetrics.set(name, values as readonly FamilyValues[])
       }),
     )
     return [this.#retired.families, ...this.#lastMetrics.values()]
+  }
+
+  async outboxes(): Promise<(OutboxFigures | undefined)[]> {
+    const { count } = this.#options
+    const asked = [...this.#workers.values()].map((worker) => this.#askOne(worker, 'outbox', ANSWER_MS))
+    const figures = (await Promise.all(asked)) as (OutboxFigures | undefined)[]
+    // One that is about to be started again is not among them.
+    return [...figures, ...Array.from({ length: Math.max(0, count - figures.length) }, () => undefined)]
   }
 
   #tellDenied(teller: Worker, models: readonly DeniedModel[]): void {
@@ -143,7 +157,7 @@ class WorkerPool {
     await Promise.all([...this.#workers.values()].map((worker) => this.#askOne(worker, 'reload', 10_000)))
   }
 
-  #askOne(worker: Worker, type: 'metrics' | 'reload', withinMs: number): Promise<unknown> {
+  #askOne(worker: Worker, type: 'metrics' | 'outbox' | 'reload', withinMs: number): Promise<unknown> {
     const id = this.#nextQuestion++
     return new Promise((resolve) => {
       const done = (value: unknown): void => {

@@ -6,15 +6,11 @@ import type { BooksHeads } from '../books/books-heads.ts'
 import type { ConfigStore, ReloadResult } from '../config/config-store.ts'
 import type { AdminRole } from '../config/snapshot.ts'
 import type { Log } from '../log.ts'
+import type { Readiness } from '../readiness.ts'
 import type { StopKind, Wallet } from '../wallet/wallet-types.ts'
 import type { Deliveries } from '../webhooks/deliveries.ts'
 import type { RequestClaims } from './request-claims.ts'
 import type { Actor } from './tokens.ts'
-
-export interface Readiness {
-  readonly ready: boolean
-  readonly checks: unknown
-}
 
 /** What the handlers work with; made once by the gateway. */
 export interface AdminDependencies {

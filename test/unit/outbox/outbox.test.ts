@@ -2,7 +2,7 @@ import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, wr
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeEach, expect, test } from 'vitest'
-import { outboxDetail } from '../../../src/gateway.ts'
+import { outboxCheck } from '../../../src/readiness.ts'
 import { Outbox, type OutboxOptions } from '../../../src/wallet/outbox.ts'
 import { listSegments, readRecords } from '../../../src/wallet/outbox-file.ts'
 import { away, FakeWallet, memoryLog, settlement, terms, until } from './fake-wallet.ts'
@@ -134,7 +134,7 @@ test.each([
   full = true
   outbox.dispatched(terms('a'))
   expect(outbox.accepting).toBe(false)
-  expect(outboxDetail(outbox)).toBe(
+  expect(outboxCheck([outbox]).detail).toBe(
     'no new calls are taken: data_dir cannot be written (ENOSPC: no space left on device, write); 0 entries, oldest 0.0 s',
   )
   outbox.progress('a', 1n)
@@ -143,7 +143,7 @@ test.each([
   expect(wallet.acknowledged).toEqual(['settle a 100'])
   full = false
   await until(() => outbox.accepting)
-  expect(outboxDetail(outbox)).toBe('0 entries, oldest 0.0 s')
+  expect(outboxCheck([outbox]).detail).toBe('0 entries, oldest 0.0 s')
   expect(onDisk().filter((line) => line !== 'damage')).toEqual([
     'intent a',
     'dispatched a',
