@@ -34,7 +34,7 @@ test.skipIf(!redisAvailable)(
       rmSync(dir, { recursive: true, force: true })
     }
   },
-  60_000,
+  180_000,
 )
 
 /** On a busy machine a worker may be late with one answer: asked until it is so. */
