@@ -115,7 +115,7 @@ if needed > ATOMS_MAX then return tell(rare().refuse('out_of_range', 0, 0)) end
 -- The wallet and each budget are bounds on the tokens, found before anything is written.
 local enforced, room = nil, 0
 if ARGV[5] ~= PLAIN_POLICY then
-  enforced = rare().policy_now(ARGV[5])
+  enforced = rare().policy_now(unit, ARGV[5])
   room = rare().overage_room(w, enforced)
 end
 local found, free, pinned = eligible_grants(unit, ARGV[6], fixed + per_token * total)

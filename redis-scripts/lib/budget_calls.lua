@@ -80,7 +80,7 @@ only open holds are in its way. each_of: MEASURE -> amount a token.
 ]]
 function further.room_to_extend(hold, each_of, want)
   local list = read_kept(hold.budgets)
-  local tokens, tightest, only_held = want, nil, false
+  local tokens, tightest, only_held = want, nil, nil
   for i = 1, #list do
     local item = list[i]
     local counter, each = counters[item.field], each_of[item.measure] or 0
@@ -170,7 +170,6 @@ function further.retire(id)
     due_changes['b' .. id] = held > 0 and now + counter.life or counter.touched + counter.life
     return
   end
-  local spent = slots[1] and slots[1].spent or 0
   if counter.group ~= '' then
     group_sizes[counter.group] = math.max(0, windows.size_of_group(counter.group) - 1)
     groups_changed[counter.group] = true
@@ -179,7 +178,9 @@ function further.retire(id)
   counters[field], counter.gone = false, true
   changed[counter] = true
   if match(field, '^[^~]*~[^~]*~lifetime~') then
-    add_entry('event', now, 'budget.closed', '', nil, {}, 'counter=' .. id .. '=' .. field .. ';spent=' .. text_of(spent), '')
+    -- It has one window, from the beginning on.
+    local extra = 'counter=' .. id .. '=' .. field .. ';spent=' .. text_of(slots[1].spent)
+    add_entry('event', now, 'budget.closed', '', nil, {}, extra, '')
   end
 end
 

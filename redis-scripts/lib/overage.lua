@@ -3,7 +3,7 @@
 
 -- The settlement of what a provider has billed is never refused, but a figure that Redis cannot keep exactly is.
 local function within_range(number)
-  if number > ATOMS_MAX or number < -ATOMS_MAX then error('out_of_range: ' .. text_of(number)) end
+  if number > ATOMS_MAX then error('out_of_range: ' .. text_of(number)) end
   return number
 end
 
@@ -68,6 +68,13 @@ local function read_policy(text)
   }
 end
 
+-- The policy with the period that is open: what closed meanwhile takes no more.
+local function policy_now(unit, text)
+  local policy = read_policy(text)
+  if policy.mode == 'overflow' then policy.period = open_period(unit, policy.period) end
+  return policy
+end
+
 -- The same text with the period that the policy has now.
 local function pack_policy(text, policy)
   if policy.mode ~= 'overflow' then return text end
@@ -124,7 +131,8 @@ local function hold_overage(w, policy, amount)
   end
 end
 
--- What is owed after a charge that no grant covers. A negative amount gives back; answers what could not be.
+-- What is owed after a charge that no grant covers. A negative amount gives back; answers what could not be, for it was
+-- repaid or resolved meanwhile: of an overflow period nothing ever is.
 local function post_overage(w, name, amount)
   if amount == 0 then return 0 end
   local period_name = match(name, '^overflow:(.*)$')
@@ -132,8 +140,7 @@ local function post_overage(w, name, amount)
   local rest = math.max(0, -amount - w[field])
   if period_name then
     local period = period_of(w.unit, period_name)
-    rest = math.max(0, -amount - period.posted)
-    period.posted = within_range(period.posted + amount + rest)
+    period.posted = period.posted + amount
     period.changed = true
   end
   w[field] = w[field] + amount + rest

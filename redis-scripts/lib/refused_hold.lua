@@ -103,10 +103,3 @@ local function would_be(refused)
   if not refused then return '' end
   return refused.spec and refused.status .. ':' .. refused.spec.field or refused.status
 end
-
--- What closed meanwhile takes no more: the hold pins the period that is open.
-local function policy_now(text)
-  local enforced = read_policy(text)
-  if enforced.mode == 'overflow' then enforced.period = open_period(unit, enforced.period) end
-  return enforced
-end

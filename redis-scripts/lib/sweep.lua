@@ -30,6 +30,8 @@ local function sweep_items(due, limit)
     end
     add_total(w, 'posted', charged_by(drawn, over, 0))
     hold.state, hold.slices, hold.over_base, hold.over = 't', drawn, over.base, over.amount
+    -- A late end gives back where this went, though the period of the hold was closed before.
+    hold.policy = pack_policy(hold.policy, policy_now(w.unit, hold.policy))
     holds_changed[hold.id] = true
     due_changes['h' .. hold.id] = at_ms + hold.late_ms
     account.timeouts = (account.timeouts or 0) + 1

@@ -48,8 +48,8 @@ end
 -- Gives back what a timeout posted too much, the overage first, then the grants in reverse order of drawing.
 local function give_back(w, hold, policy, excess, drawn, transfers)
   local from_over = math.min(excess, hold.over_base)
-  local over = { base = hold.over_base - from_over, amount = hold.over }
-  over.amount = from_over > 0 and multiply_half_even(over.base, policy.multiplier) or hold.over
+  local base = hold.over_base - from_over
+  local over = { base = base, amount = multiply_half_even(base, policy.multiplier) }
   local credit, note = 0, nil
   if hold.over > over.amount then
     credit, note = forgive(w, hold.over_name, hold.over - over.amount, transfers)
@@ -89,7 +89,6 @@ local function settle_late(hold)
   local seq = add_entry('late_settle', now, id, '', w, transfers, extra, ARGV[4])
   local answer = answer_of(seq, w, charged, drawn, policy.mode, over.amount, overrun)
   hold.state, hold.ended = 'l', final_text .. ';' .. answer
-  hold.slices, hold.over_base, hold.over = drawn, over.base, over.amount
   holds_changed[id] = true
   commit()
   return { 'late_settled', '0', answer }

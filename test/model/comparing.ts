@@ -173,9 +173,13 @@ function compareTimeouts(entries: readonly LedgerEntry[], model: WalletModel): v
   }
 }
 
-/** What the entries say of budgets: what they count, the counters that came to be, and those that flagged. */
+/** What the entries say of budgets: what they count, the counters that came to be and that ended, and those that flagged. */
 function compareCounts(entries: readonly LedgerEntry[], model: WalletModel): void {
-  const { made, counted, exceeded } = model.saidOfBudgets
+  const { made, counted, exceeded, closed } = model.saidOfBudgets
+  same(
+    entries.flatMap(({ fields: { event, counter, spent } }) => (event === 'budget.closed' ? [{ counter, spent }] : [])),
+    closed,
+  )
   same(
     entries.filter(({ fields }) => (fields['budgets'] as readonly unknown[] | undefined)?.length === 0),
     [],

@@ -50,6 +50,11 @@ export interface SaidCount {
   readonly start: number
   readonly amount: string
 }
+/** A lifetime counter that ended, as its entry says it. */
+export interface Closed {
+  readonly counter: Readonly<Record<string, string>>
+  readonly spent: number
+}
 /** A budget with what stands in the call's window of it. */
 export interface Bound extends Amounts {
   readonly budget: BudgetCount
@@ -69,10 +74,16 @@ export class CounterModel {
   readonly #told = new Map<string, { readonly untilMs: number; readonly limit: bigint }>()
   readonly #crowded = new Map<string, number>()
   /** What the entries of the ledger say of budgets, in their order. */
-  readonly said: { readonly made: Made[]; readonly counted: SaidCount[]; readonly exceeded: string[] } = {
+  readonly said: {
+    readonly made: Made[]
+    readonly counted: SaidCount[]
+    readonly exceeded: string[]
+    readonly closed: Closed[]
+  } = {
     made: [],
     counted: [],
     exceeded: [],
+    closed: [],
   }
   #lastId = 0
 
@@ -86,6 +97,7 @@ export class CounterModel {
     copy.said.made.push(...this.said.made)
     copy.said.counted.push(...this.said.counted)
     copy.said.exceeded.push(...this.said.exceeded)
+    copy.said.closed.push(...this.said.closed)
     return copy
   }
 
@@ -346,7 +358,9 @@ export class CounterModel {
     else {
       this.#counters.delete(field)
       this.#told.delete(field)
-      return field.split('~')[2] === 'lifetime'
+      if (field.split('~')[2] !== 'lifetime') return false
+      this.said.closed.push({ counter: { [counter.id]: field }, spent: Number(counter.slots[0]?.spent) })
+      return true
     }
     return false
   }

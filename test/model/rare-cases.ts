@@ -3,6 +3,7 @@
  * answer, what is kept and the whole ledger are compared with the model.
  */
 import { newId } from '../../src/core/ids.ts'
+import { ATOMS_MAX } from '../../src/core/money.ts'
 import type { BudgetCount, HoldRequest } from '../../src/wallet/wallet-types.ts'
 import type { FixedCase } from './cases.ts'
 import { START_MS } from './random-steps.ts'
@@ -203,6 +204,304 @@ function endsWithoutItsCounter(): FixedCase {
   }
 }
 
+const value = (run: string, lifeMs: number, more: Partial<BudgetCount> = {}): BudgetCount =>
+  budget('tokens', 1000n, { field: `b~tokens~lifetime~run~${run}`, group: 'b~tokens', valuesMax: 5, lifeMs, ...more })
+const tokens = (fixed: bigint, floor = 0n) => [{ measure: 'tokens', fixed, perToken: 0n, floor }]
+/** Of a further slice: what a token takes of the wallet, and of the budgets' other measures. */
+const slice = (
+  leastTokens: number,
+  wantTokens: number,
+  perToken: Readonly<Record<string, bigint>> = {},
+  perTokenAtoms = 0n,
+): Partial<Requests['checkpoint']> => ({
+  amounts: Object.entries(perToken).map(([measure, each]) => ({ measure, known: 0n, perToken: each })),
+  extend: { perTokenAtoms, leastTokens, wantTokens },
+})
+
+function lateAfterItsCounter(): FixedCase {
+  const lifeMs = 2000
+  const budgets = [value('r', lifeMs)]
+  const open = call(START_MS, 5n, { budgets, amounts: tokens(10n), deadlineMs: 10, onTimeout: 'full' })
+  const [end, gone] = [START_MS + 10, START_MS + 10 + lifeMs]
+  return {
+    name: 'the late end of a call counts in what came in the place of its counter',
+    steps: [
+      hold(START_MS, open),
+      sweep(end),
+      sweep(gone),
+      hold(gone, call(gone, 5n, { budgets, amounts: tokens(1n) })),
+      settle(gone, open, 5n, { tokens: 14n }),
+    ],
+  }
+}
+
+function sliceOfALeftWindow(atoms: bigint): FixedCase {
+  const budgets = [rolling('USD', 100n)]
+  const open = call(PART_AT, atoms, { budgets })
+  const later = PART_AT + 2000
+  return {
+    name: `a call of ${atoms} atoms that has left its rolling window is not bound by what counts there now, before it is`,
+    steps: [
+      hold(PART_AT, open),
+      hold(PART_AT, call(PART_AT, 90n - atoms, { budgets })),
+      checkpoint(PART_AT, open, { number: 1, ...slice(1, 20, {}, 1n) }),
+      hold(later, call(later, 95n, { budgets })),
+      checkpoint(later, open, { number: 2, ...slice(1, 20, {}, 1n) }),
+    ],
+  }
+}
+
+/** Two budgets have room for as little: the first is named. Each comes to just what calls that are open may bring back. */
+function sliceAtALimit(): FixedCase {
+  const budgets = [
+    budget('USD', 100n),
+    budget('USD', 100n, { name: 'c', field: 'c~USD~lifetime~' }),
+    budget('tokens', 1000n, { name: 'd', field: 'd~tokens~lifetime~' }),
+  ]
+  const of = (atoms: bigint) => call(START_MS, atoms, { budgets, amounts: tokens(0n) })
+  const [open, other, spent] = [of(40n), of(20n), of(30n)]
+  return {
+    name: 'a further slice takes what whole tokens fit, and says which budget has no room and whether open calls are in its way',
+    steps: [
+      hold(START_MS, open),
+      hold(START_MS, other),
+      hold(START_MS, spent),
+      settle(START_MS, spent, 30n),
+      checkpoint(START_MS, open, { number: 1, ...slice(4, 5, { tokens: 0n }, 3n) }),
+      checkpoint(START_MS, open, { number: 2, ...slice(1, 5, { tokens: 0n }, 30n) }),
+      checkpoint(START_MS, open, { number: 3, ...slice(1, 5, { tokens: 0n }, 31n) }),
+      checkpoint(START_MS, open, { number: 4, ...slice(1, 5, { tokens: 0n }, 3n) }),
+    ],
+  }
+}
+
+/** Budgets that flag bound nothing but what a number holds. */
+function sliceToTheBrim(perToken: bigint, room: bigint): FixedCase {
+  const budgets = [budget('tokens', 1n, { action: 'flag' })]
+  const of = (fixed: bigint) => call(START_MS, 0n, { budgets, amounts: tokens(fixed) })
+  const [open, held] = [of(10n), of(50n)]
+  const most = Number(room / perToken)
+  const step = (number: number, wanted: number) =>
+    checkpoint(START_MS, open, { number, ...slice(wanted, wanted, { tokens: perToken }) })
+  return {
+    name: `slices of ${perToken} a token up to the last of ${room} that a counter has room for`,
+    steps: [
+      hold(START_MS, open),
+      hold(START_MS, held),
+      settle(START_MS, of(0n), 0n, { tokens: ATOMS_MAX - 60n - room }),
+      step(1, most + 1),
+      step(2, most),
+      step(3, 1),
+    ],
+  }
+}
+
+function sliceBesideAFullCounter(): FixedCase {
+  const budgets = [budget('EUR', ATOMS_MAX)]
+  const amounts = [{ measure: 'EUR', fixed: ATOMS_MAX, perToken: 0n, floor: 0n }]
+  const open = call(START_MS, 0n, { budgets, amounts })
+  return {
+    name: 'a further slice that takes nothing of a counter that is full is in range',
+    steps: [hold(START_MS, open), checkpoint(START_MS, open, slice(1, 20))],
+  }
+}
+
+function sliceOfAGoneCounter(): FixedCase {
+  const lifeMs = 2000
+  const open = call(START_MS, 0n, { budgets: [value('r', lifeMs)], amounts: tokens(0n) })
+  const later = START_MS + lifeMs
+  return {
+    name: 'a further slice takes nothing of a counter that is gone, were it as much as a number holds',
+    steps: [hold(START_MS, open), sweep(later), checkpoint(later, open, slice(1, 1, { tokens: ATOMS_MAX }))],
+  }
+}
+
+function knownGoesBack(): FixedCase {
+  const budgets = [budget('tokens', 1000n), budget('EUR', 1000n, { name: 'c', field: 'c~EUR~lifetime~' })]
+  const amounts = [...tokens(100n, 5n), { measure: 'EUR', fixed: 100n, perToken: 0n, floor: 0n }]
+  const open = call(START_MS, 0n, { budgets, amounts, deadlineMs: 10 })
+  const known = (number: number, of: bigint) =>
+    checkpoint(START_MS, open, {
+      number,
+      deadlineMs: 10,
+      amounts: [{ measure: 'tokens', known: of, perToken: 0n }],
+      extend: undefined,
+    })
+  return {
+    name: 'a timeout counts the most that was ever known of a measure, and nothing of one of which nothing was said',
+    steps: [hold(START_MS, open), known(1, 50n), known(2, 30n), sweep(START_MS + 10)],
+  }
+}
+
+function fitsAsSoonAsAPartLeaves(): FixedCase {
+  const budgets = [rolling('USD', 100n)]
+  const spend = (atMs: number, atoms: bigint): Step => settle(atMs, call(atMs, 0n, { budgets }), atoms)
+  const later = PART_AT + 2 * PART_MS
+  return {
+    name: 'a call that fits exactly once the oldest part has left is told that time',
+    steps: [
+      spend(PART_AT, 40n),
+      spend(PART_AT + PART_MS, 50n),
+      hold(later, call(later, 50n, { budgets })),
+      hold(later, call(later, 51n, { budgets })),
+    ],
+  }
+}
+
+function openInAnOlderWindow(): FixedCase {
+  const HOUR_MS = 3_600_000
+  const atMs = START_MS - (START_MS % HOUR_MS) + 10
+  const of = (at: number) => call(at, 10n, { budgets: [calendar(at, HOUR_MS)], deadlineMs: 3 * DAY_MS })
+  return {
+    name: 'a window in which something is held does not leave by time',
+    steps: [hold(atMs, of(atMs)), hold(atMs + HOUR_MS, of(atMs + HOUR_MS))],
+  }
+}
+
+function endsAsAPartLeaves(): FixedCase {
+  const budgets = [rolling('USD', 100n)]
+  const secondAt = PART_AT + 3 * PART_MS
+  const [first, second] = [call(PART_AT, 10n, { budgets }), call(secondAt, 20n, { budgets })]
+  const leavesAt = PART_AT + PART_MS + 1000
+  return {
+    name: 'the end of a call in the millisecond in which an older part of its rolling window leaves',
+    steps: [hold(PART_AT, first), hold(secondAt, second), settle(leavesAt, second, 15n)],
+  }
+}
+
+function nearlyAllValues(valuesMax: number): FixedCase {
+  const of = (run: number) =>
+    call(START_MS, 0n, { budgets: [value(`r${run}`, 100_000, { valuesMax })], amounts: tokens(1n) })
+  return {
+    name: `of ${valuesMax} values the first that makes four fifths is told`,
+    steps: Array.from({ length: valuesMax + 1 }, (_, run) => hold(START_MS, of(run))),
+  }
+}
+
+function shortestLife(): FixedCase {
+  return {
+    name: 'a counter lives a millisecond',
+    steps: [hold(START_MS, call(START_MS, 0n, { budgets: [value('r', 1)], amounts: tokens(0n) })), sweep(START_MS + 1)],
+  }
+}
+
+/** A counter of a lifetime says at its end what was spent in all. */
+function spentInALifetime(): FixedCase {
+  const lifeMs = 2000
+  const open = call(START_MS, 5n, { budgets: [value('r', lifeMs)], amounts: tokens(10n) })
+  return {
+    name: 'the end of a lifetime counter says what was spent',
+    steps: [hold(START_MS, open), settle(START_MS, open, 5n, { tokens: 8n }), sweep(START_MS + lifeMs)],
+  }
+}
+
+const overflow = (multiplier: string, capAtoms = 1000n): Partial<HoldRequest> => ({
+  onExhausted: { mode: 'overflow', capAtoms, period: 'month', multiplier },
+  overflowPeriod: '2096-10',
+})
+const admin = (operation: number) => ({
+  account: 'a',
+  operationId: `key:${operation}`,
+  reason: 'test',
+  actor: 'test',
+})
+const USD = { unit: 'USD', scale: 9 } as const
+const adjust = (atMs: number, amountAtoms: bigint): Step => {
+  const grantId = idAt(atMs)
+  return { kind: 'adjust', atMs, request: { ...admin(ids), ...USD, grantId, amountAtoms } }
+}
+const closePeriod = (atMs: number, period: string, heir: string): Step => ({
+  kind: 'closePeriod',
+  atMs,
+  request: { ...admin(++ids), unit: 'USD', period, heir, force: true },
+})
+
+/** Near the largest amounts a product is exact only as the scripts put it together. */
+function mostUnderACap(multiplier: string, capAtoms: bigint, most: bigint): FixedCase {
+  const of = (atoms: bigint) => call(START_MS, atoms, overflow(multiplier, capAtoms))
+  const last = of(most)
+  return {
+    name: `${most} atoms are the most at a multiplier of ${multiplier} under a cap of ${capAtoms}`,
+    steps: [hold(START_MS, of(most + 1n)), hold(START_MS, last), settle(START_MS, last, most)],
+  }
+}
+
+/** Times out in overflow, of which part is given back by its own end: of as much at price. */
+function givenBackOfOverflow(): FixedCase {
+  const open = call(START_MS, 100n, { ...overflow('2.5'), onTimeout: 'full', deadlineMs: 10 })
+  const end = START_MS + 10
+  return {
+    name: 'a late end gives back what overflow counts less at its multiplier, though that is more than it came to at price',
+    steps: [hold(START_MS, open), sweep(end), settle(end, open, 90n), settle(end, open, 90n)],
+  }
+}
+
+/** The period is closed between the hold and its timeout: what was posted is in the one that is open. */
+function closedBeforeTheTimeout(): FixedCase {
+  const open = call(START_MS, 100n, { ...overflow('1'), onTimeout: 'full', deadlineMs: 10 })
+  const end = START_MS + 10
+  return {
+    name: 'a late end gives back in the period in which its timeout was posted, though the hold was made in one that closed',
+    steps: [hold(START_MS, open), closePeriod(START_MS, '2096-10', '2096-11'), sweep(end), settle(end, open, 30n)],
+  }
+}
+
+/** The overage counted nothing, and counts nothing less; what comes back of a grant has no note of a closed period. */
+function nothingForgivenOfAClosedPeriod(): FixedCase {
+  const grantId = idAt(START_MS)
+  const grant: Step = {
+    kind: 'adjust',
+    atMs: START_MS,
+    request: { ...admin(++ids), ...USD, grantId, amountAtoms: 10n },
+  }
+  const other = call(START_MS, 5n, overflow('1'))
+  const open = call(START_MS, 30n, { ...overflow('0'), onTimeout: 'full', deadlineMs: 10 })
+  const end = START_MS + 10
+  return {
+    name: 'a late end that gives nothing back of a closed period makes no note of it',
+    steps: [
+      grant,
+      hold(START_MS, open),
+      hold(START_MS, other),
+      settle(START_MS, other, 5n),
+      sweep(end),
+      closePeriod(end, '2096-10', '2096-11'),
+      {
+        kind: 'clawback',
+        atMs: end,
+        request: { ...admin(++ids), grant: grantId, amountAtoms: undefined, freeze: false },
+      },
+      adjust(end, 40n),
+      settle(end, open, 0n),
+    ],
+  }
+}
+
+function givenBackBeyondTheBrim(): FixedCase {
+  const open = call(START_MS, 100n, { onTimeout: 'full', deadlineMs: 10 })
+  const end = START_MS + 10
+  return {
+    name: 'a late end whose grant has no room for what it gives back is refused, and one that fits is not',
+    steps: [
+      adjust(START_MS, 100n),
+      hold(START_MS, open),
+      sweep(end),
+      adjust(end, ATOMS_MAX - 10n),
+      settle(end, open, 89n),
+      settle(end, open, 90n),
+    ],
+  }
+}
+
+/** What is owed is full but for one atom. */
+function owedToTheBrim(): FixedCase {
+  const orphan = (atoms: bigint) => settle(START_MS, call(START_MS, 0n, { onExhausted: { mode: 'block' } }), atoms)
+  return {
+    name: 'a charge of one atom more than may be owed is refused, the last one is not',
+    steps: [orphan(ATOMS_MAX - 1n), orphan(1n), orphan(1n)],
+  }
+}
+
 /** Settled a day after the end of the window in which it was held, to the millisecond; `between`: another window is counted in. */
 function endsADayAfterItsWindow(between: boolean, laterMs: number): FixedCase {
   const HOUR_MS = 3_600_000
@@ -223,6 +522,22 @@ function endsADayAfterItsWindow(between: boolean, laterMs: number): FixedCase {
 }
 
 export const RARE_CASES: readonly FixedCase[] = [
+  lateAfterItsCounter(),
+  sliceOfALeftWindow(1n),
+  sliceOfALeftWindow(60n),
+  sliceAtALimit(),
+  sliceToTheBrim(1n, 20n),
+  sliceToTheBrim(2n, 41n),
+  sliceBesideAFullCounter(),
+  sliceOfAGoneCounter(),
+  knownGoesBack(),
+  fitsAsSoonAsAPartLeaves(),
+  openInAnOlderWindow(),
+  endsAsAPartLeaves(),
+  nearlyAllValues(4),
+  nearlyAllValues(5),
+  shortestLife(),
+  spentInALifetime(),
   partLeavesBesideTheNewest(),
   heldInAnOlderPart(),
   countedLongAgo(),
@@ -230,5 +545,14 @@ export const RARE_CASES: readonly FixedCase[] = [
   heldOfNothing(),
   endsAfterItsCounter(),
   endsWithoutItsCounter(),
+  mostUnderACap('1.000001', 2n, 1n),
+  mostUnderACap('0.000001', 400n, 400_000_000n),
+  mostUnderACap('1.995215', 9_007_199_254_740_709n, 4_514_400_330_160_262n),
+  mostUnderACap('3.445213', 9_007_199_254_740_102n, 2_614_409_981_252_277n),
+  givenBackOfOverflow(),
+  closedBeforeTheTimeout(),
+  nothingForgivenOfAClosedPeriod(),
+  givenBackBeyondTheBrim(),
+  owedToTheBrim(),
   ...[-1, 0].flatMap((laterMs) => [true, false].map((between) => endsADayAfterItsWindow(between, laterMs))),
 ]

@@ -73,8 +73,8 @@ interface ModelGrant {
 }
 interface ModelHold {
   readonly request: HoldRequest
-  /** As it was held: the period that was open then. */
-  readonly policy: Policy
+  /** As it was held, or timed out: the period that was open then. */
+  policy: Policy
   readonly answer: Held
   readonly createdAtMs: number
   state: 'open' | 'timed out' | 'late'
@@ -1256,7 +1256,8 @@ export class WalletModel {
     const [posted, charged] = [drawn + charge.overBase, drawn + charge.over]
     this.#state.timeouts.set(request.id, { terms: request, held, posted, charged })
     this.#charged(this.#entry(request.unit, request.scale), request.unit, counted, request.id)
-    Object.assign(hold, { slices: charge.drawn, overBase: charge.overBase, over: charge.over })
+    const policy = this.#opened(request.unit, hold.policy)
+    Object.assign(hold, { slices: charge.drawn, overBase: charge.overBase, over: charge.over, policy })
     hold.dueMs += request.lateWindowMs ?? DAY_MS
   }
 
