@@ -197,7 +197,7 @@ local function event_functions()
 
   -- The calendar period that it is now: its beginning and end, the latter nil where it is none of the three that are known.
   local function period_now(bounds)
-    for i = 4, 1, -1 do
+    for i = 4, 2, -1 do
       if now >= bounds[i] then return bounds[i], bounds[i + 1] end
     end
     return bounds[1], bounds[2]
@@ -207,19 +207,17 @@ local function event_functions()
   Asks for more credit once the balance is low, again after a wait that doubles, never for more than at_most in a period.
   ]]
   local function ask_for_top_up(w, watch, terms, balance)
-    local next_ms, wait, start, requested = string.match(watch.top_up, '^(%d+):(%d+):(%d+):(%d+)$')
-    next_ms, wait, start, requested = (next_ms or 0) + 0, (wait or 0) + 0, (start or 0) + 0, (requested or 0) + 0
-    local asked = next_ms > 0
+    local known = watch.top_up == '' and '0:0:0:0' or watch.top_up
+    local next_ms, wait, start, requested = string.match(known, '^(%d+):(%d+):(%d+):(%d+)$')
+    next_ms, wait, start, requested = next_ms + 0, wait + 0, start + 0, requested + 0
     local starts, ends = period_now(terms.bounds)
     if start ~= starts then start, requested = starts, 0 end
-    if balance >= terms.below then
+    -- Where no call came since the periods ended that are known it waits for one.
+    if balance >= terms.below or not ends then
       next_ms, wait = 0, 0
-    elseif not ends then
-      -- No call came since the periods ended that are known: it waits for one.
-      next_ms, wait = 0, 0
-    elseif (not asked or now >= next_ms) and requested + terms.amount > terms.most then
+    elseif now >= next_ms and requested + terms.amount > terms.most then
       next_ms, wait = ends, 0
-    elseif not asked or now >= next_ms then
+    elseif now >= next_ms then
       wait = wait == 0 and terms.wait or math.min(WAIT_MAX_MS, wait * 2)
       next_ms, requested = now + wait, requested + terms.amount
       made.add('top_up.requested', w, 'amount=' .. text_of(terms.amount) .. ';below=' .. text_of(terms.below)

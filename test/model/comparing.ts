@@ -143,6 +143,7 @@ export async function compareLedger(
   compareTimeouts(entries, model)
   compareCounts(entries, model)
   same(eventsOf(entries), model.events)
+  same(Object.fromEntries(watchesOf(entries)), Object.fromEntries(model.watches))
   const read = model.read(nowMs)
   const replayed = replayLedger(entries, model.lastMs(nowMs))
   const frozen = read.balances[0]?.frozen ?? false
@@ -204,6 +205,16 @@ function eventsOf(entries: readonly LedgerEntry[]): WalletModel['events'] {
       ? [{ seq, unit, event: String(event), fields }]
       : [],
   )
+}
+
+/** What is watched of each unit, as the last entry says that says something of it. */
+function watchesOf(entries: readonly LedgerEntry[]): ReadonlyMap<string, unknown> {
+  const watches = new Map<string, unknown>()
+  for (const { unit, fields } of entries) {
+    if (fields['watch'] !== undefined) watches.set(unit, fields['watch'])
+    if (fields['watch'] === '') watches.delete(unit)
+  }
+  return watches
 }
 
 async function wholeLedger(wallet: Wallet, account: string): Promise<readonly LedgerEntry[]> {

@@ -200,9 +200,7 @@ export class CounterModel {
     nowMs: number,
   ): readonly Told[] {
     const { field, limit, window, measure } = budget
-    const lengthMs =
-      window.kind === 'rolling' ? window.lengthMs : window.kind === 'calendar' ? (ends ?? 0) - start : DAY_MS
-    if ((measure === 'tokens' || measure === 'requests') && lengthMs < DAY_MS) return []
+    if ((measure === 'tokens' || measure === 'requests') && isShort(window, (ends ?? 0) - start)) return []
     const told = this.#told.get(field)
     if (told && nowMs < told.untilMs && told.limit === limit) return []
     const untilMs = ends ?? (window.kind === 'rolling' ? nowMs + window.lengthMs : Number.POSITIVE_INFINITY)
@@ -411,6 +409,12 @@ function windowAt({ window }: BudgetCount, atMs: number): { start: number; ends:
   const [b0, b1, b2, b3] = window.bounds
   if (atMs < b1) return { start: b0, ends: b1 }
   return atMs < b2 ? { start: b1, ends: b2 } : { start: b2, ends: b3 }
+}
+
+/** Shorter than a day, as a calendar counts days: one of 23 hours is a day. */
+function isShort(window: BudgetCount['window'], calendarMs: number): boolean {
+  if (window.kind === 'calendar') return calendarMs < DAY_MS / 2
+  return window.kind === 'rolling' && window.lengthMs < DAY_MS
 }
 
 /** Of a rolling window the oldest part counts whole until all of it has left. */

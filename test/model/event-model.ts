@@ -1,6 +1,7 @@
 /** Events once more: what an act makes known of a wallet, told from what it was before and what it is now. */
 import type { LowAlert, WalletAlerts } from '../../src/core/alerts.ts'
 import { formatAmount } from '../../src/core/money.ts'
+import { encodeAlerts } from '../../src/wallet/encode.ts'
 
 const HOUR_MS = 3_600_000n
 const WAIT_MAX_MS = 86_400_000
@@ -78,6 +79,22 @@ function alertNamed(text: string): LowAlert | undefined {
 export function isWatched({ alerts, told, base, topUp }: Watched): boolean {
   const asks = alerts && (alerts.quiet || alerts.lows.length > 0 || alerts.expiresInMs !== undefined || alerts.topUp)
   return Boolean(asks) || told.length > 0 || base > 0n || topUp.nextMs > 0 || topUp.requested > 0n
+}
+
+const TOLD: Readonly<Record<string, string>> = { granted: 'p', below: 'b', hours: 'h', over: 'o:', exhausted: 'x' }
+
+/** The record of it, as lib/events.lua writes it; undefined: none. */
+export function packWatched({ alerts, told, base, hours, topUp }: Watched): string | undefined {
+  const total = (atoms: bigint): string => `${atoms / 10n ** 15n},${atoms % 10n ** 15n}`
+  const { nextMs, waitMs, start, requested } = topUp
+  const parts = [
+    encodeAlerts(alerts),
+    told.map((text) => text.replace(/^(\S+) ?/, (_, kind: string) => TOLD[kind] ?? '')).join(','),
+    String(base),
+    hours ? `${hours.hour}:${total(hours.before)}:${total(hours.since)}` : '',
+    nextMs > 0 || requested > 0n ? `${nextMs}:${waitMs}:${start}:${requested}` : '',
+  ]
+  return parts.join('') === '0' ? undefined : `1 ${parts.map((part) => part || '-').join(' ')}`
 }
 
 export function judge(before: Watched, act: Act): { readonly watched: Watched; readonly events: readonly Told[] } {

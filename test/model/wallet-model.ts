@@ -31,7 +31,7 @@ import type {
   Wallet,
 } from '../../src/wallet/wallet-types.ts'
 import { type Bound, type Counted, CounterModel, type Kept, type Told } from './counter-model.ts'
-import { isWatched, judge, type ModelEvent, type Over, UNWATCHED, type Watched } from './event-model.ts'
+import { isWatched, judge, type ModelEvent, type Over, packWatched, UNWATCHED, type Watched } from './event-model.ts'
 
 const MAX = 9_007_199_254_740_991n
 const HOUR_MS = 3_600_000
@@ -1711,6 +1711,14 @@ export class WalletModel {
   /** Events that are handed over, as the ledger has them. */
   get events(): readonly ModelEvent[] {
     return this.#state.events
+  }
+
+  /** What is remembered of each unit that is watched, as its record has it. */
+  get watches(): readonly (readonly [unit: string, record: string])[] {
+    return [...this.#state.watched].flatMap(([unit, watched]) => {
+      const record = packWatched(watched)
+      return record === undefined ? [] : [[unit, record] as const]
+    })
   }
 
   /** Sequences of those that wait. */

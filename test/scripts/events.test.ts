@@ -318,6 +318,20 @@ describe('events that wait', () => {
     expect((await account.ledger()).filter(({ type }) => type === 'event')).toHaveLength(2)
     expect(await wallet.eventsHandedOver(account.account, 100)).toBe(0)
   })
+
+  redisTest('are dropped and counted once by an act that sweeps before it does its own', async () => {
+    const { clock, redis, wallet } = harness
+    const account = accountOf(harness)
+    const prefix = `tg:{${account.account}}:`
+    await account.grant(10n, { expiresAtMs: clock.nowMs + 10 })
+    const record = (await redis.hget(`${prefix}acct`, 'account')) ?? ''
+    await redis.hset(`${prefix}acct`, 'account', `${record}|0|0|10000`)
+    await redis.zadd(`${prefix}events`, ...Array.from({ length: 10_000 }, (_, i) => [-1 - i, `x${i}`]).flat())
+    clock.nowMs += 10
+    await account.grant(10n)
+    expect(await redis.zcard(`${prefix}events`)).toBe(10_000)
+    expect(await wallet.counts(account.account)).toMatchObject({ eventsDropped: 1 })
+  })
 })
 
 redisTest('the doctor finds a list of waiting events and a latch that were changed', async () => {

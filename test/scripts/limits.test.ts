@@ -1,6 +1,8 @@
 /** How much of anything an account may have, how long what is answered is kept, and what every script sweeps first. */
 import { describe, expect } from 'vitest'
 import { newId } from '../../src/core/ids.ts'
+import type { ScriptClient } from '../../src/redis/run-script.ts'
+import { createWallet } from '../../src/wallet/redis-wallet.ts'
 import type { BudgetCount, Stop } from '../../src/wallet/wallet-types.ts'
 import { commandsOf } from '../support/commands-of.ts'
 import { accountOf, stateOf, type TestAccount } from '../support/wallet.ts'
@@ -279,6 +281,25 @@ describe('more than one sweep takes is swept before anything is decided', () => 
     const { overrunAtoms, drawn } = await account.settle(call, 410n)
     expect({ overrunAtoms, drawn: drawn.length }).toEqual({ overrunAtoms: 0n, drawn: 1 + DUE })
     expect(await dueNow(account)).toBe(0)
+  })
+
+  redisTest('by a hold itself, in one call of Redis where it is not more', async () => {
+    const { redis, clock } = harness
+    const account = accountOf(harness)
+    await account.grant(10n)
+    await account.hold(1n, { deadlineMs: 10 })
+    let calls = 0
+    const counting: ScriptClient = {
+      evalsha(...args) {
+        calls++
+        return redis.evalsha(...args)
+      },
+      eval: (...args) => redis.eval(...args),
+    }
+    clock.nowMs += 10
+    const wallet = createWallet(counting, { testClock: () => clock.nowMs })
+    expect(await wallet.hold(account.call(1n))).toMatchObject({ status: 'held' })
+    expect(calls).toBe(1)
   })
 
   redisTest('by a dry run, which writes nothing itself', async () => {

@@ -277,3 +277,19 @@ redisTest(
     )
   },
 )
+
+redisTest('an entry says of a wallet, and of what moved, no more than there is', async () => {
+  const account = accountOf(harness)
+  const { id } = await account.grant(100n)
+  const call = account.call(10n)
+  await harness.wallet.hold(call)
+  // Beyond its hold, and not beyond what the grant has.
+  await account.settle(call, 12n)
+  const entries = await harness.redis.xrange(`tg:{${account.account}}:ledger`, '-', '+')
+  // kind|time|operation|actor|unit|scale|transfers|balances|…
+  expect(entries.map(([, fields]) => (fields[1] ?? '').split('|').slice(6, 8))).toEqual([
+    [`fund:external>grant:${id}=100`, '100,0'],
+    ['', '90,10'],
+    [`grant:${id}>consumed=10,grant:${id}>consumed=2`, '88,0'],
+  ])
+})
