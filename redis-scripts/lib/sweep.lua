@@ -71,7 +71,6 @@ local function sweep_items(due, limit)
   local function expire(w, grant)
     due_changes['g' .. grant.id] = false
     if grant.state ~= 'u' and grant.state ~= 'p' then return end
-    grants_changed[grant.id] = true
     local rest, transfers = grant.free, {}
     change_free(w, grant, -rest)
     if grant.state == 'u' then
@@ -120,11 +119,12 @@ local function sweep_items(due, limit)
   -- What an item makes due again takes its own place in time; beyond a full batch the next one finds it.
   local function insert_again(items, from, member, full)
     local score = due_changes[member]
-    if not score or score > now or (full and score > items[#items].score) then return end
+    if not score or score > now then return end
     local at = from
     while at <= #items and (items[at].score < score or (items[at].score == score and items[at].member < member)) do
       at = at + 1
     end
+    if full and at > #items then return end
     table.insert(items, at, { member = member, score = score })
   end
 
@@ -158,11 +158,8 @@ local function sweep_due(limit)
   local due = call('ZRANGEBYSCORE', KEYS[4], '-inf', text_of(now), 'WITHSCORES', 'LIMIT', 0, limit)
   if #due == 0 then return 0, false end
   sweep_items(due, limit)
-  local more = #due == 2 * limit
-  for _, score in pairs(due_changes) do
-    if score and score <= now then more = true end
-  end
-  return #due / 2, more
+  -- What the items of a batch that is not full make due again was swept with them.
+  return #due / 2, #due == 2 * limit
 end
 
 -- For scripts that write: one batch, written at once. True where more is due: the caller answers sweep_again.
