@@ -81,6 +81,15 @@ redisTest(
       await redis.zadd(name, 9e15, 'g01BAD00000000000000000000X')
       await judge(`${key} of another`, `${key} of another`, () => redis.zrem(name, 'g01BAD00000000000000000000X'))
     }
+    const name = `tg:{${account}}:events`
+    const events = await redis.zrange(name, 0, -1)
+    expect(events.length).toBeGreaterThan(0)
+    for (const seq of events) {
+      // The first entry is of a grant, and no event.
+      await redis.zrem(name, seq)
+      await redis.zadd(name, 1, '1')
+      await judge(`events ${seq} -> 1`, 'events changed', async () => undefined)
+    }
     expect(wrong).toEqual([])
     expect(repaired).toBeGreaterThan(250)
     // What no entry says: terms of a grant, policy of a hold, life of a counter, and forms of another version.

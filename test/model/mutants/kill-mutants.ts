@@ -22,11 +22,12 @@ export interface Killer {
   stop(): Promise<void>
 }
 
-/** Accounts, keys, first answers and repairs move no money and are in no history: the scripts, and the test files that find each mutant. */
+/** What moves no money is in no history: the scripts, and the test files that find each mutant. */
 const TESTED_ALONE: readonly (readonly [scripts: RegExp, tests: readonly string[]])[] = [
   [/^(account_|key_|lib\/accounts)/, ['test/scripts/accounts.test.ts']],
   [/^first_answer/, ['test/scripts/limits.test.ts']],
   [/^repair/, ['test/scripts/repair-changes.test.ts']],
+  [/^trim/, ['test/scripts/script-edges.test.ts']],
 ]
 
 export function scriptFiles(): readonly string[] {

@@ -4,7 +4,7 @@
  *   node src/bootstrap.js test/model/mutants/run.ts [--histories 64] [--out FILE] [--tests] [lib/posting.lua …]
  *
  * Prints those that nothing finds and which survivors.md has no reason for. Scripts that no history calls, of accounts,
- * keys and repairs, are for their tests to find, some seconds for each mutant. The same command goes on where it was stopped: FILE has a
+ * keys, repairs and trims, are for their tests to find, some seconds for each mutant. The same command goes on where it was stopped: FILE has a
  * line for each mutant that was tried. --tests: proves of those of which survivors.md says that named tests find them that
  * these do, as many seconds for each.
  */
