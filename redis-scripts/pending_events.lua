@@ -8,7 +8,8 @@ KEYS[2]  events  zset    sequences of ledger events not yet handed over
 ARGV[1]  limit
 ARGV[2]  after_seq  those after it; 0: all
 
-Returns {seq, entry, info, seq, …}: ledger entries; '' for entry and info of one that was exported and trimmed.
+Returns {seq, entry, seq, …}: ledger entries, which of events have no JSON beside them; '' for one that was exported and
+trimmed.
 ]]
 
 local reply = {}
@@ -18,6 +19,5 @@ for i = 1, #waiting do
   local found = redis.call('XRANGE', KEYS[1], id, id)
   reply[#reply + 1] = waiting[i]
   reply[#reply + 1] = found[1] and found[1][2][2] or ''
-  reply[#reply + 1] = found[1] and found[1][2][4] or ''
 end
 return reply

@@ -17,12 +17,11 @@ export async function pendingEvents(
   const count = String(Math.min(AT_ONCE, Math.max(1, Math.trunc(limit))))
   const reply = await scripts.call('pending_events', [keys.ledger, keys.events], [count, String(afterSeq)])
   const found: PendingEvent[] = []
-  for (let i = 0; i < reply.length; i += 3) {
+  for (let i = 0; i < reply.length; i += 2) {
     const seq = Number(field(reply, i))
-    const kept = { packed: field(reply, i + 1), info: field(reply, i + 2) }
-    const raw = kept.packed === '' ? await readRawEntry(scripts, account, seq) : kept
+    const packed = field(reply, i + 1) || (await readRawEntry(scripts, account, seq))?.packed
     // An event whose entry is nowhere is nothing to hand over: the set of those that wait was written to by another hand.
-    if (raw !== undefined) found.push({ seq, entry: decodeEntry(seq, raw.packed, raw.info) })
+    if (packed !== undefined) found.push({ seq, entry: decodeEntry(seq, packed, '') })
   }
   return found
 }
