@@ -181,6 +181,16 @@ describe('refunds', () => {
     expect(await account.balance()).toMatchObject({ debtAtoms: 20n, availableAtoms: 6n })
     expect(await differences(account)).toEqual([])
   })
+
+  redisTest('of a timeout that nothing has swept yet: it is swept before it is looked for', async () => {
+    const account = accountOf(harness)
+    await account.grant(100n)
+    await account.hold(50n, { deadlineMs: 1000, onTimeout: 'full' })
+    const seq = ((await account.ledger()).at(-1)?.seq ?? 0) + 1
+    expect(await refund(account, seq)).toEqual({ status: 'unknown_charge' })
+    harness.clock.nowMs += 1000
+    expect(await refund(account, seq)).toEqual({ status: 'charge_open' })
+  })
 })
 
 describe('refused holds', () => {
