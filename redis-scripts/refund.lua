@@ -36,7 +36,7 @@ Returns {status, replay, refunded_atoms, of_atoms}; status, in order of preceden
   id_too_old         the operation's record is gone
   unknown_charge     no charge has this sequence
   charge_open        a timeout in whose late window the call's own end may still come
-  refund_too_large   more than is left of the charge: refunded, of
+  refund_too_large   more than is left of the charge
   too_many_grants    10,000 grants
   out_of_range       a grant would hold more than 2^53-1
   done               refunded: in all, of: what was charged
@@ -89,9 +89,7 @@ local function refund()
   local refunded, given_back = (call('HGET', KEYS[10], ARGV[3]) or '0') + 0, (ARGV[11] == '' and '0' or ARGV[11]) + 0
   local so_far = refunded + given_back
   local amount = ARGV[5] == '' and charge.total - so_far or integer(ARGV[5])
-  if amount <= 0 or so_far + amount > charge.total then
-    return remember(fingerprint, { 'refund_too_large', text_of(refunded), text_of(charge.total - given_back) })
-  end
+  if amount <= 0 or so_far + amount > charge.total then return remember(fingerprint, { 'refund_too_large' }) end
   local w = wallet_of(charge.unit)
   if account.grants + 2 > GRANTS_MAX then return remember(fingerprint, { 'too_many_grants' }) end
   if live_total(w) + amount > ATOMS_MAX then return remember(fingerprint, { 'out_of_range' }) end
