@@ -27,8 +27,10 @@ export async function listUnmatched(
   { afterSeq, limit }: { readonly afterSeq: number; readonly limit: number },
 ): Promise<readonly Unmatched[]> {
   const reply = await scripts.call('unmatched', [scripts.keysOf(account).account], [])
-  const seqs = reply.filter((_, i) => i % 2 === 0).map(Number)
-  const page = seqs.filter((seq) => seq > afterSeq).sort((a, b) => a - b)
+  const page = reply
+    .map(Number)
+    .filter((seq) => seq > afterSeq)
+    .sort((a, b) => a - b)
   const found: Unmatched[] = []
   for (const seq of page.slice(0, limit)) {
     const entry = await entryAt(scripts, account, seq)
