@@ -89,7 +89,7 @@ local function extend(w, hold)
   if hold.budgets ~= '' then
     each_of, known_of = budget_amounts(w, per_token)
     local allowed, tightest, only_held
-    list, allowed, tightest, only_held = calls.room_to_extend(hold, each_of, want)
+    list, allowed, tightest, only_held = calls.room_to_extend(hold, each_of, want, least)
     if by_wallet >= least and allowed < least and not policy.observe then
       local status = only_held and 'held_by_open_calls' or 'budget_exceeded'
       return refuse(status, each_of[tightest.measure] * least, each_of[tightest.measure] * allowed, tightest.field)

@@ -76,9 +76,9 @@ end
 
 --[[
 How many more tokens the budgets of an open hold allow, at most `want`; the item that allows the least; and whether
-only open holds are in its way. each_of: MEASURE -> amount a token.
+only open holds are in the way of `least` tokens. each_of: MEASURE -> amount a token.
 ]]
-function further.room_to_extend(hold, each_of, want)
+function further.room_to_extend(hold, each_of, want, least)
   local list = read_kept(hold.budgets)
   local tokens, tightest, only_held = want, nil, nil
   for i = 1, #list do
@@ -100,7 +100,7 @@ function further.room_to_extend(hold, each_of, want)
         local fits = math.floor(math.max(0, integer(item.limit) - spent - held) / each)
         if fits < tokens then
           tokens, tightest = fits, item
-          only_held = spent + own + each <= integer(item.limit)
+          only_held = spent + own + each * least <= integer(item.limit)
         end
       end
     end

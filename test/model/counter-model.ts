@@ -273,9 +273,14 @@ export class CounterModel {
     return counted
   }
 
-  /** Tokens that the budgets of an open hold allow more, and the tightest. */
-  roomToExtend(kept: readonly Kept[], eachOf: Readonly<Record<string, bigint>>, want: number, nowMs: number) {
-    let tokens = want
+  /** Tokens that the budgets of an open hold allow more, the tightest, and whether open holds alone are in its way. */
+  roomToExtend(
+    kept: readonly Kept[],
+    eachOf: Readonly<Record<string, bigint>>,
+    { wantTokens, leastTokens }: { readonly wantTokens: number; readonly leastTokens: number },
+    nowMs: number,
+  ) {
+    let tokens = wantTokens
     let tightest: Kept | undefined
     let onlyHeld = false
     for (const item of kept) {
@@ -293,7 +298,7 @@ export class CounterModel {
       if (fits >= tokens) continue
       tokens = fits
       tightest = item
-      onlyHeld = spent + own + each <= budget.limit
+      onlyHeld = spent + own + each * BigInt(leastTokens) <= budget.limit
     }
     return { tokens, tightest, onlyHeld }
   }

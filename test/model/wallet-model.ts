@@ -470,7 +470,7 @@ export class WalletModel {
       tokens = want > funds ? Number(funds / each) : extend.wantTokens
       const needed = each * BigInt(extend.leastTokens)
       if (!hold.request.observe) {
-        const room = this.#counters.roomToExtend(hold.kept, eachOf, extend.wantTokens, this.#now)
+        const room = this.#counters.roomToExtend(hold.kept, eachOf, extend, this.#now)
         if (tokens >= extend.leastTokens && room.tokens < extend.leastTokens && room.tightest) {
           const { budget } = room.tightest
           const more = eachOf[budget.measure] ?? 0n
@@ -523,6 +523,7 @@ export class WalletModel {
   settle(request: SettleRequest, clockMs: number): Pick<SettleResult, 'status' | 'replay' | 'seq'> | SettleResult {
     const { terms, finalAtoms } = request
     const { id, unit, scale } = terms
+    inRange(finalAtoms)
     this.#begin(clockMs)
     const final = `${finalAtoms}${unit}`
     const nothing = (status: SettleResult['status'], replay = false): SettleResult => ({
