@@ -120,6 +120,23 @@ describe('the next slice of a call', () => {
     expect(await extend(history, [1n, 5, 10])).toMatchObject({ status: 'budget_exceeded', rule: 'b~USD~lifetime~' })
   })
 
+  for (const [limit, spent, others, status] of [
+    [9n, 0n, 0n, 'budget_exceeded'],
+    [10n, 1n, 0n, 'budget_exceeded'],
+    [10n, 0n, 1n, 'held_by_open_calls'],
+  ] as const) {
+    const name = `is ${status} of ${limit}, ${spent} of it spent, ${others} held by others, 5 by itself: it needs 5 more`
+    historyTest(name, async (history) => {
+      const { account, spend } = history
+      const budgets = [budget({ limit })]
+      await account.grant(100n)
+      await spend(spent, { budgets })
+      await account.hold(others, { budgets })
+      await account.hold(5n, { budgets })
+      expect(await extend(history, [1n, 5, 10])).toMatchObject({ status, availableAtoms: 4n })
+    })
+  }
+
   historyTest('is refused where the grant of the slices before was voided', async (history) => {
     const { account } = history
     const { id } = await account.grant(10n)
