@@ -19,7 +19,7 @@ ARGV[3]  head     the account's record up to its sequence
 ARGV[4]  tail     the account's record from behind its latest time on
 ARGV[5]  actor
 ARGV[6]  info     JSON for the ledger
-ARGV[7]  changes  JSON: [key, field or member, what is there (false: nothing), what is to be there, the same], …
+ARGV[7]  changes  JSON: [[key, field or member, what is there, what is to be there], …]; false where it is nothing
 
 Returns {status, seq}; status, in order of precedence:
   moved     the ledger goes on, or a field is not what it was: compare again; nothing was changed

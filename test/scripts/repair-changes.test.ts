@@ -28,15 +28,7 @@ async function made() {
   await redis.xadd(key(6), '4-0', 'e', 'before', 'i', '')
   await redis.xadd(key(6), '5-0', 'e', 'last', 'i', '')
   const repair = (changes: readonly Change[], seq = '5', lastMs = '0'): Promise<Reply> =>
-    scripts.call('repair', names, [
-      seq,
-      lastMs,
-      HEAD,
-      TAIL,
-      'me',
-      '{"reason":"test"}',
-      JSON.stringify(changes.map((change) => [...change, change[3]])),
-    ])
+    scripts.call('repair', names, [seq, lastMs, HEAD, TAIL, 'me', '{"reason":"test"}', JSON.stringify(changes)])
   const kept = async () =>
     Object.fromEntries([
       ...(await Promise.all(HASHES.map(async (number) => [number, await redis.hgetall(key(number))]))),
