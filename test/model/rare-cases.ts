@@ -271,6 +271,8 @@ function sliceAtALimit(): FixedCase {
       checkpoint(START_MS, open, { number: 2, ...slice(1, 5, { tokens: 0n }, 30n) }),
       checkpoint(START_MS, open, { number: 3, ...slice(1, 5, { tokens: 0n }, 31n) }),
       checkpoint(START_MS, open, { number: 4, ...slice(1, 5, { tokens: 0n }, 3n) }),
+      checkpoint(START_MS, open, { number: 5, ...slice(1, 5, { tokens: 0n }, 1n) }),
+      checkpoint(START_MS, open, { number: 6, ...slice(1, 5, { tokens: 0n }, 1n) }),
     ],
   }
 }
@@ -446,6 +448,15 @@ function closedBeforeTheTimeout(): FixedCase {
   }
 }
 
+function closedAfterTheTimeout(): FixedCase {
+  const open = call(START_MS, 100n, { ...overflow('1'), onTimeout: 'full', deadlineMs: 10 })
+  const end = START_MS + 10
+  return {
+    name: 'a late end makes a credit note of what a period that closed since its timeout counts too much',
+    steps: [hold(START_MS, open), sweep(end), closePeriod(end, '2096-10', '2096-11'), settle(end, open, 30n)],
+  }
+}
+
 /** The overage counted nothing, and counts nothing less; what comes back of a grant has no note of a closed period. */
 function nothingForgivenOfAClosedPeriod(): FixedCase {
   const grantId = idAt(START_MS)
@@ -493,12 +504,28 @@ function givenBackBeyondTheBrim(): FixedCase {
   }
 }
 
-/** What is owed is full but for one atom. */
-function owedToTheBrim(): FixedCase {
+/** What is owed, and what is held beside it, is full but for one atom. */
+function owedToTheBrim(held: bigint): FixedCase {
   const orphan = (atoms: bigint) => settle(START_MS, call(START_MS, 0n, { onExhausted: { mode: 'block' } }), atoms)
   return {
-    name: 'a charge of one atom more than may be owed is refused, the last one is not',
-    steps: [orphan(ATOMS_MAX - 1n), orphan(1n), orphan(1n)],
+    name: `a charge of one atom more than may be owed beside ${held} that are held is refused, the last one is not`,
+    steps: [hold(START_MS, call(START_MS, held)), orphan(ATOMS_MAX - held - 1n), orphan(1n), orphan(1n)],
+  }
+}
+
+/** What counts nothing goes as far as anything, but not where nothing at all may go. */
+function countsNothing(): FixedCase {
+  return {
+    name: 'overage at a multiplier of 0 is held under a cap of 1, and refused under a cap of 0',
+    steps: [0n, 1n].map((capAtoms) => hold(START_MS, call(START_MS, 10n, overflow('0', capAtoms)))),
+  }
+}
+
+function endOfTheLateWindow(): FixedCase {
+  const orphan = (ageMs: number): Step => settle(START_MS, call(START_MS - ageMs, 0n), 7n)
+  return {
+    name: 'a call without a hold is charged up to the last millisecond of its late window',
+    steps: [orphan(DAY_MS), orphan(DAY_MS + 1)],
   }
 }
 
@@ -551,8 +578,12 @@ export const RARE_CASES: readonly FixedCase[] = [
   mostUnderACap('3.445213', 9_007_199_254_740_102n, 2_614_409_981_252_277n),
   givenBackOfOverflow(),
   closedBeforeTheTimeout(),
+  closedAfterTheTimeout(),
   nothingForgivenOfAClosedPeriod(),
   givenBackBeyondTheBrim(),
-  owedToTheBrim(),
+  owedToTheBrim(0n),
+  owedToTheBrim(10n),
+  countsNothing(),
+  endOfTheLateWindow(),
   ...[-1, 0].flatMap((laterMs) => [true, false].map((between) => endsADayAfterItsWindow(between, laterMs))),
 ]
