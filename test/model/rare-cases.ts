@@ -273,6 +273,7 @@ function sliceAtALimit(): FixedCase {
       checkpoint(START_MS, open, { number: 4, ...slice(1, 5, { tokens: 0n }, 3n) }),
       checkpoint(START_MS, open, { number: 5, ...slice(1, 5, { tokens: 0n }, 1n) }),
       checkpoint(START_MS, open, { number: 6, ...slice(1, 5, { tokens: 0n }, 1n) }),
+      checkpoint(START_MS, open, { number: 7, ...slice(5, 5, { tokens: 0n }, 5n) }),
     ],
   }
 }
