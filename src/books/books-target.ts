@@ -10,7 +10,7 @@
  * writes nothing, for its files would lack what came before. Among those that share it the lease decides.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RedisArgument } from '../redis/client.ts'
 
@@ -54,12 +54,12 @@ export class BooksTarget {
     if (this.#id !== undefined) return this.#id
     const file = join(this.path, 'books.json')
     await mkdir(this.path, { recursive: true })
-    const made = JSON.stringify({ books: randomBytes(12).toString('hex') })
-    await writeFile(file, `${made}\n`, { flag: 'wx', flush: true }).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error
-    })
-    const { books } = JSON.parse(await readFile(file, 'utf8')) as { readonly books?: unknown }
-    if (typeof books !== 'string' || !/^[0-9a-f]{24}$/.test(books)) throw new Error(`${file} has no id of books`)
+    const books = readId((await readFile(file, 'utf8').catch(noneIfAbsent)) ?? (await makeOnce(file)))
+    if (books === undefined) {
+      throw new Error(
+        `${file} has no id of books: bring it back from a copy, or delete it where nothing was exported to the directory yet`,
+      )
+    }
     this.#id = books
     return books
   }
@@ -107,5 +107,33 @@ export class BooksTarget {
   async knownId(): Promise<string | undefined> {
     const text = await this.#redis.call('HGET', this.#key, 'id')
     return typeof text === 'string' ? text : undefined
+  }
+}
+
+/** The text of the file, whoever made it. It is there whole or not at all: a gateway may be killed at any moment. */
+async function makeOnce(file: string): Promise<string> {
+  const own = `${file}.${randomBytes(8).toString('hex')}`
+  await writeFile(own, `${JSON.stringify({ books: randomBytes(12).toString('hex') })}\n`, { flag: 'wx', flush: true })
+  try {
+    // Unlike a rename it takes no other gateway's place.
+    await link(own, file)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    await rm(own, { force: true })
+  }
+  return await readFile(file, 'utf8')
+}
+
+function noneIfAbsent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT') throw error
+}
+
+function readId(text: string): string | undefined {
+  try {
+    const { books } = JSON.parse(text) as { readonly books?: unknown }
+    return typeof books === 'string' && /^[0-9a-f]{24}$/.test(books) ? books : undefined
+  } catch {
+    return undefined
   }
 }

@@ -4,7 +4,7 @@ import { appendFile, mkdtemp, open, readdir, readFile, rm, truncate, writeFile }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterEach, beforeEach, expect } from 'vitest'
+import { afterEach, beforeEach, describe, expect } from 'vitest'
 import {
   accountDirectory,
   listFiles,
@@ -339,6 +339,45 @@ redisTest(
     }
   },
 )
+
+describe('the id of a directory of books', () => {
+  const targetOf = (directory: string) => new BooksTarget(harness.redis, { name: 'id/', path: directory })
+
+  redisTest('is there whole or not at all, and is one, whoever makes it', async () => {
+    for (let i = 0; i < 20; i++) {
+      const directory = await mkdtemp(join(tmpdir(), 'books-'))
+      try {
+        let isMade = false
+        const ids = Promise.all([targetOf(directory).id(), targetOf(directory).id()]).finally(() => {
+          isMade = true
+        })
+        while (!isMade) {
+          const text = await readFile(join(directory, 'books.json'), 'utf8').catch(() => undefined)
+          if (text !== undefined) expect(text).toMatch(/^\{"books":"[0-9a-f]{24}"\}\n$/)
+        }
+        const [one, other] = await ids
+        expect(one).toBe(other)
+        expect(await readdir(directory)).toEqual(['books.json'])
+      } finally {
+        await rm(directory, { recursive: true })
+      }
+    }
+  })
+
+  redisTest('that is no id is an error that says what to do', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'books-'))
+    try {
+      for (const text of ['', '{}', '{"books":"what"}']) {
+        await writeFile(join(directory, 'books.json'), text)
+        await expect(targetOf(directory).id()).rejects.toThrow(
+          /books\.json has no id of books: bring it back from a copy/,
+        )
+      }
+    } finally {
+      await rm(directory, { recursive: true })
+    }
+  })
+})
 
 redisTest(
   'an exporter that is killed at any moment leaves books that the next one finishes',
