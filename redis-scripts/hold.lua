@@ -152,7 +152,9 @@ local amount = fixed + per_token * tokens
 local in_range = amount <= ATOMS_MAX
 for i = 1, specs and #specs or 0 do
   local spec = specs[i]
-  in_range = in_range and spec.fixed + spec.each * tokens <= ATOMS_MAX - spec.spent - spec.held
+  local more = spec.fixed + spec.each * tokens
+  -- What calls without a hold came to may already be beyond: what takes nothing of it is in range even so.
+  in_range = in_range and (more == 0 or more <= ATOMS_MAX - spec.spent - spec.held)
 end
 local over_base, over = math.max(0, amount - free), 0
 if over_base > 0 then over = rare().multiply_up(over_base, policy.multiplier) end

@@ -9,7 +9,6 @@ local function claw_back(w, grant, amount, whole, transfers)
   add_total(w, 'expired', free)
   transfer(transfers, 'grant:' .. grant.id, 'voided', free)
   claw_consumed(w, grant, amount - free, transfers)
-  grants_changed[grant.id] = true
   if not whole then
     keep_in_order(grant)
     return

@@ -314,7 +314,7 @@ local function event_functions()
     for i = 1, #specs do
       local spec = specs[i]
       local needed = spec.fixed + spec.each * tokens
-      if spec.blocks and spec.spent + needed > spec.limit then any = tell_exceeded(w, spec, needed) or any end
+      if spec.blocks and needed > math.max(0, spec.limit - spec.spent) then any = tell_exceeded(w, spec, needed) or any end
     end
     return any
   end

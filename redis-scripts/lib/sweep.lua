@@ -132,7 +132,8 @@ local function sweep_items(due, limit)
   for i = 1, #due, 2 do
     items[#items + 1] = { member = due[i], score = due[i + 1] + 0 }
   end
-  local full, next_item = limit > 0 and #items == limit, 1
+  -- Never of a read, which takes all: its limit is -1.
+  local full, next_item = #items == limit, 1
   while next_item <= #items do
     local member, score = items[next_item].member, items[next_item].score
     local kind, id = sub(member, 1, 1), sub(member, 2)

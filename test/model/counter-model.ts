@@ -189,7 +189,7 @@ export class CounterModel {
     return bounds.flatMap((bound) => {
       const { budget, spent, held, fixed, each } = bound
       const needed = fixed + each * BigInt(tokens)
-      const refuses = budget.action === 'block' && spent + needed > budget.limit && spent + held > 0n
+      const refuses = budget.action === 'block' && needed > 0n && spent + needed > budget.limit && spent + held > 0n
       return refuses && this.#counters.has(budget.field) ? this.#tellExceeded(bound, needed, nowMs) : []
     })
   }

@@ -144,6 +144,29 @@ function countedLongAgo(): FixedCase {
   }
 }
 
+/** Two parts that calls without a hold have filled: together more than a number holds. */
+function partsBeyondANumber(): FixedCase {
+  const budgets = [budget('USD', 1n), rolling('EUR', ATOMS_MAX, { name: 'c', field: 'c~EUR~rolling1000~' })]
+  const spend = (atMs: number, atoms: bigint, counted: bigint): Step =>
+    settle(atMs, call(atMs, 0n, { budgets }), atoms, { EUR: counted })
+  const of = (atMs: number, atoms: bigint, counted: bigint) =>
+    hold(atMs, call(atMs, atoms, { budgets, amounts: [{ measure: 'EUR', fixed: counted, perToken: 0n, floor: 0n }] }))
+  const [third, fourth] = [PART_AT + 2 * PART_MS, PART_AT + 3 * PART_MS]
+  return {
+    name: 'where parts of a window come to more than a number holds, a call that takes nothing of it is held, and no budget is told that refuses nothing',
+    steps: [
+      spend(PART_AT, 0n, ATOMS_MAX),
+      spend(PART_AT + PART_MS, 0n, ATOMS_MAX),
+      spend(third, 1n, 0n),
+      of(third, 0n, 0n),
+      of(third, 1n, 0n),
+      of(fourth, 1n, 0n),
+      of(fourth, 0n, 1n),
+      of(fourth, 0n, 0n),
+    ],
+  }
+}
+
 function windowAhead(): FixedCase {
   const HOUR_MS = 3_600_000
   const atMs = START_MS - (START_MS % HOUR_MS) + HOUR_MS - 1
@@ -569,6 +592,7 @@ export const RARE_CASES: readonly FixedCase[] = [
   partLeavesBesideTheNewest(),
   heldInAnOlderPart(),
   countedLongAgo(),
+  partsBeyondANumber(),
   windowAhead(),
   heldOfNothing(),
   endsAfterItsCounter(),

@@ -379,8 +379,10 @@ export class WalletModel {
     if (request.observe) [tokens, payableTokens] = [request.wantTokens, request.totalTokens]
     const policy = request.observe ? policyOf(request) : enforced
     const amount = fixed + each * BigInt(tokens)
-    const tooMuch = ({ spent, held, fixed: first, each: more }: Bound): boolean =>
-      spent + held + first + more * BigInt(tokens) > MAX
+    const tooMuch = ({ spent, held, fixed: first, each: perToken }: Bound): boolean => {
+      const more = first + perToken * BigInt(tokens)
+      return more > 0n && spent + held + more > MAX
+    }
     if (amount > MAX || bounds.some(tooMuch)) return deny('out_of_range', needed, funds)
     const overBase = most(0n, amount - free)
     const over = roundUp(overBase, policy.millionths)

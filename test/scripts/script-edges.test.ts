@@ -97,23 +97,28 @@ describe('state', () => {
 })
 
 describe('settle', () => {
+  const settleOf = (account: string, id: string, idMs: number, lookedUp = 0) => {
+    const keys = scripts().keysOf(account)
+    const facts = 'm;u;e;k;r;;'
+    const args = [id, `${idMs},9,5,${lookedUp}`, 'USD', '{}', '', 'block,0,1000000,,0', facts, '86400000', '']
+    return scripts().call('settle', [...keys.wallet, `${keys.prefix}ops:1`], args)
+  }
+
+  redisTest('says 0 of what is none: overage, and what went beyond it', async () => {
+    const account = accountOf(harness)
+    const { nowMs } = harness.clock
+    const { id: grant } = await account.grant(20n)
+    const call = account.call(7n)
+    await account.hold(7n, { id: call.id })
+    expect(await settleOf(account.account, call.id, nowMs)).toEqual(['settled', '0', `3;5;;0;0;15;${grant}:5`])
+    const longAgo = nowMs - 86_400_001
+    expect(await settleOf(account.account, newId(longAgo), longAgo, 1)).toEqual(['unmatched', '0', '4;0;;0;0;15;'])
+  })
+
   redisTest('asks for a look into the ledger from one millisecond past the hour that records are kept', async () => {
     const settle = async (ageMs: number, lookedUp = 0) => {
-      const keys = scripts().keysOf(accountOf(harness).account)
       const idMs = harness.clock.nowMs - ageMs
-      const facts = 'm;u;e;k;r;;'
-      const args = [
-        newId(idMs),
-        `${idMs},9,5,${lookedUp}`,
-        'USD',
-        '{}',
-        '',
-        'block,0,1000000,,0',
-        facts,
-        '86400000',
-        '',
-      ]
-      return (await scripts().call('settle', [...keys.wallet, `${keys.prefix}ops:1`], args))[0]
+      return (await settleOf(accountOf(harness).account, newId(idMs), idMs, lookedUp))[0]
     }
     expect(await settle(0)).toBe('orphan_settled')
     expect(await settle(3_600_000)).toBe('orphan_settled')
