@@ -10,9 +10,10 @@
  * writes nothing, for its files would lack what came before. Among those that share it the lease decides.
  */
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RedisArgument } from '../redis/client.ts'
+import { makeOnce } from './make-once.ts'
 
 export interface BooksRedis {
   call(command: string, ...args: RedisArgument[]): Promise<unknown>
@@ -54,7 +55,7 @@ export class BooksTarget {
     if (this.#id !== undefined) return this.#id
     const file = join(this.path, 'books.json')
     await mkdir(this.path, { recursive: true })
-    const books = readId((await readFile(file, 'utf8').catch(noneIfAbsent)) ?? (await makeOnce(file)))
+    const books = readId((await readFile(file, 'utf8').catch(noneIfAbsent)) ?? (await makeOnce(file, ownId())))
     if (books === undefined) {
       throw new Error(
         `${file} has no id of books: bring it back from a copy, or delete it where nothing was exported to the directory yet`,
@@ -110,23 +111,12 @@ export class BooksTarget {
   }
 }
 
-/** The text of the file, whoever made it. It is there whole or not at all: a gateway may be killed at any moment. */
-async function makeOnce(file: string): Promise<string> {
-  const own = `${file}.${randomBytes(8).toString('hex')}`
-  await writeFile(own, `${JSON.stringify({ books: randomBytes(12).toString('hex') })}\n`, { flag: 'wx', flush: true })
-  try {
-    // Unlike a rename it takes no other gateway's place.
-    await link(own, file)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-  } finally {
-    await rm(own, { force: true })
-  }
-  return await readFile(file, 'utf8')
-}
-
 function noneIfAbsent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error
+}
+
+function ownId(): string {
+  return `${JSON.stringify({ books: randomBytes(12).toString('hex') })}\n`
 }
 
 function readId(text: string): string | undefined {
