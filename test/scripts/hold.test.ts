@@ -240,6 +240,8 @@ describe('which grants a hold draws on', () => {
   redisTest.each([
     ['a model that fits a glob', { models: ['claude-*', 'gpt-5*'] }, true],
     ['a model that fits none', { models: ['claude-*'] }, false],
+    ['a model that ends where a glob goes on', { models: ['gpt-5-mini*x', 'gpt-5-mini**x'] }, false],
+    ['a model that ends where a glob does, twice', { models: ['gpt-5-mini**'] }, true],
     ['an upstream', { upstreams: ['openai'] }, true],
     ['another endpoint', { endpoints: ['embeddings'] }, false],
     ['a label', { labels: { team: 'platform' } }, true],

@@ -3,7 +3,10 @@ import luaparse from 'luaparse'
 
 export interface Mutant {
   readonly file: string
-  /** The line that is changed, and what it becomes: with the file its name, which outlives moves of the line. */
+  /**
+   * The line that is changed, and what it becomes: with the file its name, which outlives moves of the line. Where one
+   * line stands in several places, `(2)` behind it says that it is the second of them.
+   */
   readonly line: string
   readonly change: string
   /** The whole file with the change made. */
@@ -76,10 +79,20 @@ export function mutantsOf(file: string, text: string): readonly Mutant[] {
   visit(tree, (node) => {
     for (const edit of editsOf(node, text)) {
       const mutant = mutantOf(file, text, edit)
-      mutants.set(nameOf(mutant), mutants.get(nameOf(mutant)) ?? mutant)
+      const name = nameInPlace(mutant, mutants)
+      mutants.set(nameOf(name), { ...mutant, ...name })
     }
   })
   return [...mutants.values()]
+}
+
+/** A name that no other text has. */
+function nameInPlace(mutant: Mutant, named: ReadonlyMap<string, Mutant>): Pick<Mutant, 'file' | 'line' | 'change'> {
+  const { file, line, change, text } = mutant
+  for (let place = 1; ; place++) {
+    const name = { file, line: place === 1 ? line : `${line} (${place})`, change }
+    if ((named.get(nameOf(name))?.text ?? text) === text) return name
+  }
 }
 
 export function nameOf({ file, line, change }: Pick<Mutant, 'file' | 'line' | 'change'>): string {

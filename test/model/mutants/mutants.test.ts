@@ -45,6 +45,19 @@ test('every change of a small script is made once', () => {
   ])
 })
 
+test('a line that stands twice is changed in each of its places', () => {
+  const named = mutantsOf('x.lua', 'if a then\n  f(1)\nelse\n  f(1)\nend\n').map(
+    ({ lineNumber, line, change }) => `${lineNumber}: ${line} => ${change}`,
+  )
+  expect(named).toEqual([
+    '1: if a then => if not (a) then',
+    '2: f(1) => (nothing)',
+    '2: f(1) => f(2)',
+    '4: f(1) (2) => (nothing)',
+    '4: f(1) (2) => f(2)',
+  ])
+})
+
 test('every survivor that has a reason is a mutant of the scripts as they are', () => {
   const names = new Set(mutants.map(nameOf))
   expect([...survivors.keys()].filter((name) => !names.has(name))).toEqual([])
