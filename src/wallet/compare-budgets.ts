@@ -9,14 +9,16 @@ export const COUNTER =
   /^1\|(\d+)\|(\d+)\|(\d+)\|(\d*)\|(\d*)\|(\d+)\|(\d+)\|(\d+)\|(\d+)\|([^|]*)\|((?:\d+\/\d+)?)\|(\d*)\|((?:\d+:\d+:\d+:\d*(?:,(?=\d)|$))*)$/
 const HOUR_MS = 3_600_000
 const DAY_MS = 24 * HOUR_MS
+/** The most that clocks go forward at once: in Antarctica/Troll; nearly everywhere it is an hour. */
+const CLOCK_CHANGE_MS = 2 * HOUR_MS
 /** The shortest that a window of the calendar can be. */
 const SHORTEST_MS: Readonly<Record<string, number>> = {
   hour: HOUR_MS,
-  day: 23 * HOUR_MS,
-  week: 7 * DAY_MS - HOUR_MS,
-  month: 28 * DAY_MS - HOUR_MS,
-  quarter: 90 * DAY_MS - HOUR_MS,
-  year: 365 * DAY_MS - HOUR_MS,
+  day: DAY_MS - CLOCK_CHANGE_MS,
+  week: 7 * DAY_MS - CLOCK_CHANGE_MS,
+  month: 28 * DAY_MS - CLOCK_CHANGE_MS,
+  quarter: 90 * DAY_MS - CLOCK_CHANGE_MS,
+  year: 365 * DAY_MS - CLOCK_CHANGE_MS,
 }
 
 /** Adds to `notChecked` what cannot be told. */
