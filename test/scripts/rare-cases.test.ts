@@ -271,6 +271,19 @@ describe('settles that came too late', () => {
     expect(covered?.fields).not.toHaveProperty('overrun')
   })
 
+  redisTest('the entry says what is owed and what is in overflow, where they are the same amount', async () => {
+    const account = accountOf(harness)
+    for (const more of [
+      { onExhausted: { mode: 'negative', floorAtoms: -5n } },
+      { onExhausted: { mode: 'overflow', capAtoms: 5n, period: 'month', multiplier: '1' }, overflowPeriod: '2096-10' },
+    ] satisfies Partial<HoldRequest>[]) {
+      const call = account.call(5n, more)
+      expect(await harness.wallet.hold(call)).toMatchObject({ status: 'held' })
+      expect(await account.settle(call, 5n, { terms: call })).toMatchObject({ status: 'settled' })
+    }
+    expect((await account.ledger()).at(-1)).toMatchObject({ type: 'settle', balanceAfter: { debt: 5n, overflow: 5n } })
+  })
+
   redisTest('of a call that was only observed what no grant covers is flagged', async () => {
     const account = accountOf(harness)
     await account.grant(4n)
