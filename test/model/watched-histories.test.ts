@@ -65,6 +65,25 @@ describe('overage.started', () => {
     expect(told()).toEqual(['overage.started'])
   })
 
+  historyTest(
+    'says of a late end what comes on top of the timeout, where that goes to another period',
+    async (history) => {
+      const { account, clock, wallet, model, told } = history
+      const call = account.call(5n, { ...overflow(9), onTimeout: 'full', deadlineMs: 10 })
+      await wallet.hold(call)
+      clock.nowMs += 10
+      await wallet.sweep(account.account)
+      const [period, heir] = [overflow(9).overflowPeriod ?? '', overflow(10).overflowPeriod ?? '']
+      await wallet.closePeriod({ ...by(history), unit: 'USD', period, heir, force: true })
+      await account.settle(call, 8n, { terms: call })
+      expect(told()).toEqual(['overage.started', 'overage.started'])
+      expect(model.events.map(({ fields }) => [fields['period'], fields['amount']])).toEqual([
+        [period, '0.000000005'],
+        [heir, '0.000000003'],
+      ])
+    },
+  )
+
   for (const [mode, more] of Object.entries({ flag: FLAG, overflow: overflow(0), negative: NEGATIVE })) {
     historyTest(`new money arms it again only where nothing is owed, by ${mode}: an atom is owed`, async (history) => {
       const { account, spend, told } = history
