@@ -14,10 +14,8 @@ import { readSurvivors } from './survivors.ts'
 const { MUTANTS, MUTANTS_SEED, CI } = process.env
 const count = Number(MUTANTS ?? (CI === 'true' ? 60 : 6))
 const seed = Number(MUTANTS_SEED ?? (CI === 'true' ? 1 : Math.floor(Math.random() * 1e9)))
-/** Nearly all fall to the first few; the rest is asked all of them. */
+/** Nearly all fall to the first few; the rest is asked all of them. What these do not find is in survivors.md. */
 const HISTORIES = 64
-/** One in eleven of those without a reason is not found yet: of sixty, more than twelve come once in some hundred runs. */
-const MOST_LEFT = 0.2
 /** Of those that named tests find, by survivors.md or by their script: each takes a run of such a test. */
 const TRIED_BY_TESTS = CI === 'true' ? 2 : 1
 
@@ -92,7 +90,7 @@ test.skipIf(!redisAvailable)(
 )
 
 test.skipIf(!redisAvailable)(
-  `random histories find nearly all of ${count} random mutants (MUTANTS_SEED ${seed})`,
+  `random histories find ${count} random mutants without a reason (MUTANTS_SEED ${seed})`,
   async () => {
     const random = randomFrom(seed)
     const candidates = mutants.filter((mutant) => !isOfTestedScript(mutant) && !survivors.has(nameOf(mutant)))
@@ -108,11 +106,7 @@ test.skipIf(!redisAvailable)(
     } finally {
       await killer.stop()
     }
-    console.log(
-      `${sample.size - left.length} of ${sample.size} mutants found by ${HISTORIES} histories; not found:`,
-      left,
-    )
-    expect(left.length, left.join('\n')).toBeLessThanOrEqual(Math.ceil(sample.size * MOST_LEFT))
+    expect(left, 'found by none: make a test that does, or write down why nothing can').toEqual([])
   },
   3_600_000,
 )
