@@ -1004,4 +1004,63 @@ export const CASES: readonly FixedCase[] = [
       },
     ],
   },
+  {
+    name: 'an operation on a charge that can be none is not remembered',
+    steps: [
+      {
+        kind: 'refund',
+        atMs: 4000000000001,
+        request: {
+          account: 'case-5762',
+          operationId: 'key:1',
+          reason: 'test',
+          actor: 'test',
+          chargeSeq: 0,
+          amountAtoms: undefined,
+          mode: 'new_grant',
+          grantId: '03MD998G01QMP345ZNC7A8CFEQ',
+          noteId: '03MD998G01M1CZZTRF4317NR5J',
+        },
+      },
+      {
+        kind: 'freeze',
+        atMs: 4000000000012,
+        request: { account: 'case-5762', operationId: 'key:1', reason: 'test', actor: 'test', frozen: true },
+      },
+    ],
+  },
+  {
+    name: 'a call that comes to more than 2^53-1 is settled by nothing, at a multiplier of 0 too',
+    steps: [
+      {
+        kind: 'settle',
+        atMs: 4000093600500,
+        request: {
+          terms: {
+            id: '03MDC2H06HFH0NSS0VP1CFVHRB',
+            account: 'case-808',
+            unit: 'credits',
+            scale: 0,
+            onExhausted: { mode: 'overflow', capAtoms: 400n, period: 'month', multiplier: '0' },
+            overflowPeriod: '2096-10',
+            observe: false,
+            facts: {
+              model: 'gpt-5-mini',
+              upstream: 'openai',
+              endpoint: 'chat',
+              key: 'k',
+              run: undefined,
+              user: undefined,
+              labels: {},
+            },
+            floorAtoms: 0n,
+            priceVersion: 'v1',
+            onTimeout: 'full',
+          },
+          finalAtoms: 9007199254740992n,
+          info: '{}',
+        },
+      },
+    ],
+  },
 ]

@@ -835,6 +835,8 @@ export class WalletModel {
     const { operationId, chargeSeq, mode, grantId, noteId } = request
     if (request.amountAtoms !== undefined && (request.amountAtoms <= 0n || request.amountAtoms > MAX))
       return { status: 'refund_too_large' }
+    // No entry has this sequence: answered before any script is asked, and not remembered.
+    if (chargeSeq < 1) return { status: 'unknown_charge' }
     // What a late settle gave back of a timeout is given back as if by refunds.
     const givenBack = this.#state.gaveBack.get(this.#state.charges.get(chargeSeq)?.timedOut ?? '')
     const fingerprint = json(['refund', chargeSeq, request.amountAtoms, mode, request.reason])
