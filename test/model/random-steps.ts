@@ -121,8 +121,11 @@ function onTheEdge({ random, model, clock }: History, unit: string): bigint {
   return inRange(funds + random.pick([0n, 0n, 0n, 300n, 400n]) + random.pick([-1n, 0n, 0n, 1n]))
 }
 
-/** Of a call's id. An hour is the most: one a millisecond older is refused. Some are of a clock that is ahead. */
-const AGES_MS = [...Array.from({ length: 20 }, () => 0), -1500, -1500, 5000, 5000, 5000, HOUR_MS, HOUR_MS + 1]
+/**
+ * Of a call's id. An hour is the most: one a millisecond older is refused. Some are of a clock that is ahead, not so far
+ * that a window of theirs outlives its counter: the gateway keeps those a day longer than any window.
+ */
+const AGES_MS = [...Array.from({ length: 20 }, () => 0), -800, -800, 5000, 5000, 5000, HOUR_MS, HOUR_MS + 1]
 
 /** As much as a wallet may come to owe, where amounts are large. */
 function fixedAtomsOf(history: History, unit: string): bigint {
