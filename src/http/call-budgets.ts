@@ -6,11 +6,12 @@ import {
   isCounted,
   type MatchedBudget,
   matchBudgets,
+  scaleOfMeasure,
   windowAround,
 } from '../core/budgets.ts'
 import { type Conversion, convertHalfEven, convertUp, findRate } from '../core/convert.ts'
 import type { CostCeiling } from '../core/cost-ceiling.ts'
-import { type Atoms, DEFAULT_SCALE } from '../core/money.ts'
+import type { Atoms } from '../core/money.ts'
 import { errorFacts, Refusal } from '../errors.ts'
 import { measuredFinals, measuresOf } from '../wallet/budget-measures.ts'
 import type { BudgetCount, HoldTerms, MeasuredAmount, MeasuredProgress } from '../wallet/wallet-types.ts'
@@ -95,7 +96,7 @@ function conversionTo(read: CallOfBudgets, measure: string): Conversion {
       ),
     )
   }
-  return { rate, fromScale: plan.scale, toScale: snapshot.settings.unitScales.get(measure) ?? DEFAULT_SCALE }
+  return { rate, fromScale: plan.scale, toScale: scaleOfMeasure(measure, snapshot.settings.unitScales) }
 }
 
 /** What a hold counts in the measures other than requests, concurrent and the wallet's own unit. */

@@ -1,7 +1,7 @@
 /** Writes down what a job came to: its hold ends in the wallet, once, by the hold's own id. */
 import type { Snapshot } from '../config/snapshot.ts'
+import { scaleOfMeasure } from '../core/budgets.ts'
 import { findRate } from '../core/convert.ts'
-import { DEFAULT_SCALE } from '../core/money.ts'
 import type { Log } from '../log.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import { totalInput, totalOutput } from '../providers/usage-totals.ts'
@@ -96,7 +96,7 @@ function finalsOf(
   const tokens = parts.reduce((sum, { usage }) => sum + totalInput(usage) + totalOutput(usage), 0)
   return measuredFinals(terms, { atoms: finalAtoms, tokens }, (measure) => {
     const rate = findRate(rates, terms.unit, measure, startedAtMs)
-    const toScale = settings.unitScales.get(measure) ?? DEFAULT_SCALE
+    const toScale = scaleOfMeasure(measure, settings.unitScales)
     return rate === undefined ? undefined : { rate, fromScale: terms.scale, toScale }
   })
 }
